@@ -1,0 +1,60 @@
+# What people type. Everything runs in .venv, which is made on first use and renewed when
+# requirements.txt or pyproject.toml change. `make PYTHON=/path/to/python` picks the interpreter.
+
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint format clean
+
+PYTHON := python3.11 python3.12 python3.13 python3
+RUNS := runs/quickstart
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+quickstart: .venv/.run ## install, train a small network on generated shapes, evaluate it
+	@$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUNS)
+	@$(BIN)/python eval.py --config=configs/quickstart.py --workdir=$(RUNS)
+	@echo
+	@echo "Done. Logs, metrics, sample images and checkpoints lie in $(RUNS)/."
+	@echo "Next:"
+	@echo "  label a photo   $(BIN)/python -m hrnet_jax.predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
+	@echo "  your own run    $(BIN)/python train.py --config=configs/<config>.py --workdir=runs/<name>"
+
+test: lint ## style checks and all tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/.dev ## style checks alone
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: .venv/.dev ## rewrite the files in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove the environment and the caches; runs/ stays
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created:
+	@for python in $(PYTHON); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making .venv with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear .venv && touch $@; exit; \
+	  fi; \
+	done; \
+	echo "No Python 3.11 or newer found (tried: $(PYTHON))." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	exit 1
+
+.venv/.run: .venv/.created requirements.txt
+	@echo "Installing requirements.txt into .venv (a few minutes the first time)"
+	@$(PIP) --requirement requirements.txt
+	@touch $@
+
+.venv/.dev: .venv/.created requirements.txt pyproject.toml
+	@echo "Installing the package and its tools into .venv (a few minutes the first time)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Data sets on disk, their preparation, transforms and batches; no TensorFlow."""

@@ -1,0 +1,235 @@
+"""What all TFDS builders share: checked records in list order, and facts about them as metadata.
+
+A builder lists its items (cheap), turns each into a record (slow, in threads), and states its
+facts. `item -> {"image": bytes, "label": bytes, "name": str, ...}`.
+"""
+
+import collections
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+import pathlib
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+
+IGNORED = 255  # in every stored label
+_SHARD_BYTES = 128 * 2**20
+
+Progress = Callable[[str, int, int], None]  # split, records done, records in all
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """What is known about a data set besides its records.
+
+  Attributes:
+    class_names: names in the order of the ids.
+    palette: an RGB colour for each class.
+    landmark_names: names in the order of the landmarks, where there are any.
+    flip_pairs: landmarks that change places when the image is mirrored.
+  """
+
+  class_names: tuple[str, ...]
+  palette: tuple[tuple[int, int, int], ...]
+  landmark_names: tuple[str, ...] = ()
+  flip_pairs: tuple[tuple[int, int], ...] = ()
+
+
+class Item(Protocol):
+  """What a plan lists: `size` estimates the bytes of the record."""
+
+  @property
+  def size(self) -> int: ...
+
+  def signature(self) -> str:
+    """Changes when the record would."""
+
+
+class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
+  """Base of all builders; a subclass gives `plan`, `record`, `facts` and `features`.
+
+  Shards are written as the records come, in the order of the list. (TFDS's other base,
+  `GeneratorBasedBuilder`, collects a split first, and beyond 1 GB does so through TensorFlow.)
+
+  Attributes:
+    NEEDS_SOURCE: whether the files come from a folder of the user. Otherwise the data set is
+      built in, and is prepared when it is opened for the first time.
+    SOURCE_LAYOUT: what that folder has to look like, for error messages and help.
+    HAS_VARIANTS: whether `name/variant` names several data sets, each from its own folder.
+  """
+
+  NEEDS_SOURCE = True
+  SOURCE_LAYOUT = ""
+  HAS_VARIANTS = False
+
+  def __init__(
+    self,
+    *,
+    source: pathlib.Path | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    **kwargs: Any,
+  ):
+    self._source = source
+    self._progress = progress or (lambda split, done, total: None)
+    self._workers = workers or min(32, os.cpu_count() or 1)
+    self._plan: dict[str, Sequence[Item]] | None = None
+    super().__init__(**kwargs)
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Item]]:
+    """Lists the items of every split, in their final order."""
+    raise NotImplementedError
+
+  def record(self, item: Item) -> dict[str, Any]:
+    """Reads or draws one item and checks it; called from several threads."""
+    raise NotImplementedError
+
+  def facts(self, source: pathlib.Path | None) -> Facts:
+    """Names, colours and pairs."""
+    raise NotImplementedError
+
+  def features(self) -> dict[str, Any]:
+    """TFDS features of a record; encoded bytes stay encoded."""
+    return {
+      "image": tfds.features.Image(shape=(None, None, 3)),
+      "label": tfds.features.Image(shape=(None, None, 1)),
+      "name": tfds.features.Text(),
+    }
+
+  def signature(self) -> str:
+    """Changes when the source does: names, sizes and times of its files."""
+    digest = hashlib.sha256(f"{self.VERSION} {self.facts(self._source)}".encode())
+    for split, items in self._planned().items():
+      for item in items:
+        digest.update(f"{split} {item.signature()}\n".encode())
+    return digest.hexdigest()
+
+  def build(self) -> None:
+    """Writes all records and the facts about them.
+
+    Raises:
+      ValueError: an item is not as it has to be.
+      FileNotFoundError: an item is missing.
+    """
+    with futures.ThreadPoolExecutor(self._workers) as self._pool:
+      try:
+        self.download_and_prepare()
+      finally:
+        self._pool.shutdown(cancel_futures=True)
+
+  def _planned(self):
+    if self._plan is None:
+      self._plan = self.plan(self._source)
+    return self._plan
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description=self.__doc__,
+      features=tfds.features.FeaturesDict(self.features()),
+      metadata=tfds.core.MetadataDict(),
+      disable_shuffling=True,
+    )
+
+  def _shard_iterators_per_split(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, list[Callable[[], Iterator[tuple[int, dict]]]]]:
+    facts = self.facts(self._source)
+    self.info.metadata.update(dataclasses.asdict(facts), splits={}, signature=self.signature())
+    self._digest = hashlib.sha256(repr((facts, sorted(self.features()))).encode())
+    shards = {}
+    for split, items in self._planned().items():
+      examples = self._examples(split, items)
+      shards[split] = [functools.partial(itertools.islice, examples, n) for n in _cut(items)]
+    return shards
+
+  def _examples(self, split, items):
+    statistics = _Statistics(len(self.info.metadata["class_names"]))
+    self._digest.update(f"{split} {len(items)}".encode())
+    for index, (record, ids, size) in enumerate(self._records(items)):
+      _update_digest(self._digest, record)
+      statistics.add(size, ids)
+      if index + 1 == len(items):  # nobody asks for more than the last
+        self.info.metadata["splits"][split] = statistics.as_dict()
+        self.info.metadata["fingerprint"] = self._digest.hexdigest()
+      self._progress(split, index + 1, len(items))
+      yield index, record
+
+  def _records(self, items):
+    """Records in order; threads work a bounded number of items ahead of the writer."""
+
+    def work(item):
+      record = self.record(item)
+      label = images.decode_label(record["label"], record["name"])
+      return record, np.bincount(label.ravel(), minlength=256), label.shape
+
+    waiting = collections.deque()
+    for item in items:
+      waiting.append(self._pool.submit(work, item))
+      if len(waiting) >= 4 * self._workers:
+        yield waiting.popleft().result()
+    while waiting:
+      yield waiting.popleft().result()
+
+  # TFDS announces downloads here; nothing is downloaded, and the caller reports.
+  def _log_download_bytes(self) -> None:
+    pass
+
+  def _log_download_done(self) -> None:
+    pass
+
+
+class _Statistics:
+  """Sizes and class counts of one split."""
+
+  def __init__(self, num_classes: int):
+    self._sizes: set[tuple[int, int]] = set()
+    self._ids = np.zeros(256, np.int64)
+    self._num_classes = num_classes
+    self._count = 0
+
+  def add(self, size: tuple[int, int], ids: np.ndarray) -> None:
+    self._sizes.add(size)
+    self._ids += ids
+    self._count += 1
+
+  def as_dict(self) -> dict[str, Any]:
+    heights, widths = zip(*self._sizes, strict=True)
+    return {
+      "num_examples": self._count,
+      "max_size": [max(heights), max(widths)],
+      "uniform_size": len(self._sizes) == 1,
+      "class_pixels": self._ids[: self._num_classes].tolist(),
+      "ignored_pixels": int(self._ids[IGNORED]),
+    }
+
+
+def _cut(items):
+  """Numbers of records of the shards; TFDS keeps a shard in memory while it writes it."""
+  counts, size = [0], 0
+  for item in items:
+    if counts[-1] and size + item.size > _SHARD_BYTES:
+      counts.append(0)
+      size = 0
+    counts[-1] += 1
+    size += item.size
+  return counts
+
+
+def _update_digest(digest, record: Mapping[str, Any]):
+  for key in sorted(record):
+    value = record[key]
+    if isinstance(value, np.ndarray):
+      digest.update(f"{key} {value.dtype} {value.shape}".encode())
+      value = value.tobytes()
+    elif isinstance(value, str):
+      value = value.encode()
+    digest.update(f"{key} {len(value)} ".encode() + value)

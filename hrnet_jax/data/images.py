@@ -1,0 +1,127 @@
+"""Encoded images to arrays and back: `bytes <-> (H, W, 3) RGB or (H, W) ids`, all uint8."""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY = 0  # PNG colour types; see section 11.2.1 of the PNG specification
+_PALETTE = 3
+_COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+
+
+def decode_rgb(data: bytes, name: str) -> np.ndarray:
+  """Decodes a JPEG or PNG photo.
+
+  The orientation stored by cameras (EXIF) is applied, so that the result is what viewers show.
+
+  Args:
+    data: the encoded file.
+    name: what to call the image in errors, usually its path.
+
+  Returns:
+    uint8 (H, W, 3) RGB.
+
+  Raises:
+    ValueError: the bytes are not an image, or not all of it.
+  """
+  _require_complete(data, name)
+  return _decode(data, cv2.IMREAD_COLOR_RGB, name)
+
+
+def decode_label(data: bytes, name: str) -> np.ndarray:
+  """Decodes a map of class or instance ids from a single-channel PNG.
+
+  A palette PNG gives its indices, never the colours they stand for, and one with fewer than
+  eight bits a pixel gives the stored values, not values stretched to 0..255.
+
+  Args:
+    data: the encoded file.
+    name: what to call the label in errors, usually its path.
+
+  Returns:
+    uint8 (H, W).
+
+  Raises:
+    ValueError: not a PNG, not complete, more than one channel or more than eight bits.
+  """
+  if not data.startswith(_PNG_SIGNATURE) or len(data) < 26:
+    raise ValueError(f"{name}: not a PNG{_empty(data)}; labels are single-channel 8-bit PNG files")
+  depth, colour_type = data[24], data[25]
+  if colour_type not in (_GREY, _PALETTE):
+    kind = _COLOUR_TYPES.get(colour_type, f"unknown colour type {colour_type}")
+    raise ValueError(
+      f"{name}: the label is a colour image ({kind}); store class ids in a single channel"
+    )
+  if depth > 8:
+    raise ValueError(f"{name}: the label has {depth} bits a pixel; store class ids in 8 bits")
+  _require_complete(data, name)
+  if colour_type == _GREY and depth == 8:
+    return _decode(data, cv2.IMREAD_GRAYSCALE, name)
+  return _decode_indices(data, name, depth, colour_type)
+
+
+def encode_png(array: np.ndarray) -> bytes:
+  """Encodes uint8 (H, W) or RGB (H, W, 3) as PNG, without loss.
+
+  Raises:
+    ValueError: another type or shape.
+  """
+  if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
+    raise ValueError(f"expected uint8 (H, W) or (H, W, 3), got {array.dtype} {array.shape}")
+  return cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)[1].tobytes()
+
+
+def encode_jpeg(array: np.ndarray, quality: int) -> bytes:
+  """Encodes uint8 RGB (H, W, 3) as JPEG of a quality from 1 to 100."""
+  return cv2.imencode(".jpg", array[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def _decode(data, mode, name):
+  try:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+  except cv2.error as error:
+    raise ValueError(f"{name}: cannot be decoded ({error.err})") from error
+  if image is None:
+    raise ValueError(f"{name}: corrupt, cannot be decoded; replace the file by an intact copy")
+  return image
+
+
+def _decode_indices(data, name, depth, colour_type):
+  values = np.asarray(_load_strictly(data, name)).astype(np.uint8)
+  # Pillow stretches grey of two and four bits to 0..255, but not grey of one bit.
+  return values // (255 // (2**depth - 1)) if colour_type == _GREY and depth > 1 else values
+
+
+def _require_complete(data, name):
+  """OpenCV fills the missing end of a truncated file with grey and says nothing."""
+  if not data:
+    raise ValueError(f"{name}: empty file; replace it by an intact copy")
+  if data.startswith(b"\xff\xd8"):
+    # Thumbnails inside the header end with the same marker, hence "after the last scan".
+    complete = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+  elif data.startswith(_PNG_SIGNATURE):
+    complete = data[-8:-4] == b"IEND"
+  else:
+    complete = True
+  if not complete:
+    _load_strictly(data, name)  # bytes appended after the end are harmless; this one can tell
+
+
+def _load_strictly(data, name):
+  try:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+  except UnidentifiedImageError as error:  # its own text shows a memory address
+    raise ValueError(f"{name}: corrupt or truncated; replace the file by an intact copy") from error
+  except (OSError, SyntaxError, ValueError) as error:
+    raise ValueError(
+      f"{name}: corrupt or truncated ({error}); replace the file by an intact copy"
+    ) from error
+  return image
+
+
+def _empty(data):
+  return " (empty file)" if not data else ""

@@ -1,0 +1,89 @@
+"""Where prepared data sets live: complete or absent, built by one process at a time.
+
+`data_dir/name/version` is a complete data set; `data_dir/.staging/name` holds what a build has
+written so far, and the old data set for the moment between two renames.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import sys
+import time
+
+_DEFAULT_DATA_DIR = "~/.cache/hrnet_jax/datasets"
+_REQUIRED_FILES = ("dataset_info.json", "features.json", "metadata.json")
+
+
+def resolve_data_dir(data_dir: str | os.PathLike | None) -> pathlib.Path:
+  """The folder of prepared data sets: the argument, $HRNET_JAX_DATA, or one in the cache."""
+  chosen = data_dir or os.environ.get("HRNET_JAX_DATA") or _DEFAULT_DATA_DIR
+  return pathlib.Path(chosen).expanduser().absolute()
+
+
+class Place:
+  """The folders of one data set.
+
+  Attributes:
+    target: where the complete data set is, if there is one.
+    building: the TFDS `data_dir` of a build in progress.
+  """
+
+  def __init__(self, data_dir: pathlib.Path, name: str, version: str):
+    staging = data_dir / ".staging" / name.replace("/", "+")
+    self._name, self._version = name, version
+    self._lock_file = staging.with_suffix(".lock")
+    self._previous = staging / "previous"
+    self.building = staging / "building"
+    self.target = data_dir / name / version
+
+  @property
+  def complete(self) -> bool:
+    """Whether a whole data set can be read from `target`."""
+    return all((self.target / file).is_file() for file in _REQUIRED_FILES)
+
+  @property
+  def interrupted(self) -> bool:
+    """Whether the last replacement was cut between its two renames."""
+    return self._previous.exists() and not self.target.exists()
+
+  @contextlib.contextmanager
+  def lock(self) -> Iterator[None]:
+    """Excludes all other processes, and removes what an interrupted one has left."""
+    self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with self._lock_file.open("w") as file:
+      _acquire(file, self._name)
+      # The kernel releases the lock with the process, so whoever holds it is alone: all that is
+      # found in the staging folder is left over.
+      self._recover()
+      try:
+        yield
+      finally:
+        self._recover()
+
+  def publish(self) -> None:
+    """Moves a finished build to `target`; an older data set goes only after that."""
+    self.target.parent.mkdir(parents=True, exist_ok=True)
+    if self.target.exists():
+      self.target.rename(self._previous)
+    (self.building / self._name / self._version).rename(self.target)
+
+  def _recover(self):
+    if self.interrupted:
+      self.target.parent.mkdir(parents=True, exist_ok=True)
+      self._previous.rename(self.target)
+    shutil.rmtree(self._previous.parent, ignore_errors=True)
+
+
+def _acquire(file, name):
+  waiting_since = None
+  while True:
+    try:
+      return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      if waiting_since is None:
+        waiting_since = time.monotonic()
+        print(f"{name}: another process is preparing it; waiting", file=sys.stderr, flush=True)
+      time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Networks: backbone, representation and head, joined by `network.build_model`."""

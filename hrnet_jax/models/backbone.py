@@ -1,0 +1,79 @@
+"""HRNet trunk: `(B, H, W, 3)` -> four maps at strides 4, 8, 16 and 32."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+
+from hrnet_jax.models.blocks import Bottleneck
+from hrnet_jax.models.exchange import Pyramid, Stage, Transition
+from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.ops.resize import Resize
+
+STEM_WIDTH = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Depth:
+  """Size of a network, in the terms of the paper's table 1.
+
+  Attributes:
+    width: channels C of the finest branch; branch i has C * 2**i.
+    modules: exchange units in stages 2, 3 and 4.
+    blocks: residual blocks of each branch between two exchanges.
+    bottlenecks: residual blocks of stage 1.
+    bottleneck_width: inner channels of these; stage 1 ends with four times as many.
+  """
+
+  width: int
+  modules: tuple[int, int, int] = (1, 4, 3)
+  blocks: int = 4
+  bottlenecks: int = 4
+  bottleneck_width: int = 64
+
+
+VARIANTS = {
+  "w18_small_v1": Depth(width=16, modules=(1, 1, 1), blocks=2, bottlenecks=1, bottleneck_width=32),
+  "w18_small_v2": Depth(width=18, modules=(1, 3, 2), blocks=2, bottlenecks=2),
+} | {f"w{width}": Depth(width=width) for width in (18, 30, 32, 40, 44, 48, 64)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+  """What a consumer may rely on about one output map."""
+
+  channels: int
+  stride: int
+
+
+class HRNet(nn.Module):
+  """High-resolution network (paper section 3): image -> pyramid.
+
+  `(B, H, W, 3)` -> `(B, ceil(H / s), ceil(W / s), C * s / 4)` for s in 4, 8, 16, 32. Sizes
+  need not be multiples of 32.
+  """
+
+  depth: Depth
+  upsample: Resize
+  numerics: Numerics
+
+  @property
+  def levels(self) -> tuple[Level, ...]:
+    return tuple(Level(self.depth.width * 2**i, 4 * 2**i) for i in range(4))
+
+  @nn.compact
+  def __call__(self, images: jax.Array, *, train: bool) -> Pyramid:
+    if images.ndim != 4 or images.shape[-1] != 3:
+      raise ValueError(f"HRNet expects images (B, H, W, 3), got shape {images.shape}")
+    n, depth = self.numerics, self.depth
+    x = images.astype(n.dtype)
+    for i in (1, 2):
+      x = ConvNorm(STEM_WIDTH, n, stride=2, name=f"stem_{i}")(x, train=train)
+    for block in range(depth.bottlenecks):
+      x = Bottleneck(depth.bottleneck_width, n, name=f"stage1_{block}")(x, train=train)
+    xs: Pyramid = (x,)
+    for stage, modules in enumerate(depth.modules, start=2):
+      widths = tuple(level.channels for level in self.levels[:stage])
+      xs = Transition(widths, n, name=f"transition{stage}")(xs, train=train)
+      xs = Stage(modules, depth.blocks, self.upsample, n, name=f"stage{stage}")(xs, train=train)
+    return xs

@@ -1,0 +1,109 @@
+"""Multi-resolution exchange, the part of HRNet that is not a ResNet: pyramid -> pyramid."""
+
+from collections.abc import Callable
+import functools
+import operator
+
+import flax.linen as nn
+import jax
+
+from hrnet_jax.models.blocks import BasicBlock
+from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.ops.resize import Resize, resize
+
+# Finest first: map i has shape (B, ceil(H / 2**i), ceil(W / 2**i), widths[i]).
+Pyramid = tuple[jax.Array, ...]
+
+
+def exchange(xs: Pyramid, move: Callable[[int, int, jax.Array], jax.Array]) -> Pyramid:
+  """Gives every branch the rectified sum of all branches moved to its own grid.
+
+  A pure function of the maps: `y_i = relu(sum_j move(j, i, x_j))`, the paper's figure 3.
+  Terms are added from the finest branch to the coarsest, in the order of the reference,
+  because floating point addition is not associative.
+
+  Args:
+    xs: the maps, `xs[i]: (B, H_i, W_i, C_i)`.
+    move: `(j, i, x_j) -> (B, H_i, W_i, C_i)`, branch j as branch i sees it.
+
+  Returns:
+    Maps of the same shapes.
+  """
+  branches = range(len(xs))
+  return tuple(
+    nn.relu(functools.reduce(operator.add, [move(j, i, xs[j]) for j in branches])) for i in branches
+  )
+
+
+class ExchangeUnit(nn.Module):
+  """`exchange` with the learned paths of HRNet: pyramid -> pyramid of the same shapes.
+
+  The path j -> i is the identity for j = i; for j > i a 1x1 projection (`up_j_i`) at the
+  coarse grid, then a resize; for j < i a chain of i - j strided 3x3 convolutions
+  (`down_j_i_k`), of which only the last changes the width and skips the ReLU.
+  """
+
+  upsample: Resize
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    n, widths = self.numerics, [x.shape[-1] for x in xs]
+
+    def up(j: int, i: int, x: jax.Array) -> jax.Array:
+      x = ConvNorm(widths[i], n, kernel=1, relu=False, name=f"up_{j}_{i}")(x, train=train)
+      return resize(x, xs[i].shape[1:3], self.upsample)
+
+    def down(j: int, i: int, x: jax.Array) -> jax.Array:
+      for k in range(i - j):
+        last = k == i - j - 1
+        width, name = widths[i] if last else widths[j], f"down_{j}_{i}_{k}"
+        x = ConvNorm(width, n, stride=2, relu=not last, name=name)(x, train=train)
+      return x
+
+    def move(j: int, i: int, x: jax.Array) -> jax.Array:
+      return x if j == i else up(j, i, x) if j > i else down(j, i, x)
+
+    return exchange(xs, move)
+
+
+class Stage(nn.Module):
+  """`modules` times residual blocks on every branch, then an exchange: pyramid -> pyramid."""
+
+  modules: int
+  blocks: int
+  upsample: Resize
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    for m in range(self.modules):
+      xs = tuple(self._branch(m, i, x, train) for i, x in enumerate(xs))
+      xs = ExchangeUnit(self.upsample, self.numerics, name=f"exchange_{m}")(xs, train=train)
+    return xs
+
+  def _branch(self, module: int, i: int, x: jax.Array, train: bool) -> jax.Array:
+    for block in range(self.blocks):
+      x = BasicBlock(self.numerics, name=f"branch_{module}_{i}_{block}")(x, train=train)
+    return x
+
+
+class Transition(nn.Module):
+  """Adds a branch of half the resolution: n maps -> n + 1 maps of the given widths.
+
+  A map that has its width already passes untouched; others get a 3x3 convolution
+  (`keep_i`). The new one (`new_i`) comes from the coarsest map so far.
+  """
+
+  widths: tuple[int, ...]
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    n, new = self.numerics, len(xs)
+    kept = [
+      x if x.shape[-1] == width else ConvNorm(width, n, name=f"keep_{i}")(x, train=train)
+      for i, (x, width) in enumerate(zip(xs, self.widths[:new], strict=True))
+    ]
+    added = ConvNorm(self.widths[new], n, stride=2, name=f"new_{new}")(xs[-1], train=train)
+    return (*kept, added)

@@ -1,0 +1,140 @@
+"""Convolution and batch normalisation in PyTorch's numerics: `(B, H, W, C) -> (B, h, w, K)`."""
+
+import dataclasses
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hrnet_jax.ops.batch_norm import batch_norm
+from hrnet_jax.ops.conv import conv
+
+# Keys are values of `config.model.init`; sources: the classification repository (He et al.,
+# fan-out) and lib/models/seg_hrnet.py of the segmentation repository.
+INITIALIZERS = {
+  "kaiming": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+  "normal_0.001": nn.initializers.normal(0.001),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Numerics:
+  """Numeric policy of a whole network.
+
+  Attributes:
+    dtype: of activations and products: float32, bfloat16, or float64 for parity proofs.
+      Parameters, statistics and logits are float32 (float64 in a float64 network).
+    bn_momentum: weight of the new batch in the running statistics, as in PyTorch.
+    bn_epsilon: added to the variance.
+    init: initialisation of convolution kernels, a key of `INITIALIZERS`.
+
+  Raises:
+    ValueError: a value is unknown or out of range.
+  """
+
+  dtype: Any
+  bn_momentum: float
+  init: str
+  bn_epsilon: float = 1e-5
+
+  def __post_init__(self):
+    if not 0 < self.bn_momentum <= 0.5:
+      raise ValueError(
+        f"bn_momentum is the weight of the new batch, as in PyTorch (0.1 or 0.01); "
+        f"got {self.bn_momentum}; Flax's momentum is one minus it"
+      )
+    if self.init not in INITIALIZERS:
+      raise ValueError(f"unknown init {self.init!r}; known: {', '.join(sorted(INITIALIZERS))}")
+    names = ("float32", "bfloat16", "float64")
+    if jnp.dtype(self.dtype).name not in names:
+      raise ValueError(f"unknown dtype {self.dtype!r}; known: {', '.join(names)}")
+    if jnp.dtype(self.dtype) == jnp.float64 and not jax.config.jax_enable_x64:
+      raise ValueError("dtype float64 needs JAX_ENABLE_X64=1")
+
+  @property
+  def param_dtype(self) -> Any:
+    """Dtype of parameters, statistics and logits."""
+    return jnp.promote_types(self.dtype, jnp.float32)
+
+
+def _torch_bias_init(fan_in: int) -> nn.initializers.Initializer:
+  """PyTorch's default for biases: uniform in +-1 / sqrt(fan_in)."""
+  bound = 1 / math.sqrt(fan_in)
+  return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+class Conv(nn.Module):
+  """`ops.conv.conv` with its parameters.
+
+  `(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features)`
+  """
+
+  features: int
+  kernel: int
+  numerics: Numerics
+  stride: int = 1
+  use_bias: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    n, k, c = self.numerics, self.kernel, x.shape[-1]
+    weight = self.param("kernel", INITIALIZERS[n.init], (k, k, c, self.features), n.param_dtype)
+    x, weight = x.astype(n.dtype), weight.astype(n.dtype)
+    y = conv(x, weight, self.stride)
+    if self.use_bias:
+      init = _torch_bias_init(k * k * c)
+      y += self.param("bias", init, (self.features,), n.param_dtype).astype(n.dtype)
+    return y
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over batch and space, shape preserving.
+
+  Normalises with the biased variance of the batch and stores the unbiased one, as PyTorch
+  does and Flax does not. Under `jit` the batch is the global one, whatever its sharding.
+  """
+
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    n, channels = self.numerics, x.shape[-1:]
+    ones, zeros = nn.initializers.ones, nn.initializers.zeros
+    scale = self.param("scale", ones, channels, n.param_dtype)
+    bias = self.param("bias", zeros, channels, n.param_dtype)
+    mean = self.variable("batch_stats", "mean", jnp.zeros, channels, n.param_dtype)
+    var = self.variable("batch_stats", "var", jnp.ones, channels, n.param_dtype)
+    if not train:
+      gain = scale * jax.lax.rsqrt(var.value + n.bn_epsilon)
+      wide = x.astype(n.param_dtype)
+      return (wide * gain + (bias - mean.value * gain)).astype(n.dtype)
+    y, batch_mean, batch_var = batch_norm(x, scale, bias, n.bn_epsilon)
+    if not self.is_initializing():
+      count = math.prod(x.shape[:-1])
+      unbiased = batch_var * (count / max(count - 1, 1))
+      mean.value += n.bn_momentum * (batch_mean - mean.value)
+      var.value += n.bn_momentum * (unbiased - var.value)
+    return y
+
+
+class ConvNorm(nn.Module):
+  """Convolution, batch norm and an optional ReLU; shapes as `Conv`.
+
+  `use_bias` gives the convolution a bias although a norm follows: redundant, but
+  part of the reference's segmentation and landmark heads.
+  """
+
+  features: int
+  numerics: Numerics
+  kernel: int = 3
+  stride: int = 1
+  relu: bool = True
+  use_bias: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = Conv(self.features, self.kernel, self.numerics, self.stride, self.use_bias, name="conv")(x)
+    x = BatchNorm(self.numerics, name="bn")(x, train=train)
+    return nn.relu(x) if self.relu else x

@@ -1,0 +1,131 @@
+"""Image resampling in the conventions of the HRNet checkpoints: `(B, h, w, C) -> (B, H, W, C)`."""
+
+import enum
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Resize(enum.StrEnum):
+  """How a feature map moves to another grid.
+
+  `NEAREST` repeats pixels (ImageNet and COCO checkpoints). `BILINEAR` has half-pixel
+  centres (PyTorch's `align_corners=False`: landmarks, most of segmentation).
+  `BILINEAR_ALIGNED` pins the corners (`align_corners=True`: the OCR models). A wrong
+  choice raises nothing and costs accuracy, so it is a property of each checkpoint.
+  """
+
+  NEAREST = "nearest"
+  BILINEAR = "bilinear"
+  BILINEAR_ALIGNED = "bilinear_aligned"
+
+
+def resize(x: jax.Array, size: tuple[int, int], method: Resize | str) -> jax.Array:
+  """Resamples `x` onto a grid of `size`, without antialiasing, as PyTorch's `interpolate`.
+
+  Args:
+    x: `(B, H, W, C)` floating point.
+    size: target `(H', W')`.
+    method: see `Resize`.
+
+  Returns:
+    `(B, H', W', C)` in the dtype of `x`; weights and sums are at least float32.
+
+  Raises:
+    ValueError: `x` is not of rank 4, or `method` is unknown.
+  """
+  if x.ndim != 4:
+    raise ValueError(f"resize expects (B, H, W, C), got shape {x.shape}")
+  method = Resize(method)
+  y = x if method is Resize.NEAREST else x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  for axis in (1, 2):
+    y = _resize_axis(y, axis, size[axis - 1], method)
+  return y.astype(x.dtype)
+
+
+def _resize_axis(x: jax.Array, axis: int, n_out: int, method: Resize) -> jax.Array:
+  n_in = x.shape[axis]
+  if n_in == n_out:
+    return x
+  if n_out % n_in == 0 and method is Resize.NEAREST:
+    return jnp.repeat(x, n_out // n_in, axis=axis)
+  if n_out % n_in == 0 and method is Resize.BILINEAR:
+    return _enlarge(x, axis, n_out // n_in)
+  if method is Resize.NEAREST:
+    return jnp.take(x, np.arange(n_out) * n_in // n_out, axis=axis)
+  return _interpolate(x, axis, n_out, method)
+
+
+def _enlarge(x: jax.Array, axis: int, factor: int) -> jax.Array:
+  """Half-pixel bilinear enlargement by a whole factor.
+
+  Output `factor * i + p` mixes two neighbours of `i` with weights that depend on the
+  phase `p` alone, so slices and sums suffice: no gather, and no scatter in the gradient.
+  """
+  n = x.shape[axis]
+  edge = [(0, 0)] * x.ndim
+  edge[axis] = (1, 1)
+  padded = jnp.pad(x, edge, mode="edge")
+  before, after = (jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in (0, 2))
+  phases = []
+  for p in range(factor):
+    shift = (p + 0.5) / factor - 0.5
+    other = before if shift < 0 else after
+    phases.append(x * (1 - abs(shift)) + other * abs(shift))
+  y = jnp.stack(phases, axis=axis + 1)
+  return y.reshape(*x.shape[:axis], n * factor, *x.shape[axis + 1 :])
+
+
+@functools.cache
+def _taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Lower and upper source index and the weight of the upper one, for each output."""
+  out = np.arange(n_out, dtype=np.float64)
+  if method is Resize.BILINEAR:
+    source = np.maximum((out + 0.5) * (n_in / n_out) - 0.5, 0)
+  else:
+    source = out * ((n_in - 1) / max(n_out - 1, 1))
+  low = np.minimum(np.floor(source).astype(np.int64), n_in - 1)
+  return low, np.minimum(low + 1, n_in - 1), source - low
+
+
+@functools.cache
+def _matrix(n_in: int, n_out: int, method: Resize) -> np.ndarray:
+  """The interpolation of one axis as a dense `(n_out, n_in)` matrix."""
+  low, high, weight = _taps(n_in, n_out, method)
+  matrix = np.zeros((n_out, n_in))
+  np.add.at(matrix, (np.arange(n_out), low), 1 - weight)
+  np.add.at(matrix, (np.arange(n_out), high), weight)
+  return matrix
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _interpolate(x: jax.Array, axis: int, n_out: int, method: Resize) -> jax.Array:
+  """Linear interpolation of one axis at any ratio: two gathers forward.
+
+  The gradient is a product with the transposed matrix, because the transpose of a
+  gather is a scatter, several times slower on every backend.
+  """
+  low, high, weight = _taps(x.shape[axis], n_out, method)
+  shape = [1] * x.ndim
+  shape[axis] = n_out
+  weight = jnp.asarray(weight.reshape(shape), x.dtype)
+  return jnp.take(x, low, axis=axis) * (1 - weight) + jnp.take(x, high, axis=axis) * weight
+
+
+def _interpolate_forward(
+  x: jax.Array, axis: int, n_out: int, method: Resize
+) -> tuple[jax.Array, tuple[int]]:
+  return _interpolate(x, axis, n_out, method), (x.shape[axis],)
+
+
+def _interpolate_backward(
+  axis: int, n_out: int, method: Resize, residuals: tuple[int], dy: jax.Array
+) -> tuple[jax.Array]:
+  matrix = jnp.asarray(_matrix(residuals[0], n_out, method), dy.dtype)
+  dx = jnp.tensordot(dy, matrix, axes=(axis, 0), precision=jax.lax.Precision.HIGHEST)
+  return (jnp.moveaxis(dx, -1, axis),)
+
+
+_interpolate.defvjp(_interpolate_forward, _interpolate_backward)

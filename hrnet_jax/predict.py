@@ -1,0 +1,276 @@
+"""Runs a trained network on photos: `python -m hrnet_jax.predict --checkpoint --input --output`.
+
+Shapes: photo `(H, W, 3)` uint8 -> padded `(B, 32 n, 32 m, 3)` uint8 -> outputs, cut to the photo.
+
+What is written for a photo depends on the task of the checkpoint. Segmentation writes
+`<stem>_labels.png`, the class ids at the photo's own size, and `<stem>_overlay.png` for people.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+import functools
+import pathlib
+import sys
+import time
+import types
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+import tqdm
+
+from hrnet_jax import visualize
+from hrnet_jax.data import images
+from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.tasks import registry
+from hrnet_jax.training import checkpoint
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+STRIDE = 32  # of the coarsest branch
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+  """A photo and its form for the network.
+
+  Attributes:
+    path: where it came from.
+    pixels: `(H, W, 3)` uint8 RGB, upright.
+    size: height and width that the network sees of it, at most `(H, W)`.
+    padded: `(h, w, 3)` uint8, the photo at `size`, black below and on the right.
+  """
+
+  path: pathlib.Path
+  pixels: np.ndarray
+  size: tuple[int, int]
+  padded: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+  """What a checkpoint does with photos.
+
+  Attributes:
+    run: `(B, h, w, 3)` uint8 images -> predictions, one row per image.
+    save: writes the files of one photo, given its row and the path `output/stem`.
+  """
+
+  run: Callable[[np.ndarray], np.ndarray]
+  save: Callable[[Photo, np.ndarray, pathlib.Path], None]
+
+
+def save_segmentation(
+  photo: Photo, prediction: np.ndarray, stem: pathlib.Path, dataset: Mapping[str, Any]
+) -> None:
+  """Writes the label map of one photo, `(H, W)` class ids, and an overlay with a legend.
+
+  Args:
+    photo: the photo.
+    prediction: `(h, w)` uint8 class ids of the padded photo.
+    stem: path of the results without their endings.
+    dataset: `class_names` and `palette` of the data that the network was trained on.
+  """
+  height, width = photo.pixels.shape[:2]
+  label = prediction[: photo.size[0], : photo.size[1]]
+  if photo.size != (height, width):
+    label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+  visualize.write_png(f"{stem}_labels.png", label)
+  picture = visualize.labelled(photo.pixels, label, dataset["palette"], dataset["class_names"])
+  visualize.write_png(f"{stem}_overlay.png", picture)
+
+
+SAVERS = {"segmentation": save_segmentation}
+
+
+def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
+  """Builds the network of a checkpoint, compiled once for every shape of batch.
+
+  Raises:
+    ValueError: nothing is known to write for the task.
+  """
+  name = loaded.config.model.task
+  if name not in SAVERS:
+    raise ValueError(f"no predictions for task {name!r}; known: {', '.join(sorted(SAVERS))}")
+  task = registry.build(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  weights = jax.device_put(loaded.variables)
+
+  @jax.jit
+  def predict(variables, batch):
+    outputs = task.model.apply(variables, normalize(batch), train=False)
+    return task.predict(outputs, batch.shape[1:3])
+
+  return Predictor(
+    run=lambda batch: np.asarray(predict(weights, batch)),
+    save=functools.partial(SAVERS[name], dataset=loaded.dataset),
+  )
+
+
+def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the photos of a folder (without its subfolders) in order, or the one file named.
+
+  Raises:
+    FileNotFoundError: nothing there, or no photo in the folder.
+    ValueError: two photos would be written to the same names.
+  """
+  if source.is_file():
+    return [source]
+  if not source.is_dir():
+    raise FileNotFoundError(f"--input: {source} does not exist")
+  photos = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+  if not photos:
+    raise FileNotFoundError(f"--input: no photo in {source} (looked for {', '.join(SUFFIXES)})")
+  by_stem: dict[str, pathlib.Path] = {}
+  for photo in photos:
+    other = by_stem.setdefault(photo.stem, photo)
+    if other != photo:
+      raise ValueError(
+        f"--input: {other.name} and {photo.name} would both be written to {photo.stem}_*.png; "
+        "rename one of them"
+      )
+  return photos
+
+
+def check_output(source: pathlib.Path, output: pathlib.Path) -> None:
+  """Protects the photos and what lies beside them.
+
+  Raises:
+    ValueError: the output folder is that of the photos, or a file.
+  """
+  folder = source if source.is_dir() else source.parent
+  if output.resolve() == folder.resolve():
+    raise ValueError(f"--output: {output} holds the input; name another folder")
+  if output.exists() and not output.is_dir():
+    raise ValueError(f"--output: {output} is a file; name a folder")
+
+
+def load_photo(path: pathlib.Path, max_side: int) -> Photo:
+  """Reads a photo and brings it to a size that suits the network.
+
+  A long side above `max_side` is reduced to it. Sides are padded to multiples of 32, so that photos
+  of similar sizes share one compiled program.
+
+  Raises:
+    OSError: the file cannot be read. ValueError: it is not an intact image.
+  """
+  pixels = images.decode_rgb(path.read_bytes(), str(path))
+  scale = min(1.0, max_side / max(pixels.shape[:2]))
+  height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+  small = pixels
+  if scale < 1:
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+  padded = np.pad(small, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
+  return Photo(path, pixels, (height, width), padded)
+
+
+def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[Photo]]:
+  """Groups photos of the same padded shape, as soon as a group is full; the rest at the end."""
+  waiting: dict[tuple[int, ...], list[Photo]] = {}
+  for photo in photos:
+    group = waiting.setdefault(photo.padded.shape, [])
+    group.append(photo)
+    if len(group) == batch_size:
+      yield waiting.pop(photo.padded.shape)
+  yield from waiting.values()
+
+
+def predict_all(
+  predictor: Predictor,
+  paths: Sequence[pathlib.Path],
+  output: pathlib.Path,
+  *,
+  max_side: int,
+  batch_size: int,
+) -> dict[pathlib.Path, str]:
+  """Predicts every photo and writes its files; a photo that fails does not stop the others.
+
+  Returns:
+    The reason for every photo that failed.
+  """
+  failed: dict[pathlib.Path, str] = {}
+  with tqdm.tqdm(total=len(paths), unit="photo", disable=None) as bar:
+
+    def load() -> Iterator[Photo]:
+      for path in paths:
+        try:
+          photo = load_photo(path, max_side)
+        except (OSError, ValueError, cv2.error) as error:
+          failed[path] = str(error)
+          bar.update()
+          continue
+        if photo.size != photo.pixels.shape[:2]:
+          bar.write(_reduction(photo))
+        yield photo
+
+    for group in batches(load(), batch_size):
+      rows = predictor.run(np.stack([photo.padded for photo in group]))
+      for photo, row in zip(group, rows, strict=True):
+        predictor.save(photo, row, output / photo.path.stem)
+        bar.update()
+  return failed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command; returns its exit status: 0 when every photo was predicted."""
+  args = _parse(argv)
+  source, output = pathlib.Path(args.input), pathlib.Path(args.output)
+  try:
+    paths = find_photos(source)
+    check_output(source, output)
+    loaded = checkpoint.load(args.checkpoint)
+    predictor = build_predictor(loaded)
+    output.mkdir(parents=True, exist_ok=True)
+  except (OSError, ValueError) as error:
+    print(f"predict: {error}", file=sys.stderr)
+    return 1
+  print(f"Network of step {loaded.step} from {args.checkpoint}, photos: {len(paths)}")
+  start = time.monotonic()
+  failed = predict_all(predictor, paths, output, max_side=args.max_side, batch_size=args.batch_size)
+  seconds = time.monotonic() - start
+  print(f"{len(paths) - len(failed)} of {len(paths)} photos done in {seconds:.1f} s: {output}/")
+  for reason in failed.values():
+    print(f"predict: {reason}", file=sys.stderr)
+  return 1 if failed else 0
+
+
+def _parse(argv: Sequence[str] | None) -> Any:
+  parser = argparse.ArgumentParser(
+    prog="python -m hrnet_jax.predict", description="Runs a trained network on photos."
+  )
+  add = parser.add_argument
+  add("--checkpoint", required=True, help="a run's folder, or the folder of one of its steps")
+  add("--input", required=True, help="a photo, or a folder of photos")
+  add("--output", required=True, help="folder for the results; made if it does not exist")
+  add(
+    "--max_side",
+    type=_positive,
+    default=2048,
+    help="larger photos are reduced to this long side for the network (default %(default)s)",
+  )
+  add(
+    "--batch_size",
+    type=_positive,
+    default=1,
+    help="photos of one shape at a time (default %(default)s; more is faster on accelerators)",
+  )
+  return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+  value = int(text)
+  if value < 1:
+    raise argparse.ArgumentTypeError(f"{value} is not positive")
+  return value
+
+
+def _reduction(photo: Photo) -> str:
+  (height, width), (h, w) = photo.pixels.shape[:2], photo.size
+  return (
+    f"{photo.path.name}: reduced from {width} x {height} to {w} x {h} for the network; "
+    "its label map has the photo's own size"
+  )
+
+
+if __name__ == "__main__":
+  sys.exit(main())

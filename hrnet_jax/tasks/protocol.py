@@ -1,0 +1,43 @@
+"""The contract between a task and the loops: everything they call, and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+Batch = Mapping[str, jax.Array]
+Sums = dict[str, Any]
+
+
+class Task(Protocol):
+  """A network and the pure functions that train, score and show it.
+
+  Attributes:
+    model: takes normalised images `(B, H, W, 3)`.
+    metric: key of `report` by which checkpoints are compared; larger is better.
+  """
+
+  model: nn.Module
+  metric: str
+
+  def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The scalar to minimise, and further scalars to log."""
+
+  def sums(self, outputs: Any, batch: Batch) -> Sums:
+    """What adds up over batches; examples whose `mask` is False count for nothing."""
+
+  def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Figures from the totals (int64 or float64): flat scalars, and lists by class."""
+
+  def table(self, report: Mapping[str, Any]) -> str:
+    """The report for a terminal."""
+
+  def predict(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
+    """Decoded predictions of a batch whose images have `size` (H, W)."""
+
+  def picture(
+    self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
+  ) -> np.ndarray:
+    """One prediction beside its truth, `(h, w, 3)` uint8."""

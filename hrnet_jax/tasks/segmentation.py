@@ -1,0 +1,122 @@
+"""Semantic segmentation: `images (B, H, W, 3)` -> class of every pixel `(B, H, W)`."""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hrnet_jax import visualize
+from hrnet_jax.losses.segmentation import cross_entropy
+from hrnet_jax.metrics.confusion import confusion_matrix, scores
+from hrnet_jax.models.network import build_model
+from hrnet_jax.ops.resize import Resize, resize
+from hrnet_jax.tasks.protocol import Batch, Sums
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Segmentation:
+  """Dense classification with an ignored label.
+
+  Batch: `image (B, H, W, 3) uint8`, `label (B, H, W) uint8` and, in evaluation,
+  `mask (B,) bool`. Model output: logits `(B, H / 4, W / 4, K)`.
+
+  Attributes:
+    model: the network.
+    num_classes: K.
+    upsample: how logits reach the size of the labels: as inside the network.
+    class_names: K names for reports.
+    palette: K RGB colours for pictures.
+    ignore: label of the pixels that do not count.
+    class_weights: K weights of the loss; all one when empty.
+  """
+
+  model: nn.Module
+  num_classes: int
+  upsample: Resize
+  class_names: tuple[str, ...]
+  palette: tuple[tuple[int, int, int], ...]
+  ignore: int = 255
+  class_weights: tuple[float, ...] = ()
+  metric: str = "mean_iou"
+
+  def __post_init__(self):
+    for field in ("class_names", "palette"):
+      if len(getattr(self, field)) != self.num_classes:
+        raise ValueError(
+          f"model.num_classes is {self.num_classes}, but the data set has "
+          f"{len(getattr(self, field))} {field}; set model.num_classes to that"
+        )
+    if self.class_weights and len(self.class_weights) != self.num_classes:
+      raise ValueError(
+        f"loss.class_weights has {len(self.class_weights)} values for {self.num_classes} classes"
+      )
+
+  def loss(self, logits: jax.Array, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Mean cross entropy of the logits enlarged to the labels' size."""
+    labels = batch["label"]
+    full = self._enlarge(logits, labels.shape[1:3])
+    weights = self.class_weights or None
+    return cross_entropy(full, labels, ignore=self.ignore, class_weights=weights), {}
+
+  def sums(self, logits: jax.Array, batch: Batch) -> Sums:
+    """Confusion matrix `(K, K)`, true classes in rows."""
+    labels = jnp.where(batch["mask"][:, None, None], batch["label"], self.ignore)
+    predictions = self.predict(logits, labels.shape[1:3])
+    return {"confusion": confusion_matrix(labels, predictions, self.num_classes, self.ignore)}
+
+  def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """IoU by class, their mean, and pixel and mean accuracy, all in [0, 1]."""
+    s = scores(sums["confusion"])
+    return {
+      "mean_iou": s.mean_iou,
+      "pixel_accuracy": s.pixel_accuracy,
+      "mean_accuracy": s.mean_accuracy,
+      "pixels": int(s.support.sum()),
+      "iou": dict(zip(self.class_names, s.iou.tolist(), strict=True)),
+      "support": dict(zip(self.class_names, s.support.tolist(), strict=True)),
+    }
+
+  def table(self, report: Mapping[str, Any]) -> str:
+    """One line for each class, then the means, in percent."""
+    width = max(len("pixel accuracy"), *map(len, self.class_names))
+    lines = [f"{'class':<{width}}  IoU %  pixels %"]
+    for name, iou in report["iou"].items():
+      share = report["support"][name] / max(report["pixels"], 1)
+      lines.append(f"{name:<{width}}  {100 * iou:5.2f}  {100 * share:8.2f}")
+    lines += ["-" * len(lines[0])]
+    for key in ("mean_iou", "pixel_accuracy", "mean_accuracy"):
+      lines.append(f"{key.replace('_', ' '):<{width}}  {100 * report[key]:5.2f}")
+    return "\n".join(lines)
+
+  def predict(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Class of every pixel, `(B, *size)` uint8."""
+    return self._enlarge(logits, size).argmax(-1).astype(jnp.uint8)
+
+  def picture(
+    self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
+  ) -> np.ndarray:
+    """Image, prediction, truth and errors side by side."""
+    return visualize.segmentation_panel(
+      image, prediction, example["label"], self.palette, self.class_names
+    )
+
+  def _enlarge(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
+    # Checkpoints whose network repeats pixels still enlarge their logits smoothly.
+    smooth = Resize.BILINEAR if self.upsample is Resize.NEAREST else self.upsample
+    return resize(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), size, smooth)
+
+
+def build(config: Any, dataset: Any) -> Segmentation:
+  """Builds the task from a config and the facts of its data set."""
+  return Segmentation(
+    model=build_model(**config.model),
+    num_classes=config.model.num_classes,
+    upsample=Resize(config.model.upsample),
+    class_names=tuple(dataset.class_names),
+    palette=tuple(map(tuple, dataset.palette)),
+    **config.loss,
+  )

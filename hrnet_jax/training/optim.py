@@ -1,0 +1,77 @@
+"""Schedules and optimizers in PyTorch's order of operations."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+
+def _poly(learning_rate: float, steps: int, *, power: float = 0.9) -> optax.Schedule:
+  """`learning_rate * (1 - (t - 1) / steps) ** power`, and `learning_rate` itself at t = 0.
+
+  The reference (tools/train.py, lib/core/function.py) sets the rate after each update, so its
+  first two steps share the base rate and zero is never reached.
+  """
+
+  def schedule(count: Any) -> Any:
+    done = jnp.maximum(count - 1, 0) / steps
+    return learning_rate * jnp.maximum(1 - done, 0) ** power
+
+  return schedule
+
+
+def _constant(learning_rate: float, steps: int) -> optax.Schedule:
+  """The same rate at every step."""
+  del steps
+  return optax.constant_schedule(learning_rate)
+
+
+def _sgd(
+  *, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
+  """`torch.optim.SGD`: decay joins the gradient, of norms and biases too, before the momentum."""
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay), optax.trace(momentum, nesterov=nesterov)
+  )
+
+
+SCHEDULES = {"poly": _poly, "constant": _constant}
+OPTIMIZERS = {"sgd": _sgd}
+
+
+def build(
+  steps: int,
+  *,
+  name: str,
+  learning_rate: float,
+  schedule: dict[str, Any],
+  clip_norm: float = 0.0,
+  **options: Any,
+) -> tuple[optax.Schedule, optax.GradientTransformation]:
+  """Builds the optimizer; the keywords are those of `config.optimizer`.
+
+  Args:
+    steps: of the whole run.
+    name: key of `OPTIMIZERS`.
+    learning_rate: base rate.
+    schedule: `name`, a key of `SCHEDULES`, and its options.
+    clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
+    **options: of the optimizer.
+
+  Returns:
+    The rate as a function of the step, and the gradient transformation.
+
+  Raises:
+    ValueError: unknown name. TypeError: unknown option.
+  """
+  schedule = dict(schedule)
+  curve = _lookup(SCHEDULES, schedule.pop("name"), "schedule")(learning_rate, steps, **schedule)
+  clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
+  core = _lookup(OPTIMIZERS, name, "optimizer")(**options)
+  return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve))
+
+
+def _lookup(table: dict[str, Any], name: str, kind: str) -> Any:
+  if name not in table:
+    raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
+  return table[name]

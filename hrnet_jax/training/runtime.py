@@ -1,0 +1,63 @@
+"""What a process sets up before it computes: compilation cache, signals."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+from types import FrameType
+
+from absl import logging
+import jax
+
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def set_up() -> None:
+  """Prepares a command: quiet libraries and a compilation cache."""
+  logging.set_verbosity(logging.WARNING)
+  use_compilation_cache()
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs in `~/.cache/hrnet_jax/xla`, so that only the first start compiles.
+
+  $JAX_COMPILATION_CACHE_DIR names another folder; empty, it turns the cache off.
+  """
+  default = pathlib.Path.home() / ".cache" / "hrnet_jax" / "xla"
+  folder = os.environ.get(CACHE_VARIABLE, str(default))
+  if folder:
+    jax.config.update("jax_compilation_cache_dir", folder)
+
+
+class Termination:
+  """Notes SIGTERM, by which schedulers announce the end, instead of dying; a context manager."""
+
+  def __init__(self) -> None:
+    self.requested = False
+
+  def __enter__(self) -> "Termination":
+    self._previous = signal.signal(signal.SIGTERM, self._note)
+    return self
+
+  def __exit__(self, *exc_info: object) -> None:
+    signal.signal(signal.SIGTERM, self._previous)
+
+  def _note(self, signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    self.requested = True
+
+
+@contextlib.contextmanager
+def errors_for_humans() -> Iterator[None]:
+  """Ends the program with the message alone when the user's input is wrong.
+
+  With $HRNET_JAX_TRACEBACK set, the traceback is shown as well.
+  """
+  try:
+    yield
+  except (ValueError, TypeError, FileNotFoundError, FloatingPointError) as error:
+    if os.environ.get("HRNET_JAX_TRACEBACK"):
+      raise
+    sys.exit(f"error: {error}\n(HRNET_JAX_TRACEBACK=1 shows where it came from)")

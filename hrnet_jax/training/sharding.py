@@ -1,0 +1,89 @@
+"""Where arrays live: the only module that names a mesh axis or builds a PartitionSpec."""
+
+from collections.abc import Mapping
+import math
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+DATA, SPACE = "data", "space"  # batch axis, image-height axis
+
+
+def make_mesh(shape: Mapping[str, int]) -> Mesh:
+  """Builds the mesh over all devices of all processes.
+
+  Args:
+    shape: sizes of the axes `data` and `space`; one of them may be -1 and takes what is left,
+      a missing one is 1.
+
+  Raises:
+    ValueError: an unknown axis, or sizes that do not cover the devices.
+  """
+  if unknown := sorted(set(shape) - {DATA, SPACE}):
+    raise ValueError(f"unknown mesh axes {unknown}; known: {DATA}, {SPACE}")
+  sizes = {DATA: 1, SPACE: 1} | dict(shape)
+  count = jax.device_count()
+  fixed = math.prod(size for size in sizes.values() if size != -1)
+  if fixed >= 1 and list(sizes.values()).count(-1) == 1:
+    sizes = {axis: count // fixed if size == -1 else size for axis, size in sizes.items()}
+  if min(sizes.values()) < 1 or math.prod(sizes.values()) != count:
+    raise ValueError(f"mesh {dict(shape)} does not cover the {count} devices; use -1 for one axis")
+  # The default type of axes is Explicit, which asks every scatter for an output sharding.
+  return jax.make_mesh(
+    tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Every device holds all of the array."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh, rank: int) -> NamedSharding:
+  """Axis 0 is the batch; axis 1 of images and label maps is the height."""
+  return NamedSharding(mesh, PartitionSpec(DATA, SPACE) if rank >= 3 else PartitionSpec(DATA))
+
+
+def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """Puts this process's share `{name: (b, ...)}` on its devices, as part of global arrays."""
+  for value in batch.values():
+    if value.ndim >= 3:
+      check_height(mesh, value.shape[1])
+  return {
+    name: jax.make_array_from_process_local_data(batch_sharding(mesh, value.ndim), value)
+    for name, value in batch.items()
+  }
+
+
+def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
+  """Refuses a global batch that does not divide over the mesh; `key` names it in the config."""
+  shards = mesh.shape[DATA]
+  if batch_size % shards:
+    raise ValueError(
+      f"{key} is {batch_size}, not a multiple of the {shards} devices along mesh axis {DATA!r}"
+    )
+
+
+def height_multiple(mesh: Mesh, coarsest_stride: int = 32) -> int:
+  """What the image height must be a multiple of on this mesh; 1 if it is not split.
+
+  A shard of the coarsest map needs whole rows. Otherwise the loss stays right, but XLA's
+  partitioning of the strided convolutions gives wrong kernel gradients (JAX 0.10.2, CPU).
+  """
+  shards = mesh.shape[SPACE]
+  return coarsest_stride * shards if shards > 1 else 1
+
+
+def check_height(mesh: Mesh, height: int) -> None:
+  """Refuses an image height that cannot be split over the mesh; see `height_multiple`.
+
+  Raises:
+    ValueError: with the multiple to use.
+  """
+  multiple = height_multiple(mesh)
+  if height % multiple:
+    raise ValueError(
+      f"image height {height} cannot be split over {mesh.shape[SPACE]} devices along mesh axis "
+      f"{SPACE!r}; use a multiple of {multiple}"
+    )

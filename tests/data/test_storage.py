@@ -1,0 +1,78 @@
+"""Places of data sets: complete or absent, whatever happened before."""
+
+import pytest
+
+from hrnet_jax.data import storage
+
+FILES = ("dataset_info.json", "features.json", "metadata.json")
+
+
+@pytest.fixture
+def place(tmp_path):
+  return storage.Place(tmp_path, "builder/mine", "1.0.0")
+
+
+def write(folder, text):
+  folder.mkdir(parents=True)
+  for name in FILES:
+    (folder / name).write_text(text)
+
+
+def read(place):
+  return (place.target / "metadata.json").read_text()
+
+
+def test_complete_needs_all_files(place):
+  assert not place.complete
+  write(place.target, "new")
+  assert place.complete
+  (place.target / "features.json").unlink()
+  assert not place.complete
+
+
+def test_publish_replaces_and_leaves_nothing_behind(place, tmp_path):
+  for text in ("first", "second"):
+    with place.lock():
+      write(place.building / "builder/mine/1.0.0", text)
+      place.publish()
+    assert read(place) == text
+  assert [path.name for path in (tmp_path / ".staging").iterdir()] == ["builder+mine.lock"]
+
+
+def test_failure_inside_the_lock_clears_the_build(place):
+  def build():
+    with place.lock():
+      write(place.building / "builder/mine/1.0.0", "half")
+      raise RuntimeError("stop")
+
+  with pytest.raises(RuntimeError, match="stop"):
+    build()
+  assert not place.building.exists()
+  assert not place.complete
+
+
+def test_left_overs_are_gone_before_the_next_build(place):
+  write(place.building / "builder/mine/1.0.0", "half")
+  with place.lock():
+    assert not place.building.exists()
+
+
+def test_interrupted_replacement_is_undone(place):
+  write(place.target, "old")
+  staging = place.building.parent
+  staging.mkdir(parents=True)
+  place.target.rename(staging / "previous")
+  assert place.interrupted
+  with place.lock():
+    assert read(place) == "old"
+  assert not place.interrupted
+  assert not staging.exists()
+
+
+def test_finished_replacement_is_kept(place):
+  write(place.target, "new")
+  write(place.building.parent / "previous", "old")
+  assert not place.interrupted
+  with place.lock():
+    assert read(place) == "new"
+  assert not place.building.parent.exists()

@@ -1,0 +1,162 @@
+"""The command: status, messages, summary, and where it can be interrupted."""
+
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+from absl import flags
+import numpy as np
+import pytest
+
+from hrnet_jax import prepare
+from hrnet_jax.data import images, registry
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def source(tmp_path):
+  """Twelve random photos, of which a tenth becomes `val`."""
+  folder = tmp_path / "source"
+  rng = np.random.default_rng(0)
+  for kind in ("images", "labels"):
+    (folder / kind).mkdir(parents=True)
+  for index in range(12):
+    photo = rng.integers(0, 256, (10, 20, 3)).astype(np.uint8)
+    label = np.zeros((10, 20), np.uint8)
+    label[:5], label[:, :2] = 1, 255
+    (folder / f"images/{index}.png").write_bytes(images.encode_png(photo))
+    (folder / f"labels/{index}.png").write_bytes(images.encode_png(label))
+  (folder / "classes.txt").write_text("road\nsky\n")
+  return folder
+
+
+def run(*arguments):
+  values = flags.FlagValues()
+  prepare.define_flags(values)
+  values(["prepare", *map(str, arguments)])
+  return prepare.main(["prepare"], values)
+
+
+def own(source, tmp_path, *more):
+  name = "image_folder_segmentation/mine"
+  return run(f"--dataset={name}", f"--source={source}", f"--data_dir={tmp_path / 'out'}", *more)
+
+
+def test_summary_and_what_comes_next(source, tmp_path, capsys):
+  assert own(source, tmp_path) == 0
+  out, err = capsys.readouterr()
+  splits = registry.open_dataset("image_folder_segmentation/mine", tmp_path / "out").splits()
+  assert f"  train {splits['train']:>8} images, 20x10\n" in out
+  assert re.search(r"fingerprint [0-9a-f]{64}\n", out)
+  assert re.search(r"road +45\.00% +45\.00%\n +sky +45\.00% +45\.00%\n +\(ignored\) +10\.00%", out)
+  assert re.search(r"prepared in \d+\.\d s: .*/image_folder_segmentation/mine/1\.0\.0\n", out)
+  assert "--config.data.name=image_folder_segmentation/mine --config.data.data_dir=" in out
+  assert err == f"train {splits['train']}/{splits['train']}\nval {splits['val']}/{splits['val']}\n"
+
+
+def test_second_run_says_that_it_is_there(source, tmp_path, capsys):
+  own(source, tmp_path)
+  capsys.readouterr()
+  assert own(source, tmp_path) == 0
+  out, err = capsys.readouterr()
+  assert "already prepared: " in out
+  assert err == ""
+  assert own(source, tmp_path, "--overwrite") == 0
+  assert "\nprepared in" in capsys.readouterr().out
+
+
+def test_error_is_one_line_and_a_status(source, tmp_path, capsys):
+  path = source / "images/3.png"
+  path.write_bytes(path.read_bytes()[:50])
+  assert own(source, tmp_path) == 1
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert re.fullmatch(rf"prepare: {re.escape(str(path))}: corrupt or truncated.*\n", err)
+  assert not (tmp_path / "out/image_folder_segmentation").exists()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["--dataset=camvit"], "unknown data set 'camvit'; known: camvid, "),
+    (["--dataset=camvid"], "'camvid' needs --source=FOLDER, where FOLDER holds train/"),
+    (["--dataset=camvid", "--source=/gone"], "/gone: no such folder"),
+  ],
+)
+def test_wrong_arguments(arguments, message, tmp_path, capsys):
+  assert run(*arguments, f"--data_dir={tmp_path}") == 1
+  assert message in capsys.readouterr().err
+
+
+def test_left_over_arguments_are_refused(capsys):
+  assert prepare.main(["prepare", "camvid"]) == 1
+  assert "unexpected arguments camvid" in capsys.readouterr().err
+
+
+def test_importing_defines_no_flag():
+  assert "overwrite" not in flags.FLAGS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_command_cleans_up(number, tmp_path):
+  command = [sys.executable, "-m", "hrnet_jax.prepare", "--dataset=shapes"]
+  environment = os.environ | {"HRNET_JAX_DATA": str(tmp_path)}
+  process = subprocess.Popen(
+    [*command, "--workers=1"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+  )
+  building = tmp_path / ".staging/shapes/building"
+  while not list(building.rglob("*array_record*")):
+    assert process.poll() is None, process.stderr.read()
+  process.send_signal(number)
+  _, errors = process.communicate(timeout=60)
+  assert process.returncode == 130
+  assert "interrupted; nothing was changed, run it again" in errors
+  assert "Traceback" not in errors
+  assert [path.name for path in tmp_path.rglob("*")] == [".staging", "shapes.lock"]
+
+
+def test_command_line_errors_have_no_traceback(source, tmp_path):
+  (source / "labels/5.png").unlink()
+  command = [sys.executable, "-m", "hrnet_jax.prepare", f"--source={source}"]
+  done = subprocess.run(
+    [*command, "--dataset=image_folder_segmentation", f"--data_dir={tmp_path / 'out'}"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr.startswith(f"prepare: {source}/images/5.png: this image has no label")
+  assert done.stderr.count("\n") == 1
+
+
+class Terminal(io.StringIO):
+  def isatty(self):
+    return True
+
+
+def test_bar_on_a_terminal(monkeypatch):
+  monkeypatch.setattr(prepare, "_BAR_INTERVAL", 0.0)
+  stream = Terminal()
+  progress = prepare.ProgressLine(stream)
+  for done in (1, 2):
+    progress("val", done, 2)
+  half = "=" * 15 + " " * 15
+  assert stream.getvalue() == f"\rval   [{half}] 1/2\rval   [{'=' * 30}] 2/2\n"
+  progress("val", 1, 2)
+  progress.end()
+  assert stream.getvalue().endswith("1/2\n")
+
+
+def test_metadata_is_plain_json(source, tmp_path):
+  own(source, tmp_path)
+  path = tmp_path / "out/image_folder_segmentation/mine/1.0.0/metadata.json"
+  metadata = json.loads(path.read_text())
+  assert metadata["class_names"] == ["road", "sky"]
+  assert metadata["splits"]["train"]["max_size"] == [10, 20]
