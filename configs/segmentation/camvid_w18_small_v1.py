@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     "variant": "w18_small_v1",
     "num_classes": 11,
     "upsample": "bilinear",
-    "bn_momentum": 0.01,
+    "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
   }

@@ -1,6 +1,5 @@
 """Names: path of one of our modules -> names of the reference's convolution and norm."""
 
-from collections.abc import Callable
 import re
 
 # (our module path, the reference's convolution, the reference's norm). Groups of the pattern
@@ -56,5 +55,6 @@ def torch_name(path: tuple[str, ...]) -> str:
 
 
 def _fill(template: str, groups: tuple[str, ...]) -> str:
-  shifted: Callable[[re.Match], str] = lambda m: str(int(groups[int(m[1])]) - 1)
-  return re.sub(r"\{(\d)-1\}", shifted, template).format(*groups)
+  for k, group in enumerate(groups):
+    template = template.replace(f"{{{k}-1}}", str(int(group) - 1) if group.isdigit() else group)
+  return template.format(*groups)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def pixel_nll(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -44,7 +45,8 @@ def cross_entropy(
   counts = labels != ignore
   weight = counts.astype(logits.dtype)
   if class_weights:
-    table = jnp.asarray(class_weights, logits.dtype)
+    # The reference keeps them in float32, also in a float64 run.
+    table = jnp.asarray(np.asarray(class_weights, np.float32), logits.dtype)
     weight *= table[jnp.where(counts, labels, 0).astype(jnp.int32)]
   nll = jnp.where(counts, pixel_nll(logits, labels), 0)
   total = weight.sum()

@@ -14,7 +14,7 @@ def _poly(learning_rate: float, steps: int, *, power: float = 0.9) -> optax.Sche
   """
 
   def schedule(count: Any) -> Any:
-    done = jnp.maximum(count - 1, 0) / steps
+    done = jnp.maximum(jnp.asarray(count, float) - 1, 0) / steps
     return learning_rate * jnp.maximum(1 - done, 0) ** power
 
   return schedule

@@ -17,7 +17,13 @@ Scalars = dict[str, jax.Array]
 
 
 def make_train_step(
-  task: Task, tx: optax.GradientTransformation, mesh: Mesh, *, seed: int, accumulate: int = 1
+  task: Task,
+  tx: optax.GradientTransformation,
+  mesh: Mesh,
+  *,
+  seed: int,
+  accumulate: int = 1,
+  prepare: Callable[[jax.Array], jax.Array] = normalize,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Scalars]]:
   """Returns `(state, batch) -> (state, scalars)`; the state is donated.
 
@@ -28,12 +34,13 @@ def make_train_step(
     seed: of dropout and the like; folded with the step.
     accumulate: equal parts of the batch that are run one after the other, to save memory.
       Gradients and scalars are their means; BatchNorm sees one part at a time.
+    prepare: from the batch's images to the network's input.
   """
 
   def loss_fn(params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> tuple:
     outputs, updates = task.model.apply(
       {"params": params, "batch_stats": batch_stats},
-      normalize(batch["image"]),
+      prepare(batch["image"]),
       train=True,
       mutable=["batch_stats"],
       rngs={"dropout": key},
