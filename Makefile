@@ -4,15 +4,19 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format clean
+.PHONY: help quickstart test test-torch lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
+# PyPI's build for Linux brings CUDA; elsewhere and for a small one, for example
+# make test-torch TORCH='--index-url https://download.pytorch.org/whl/cpu torch==2.13.0'
+TORCH := torch==2.13.0
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python $(INSTALL)
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 quickstart: .venv/.run ## install, train a small network on generated shapes, evaluate it
 	@$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUNS)
@@ -25,6 +29,9 @@ quickstart: .venv/.run ## install, train a small network on generated shapes, ev
 
 test: lint ## style checks and all tests
 	@$(BIN)/python -m pytest
+
+test-torch: .venv/torch/.done ## compare with PyTorch and timm, which are installed beside the rest
+	@.venv/torch/bin/python -m pytest -m torch
 
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .
@@ -57,4 +64,16 @@ clean: ## remove the environment and the caches; runs/ stays
 .venv/.dev: .venv/.created requirements.txt pyproject.toml
 	@echo "Installing the package and its tools into .venv (a few minutes the first time)"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# An environment on top of the other, so that the rest keeps being tested without PyTorch. timm
+# comes without its dependencies: torchvision needs CUDA, and the networks need nothing of it.
+.venv/torch/.done: .venv/.dev
+	@echo "Installing PyTorch and timm into .venv/torch (a few minutes the first time)"
+	@$(BIN)/python -m venv --clear .venv/torch
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$(.venv/torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	@.venv/torch/bin/python $(INSTALL) $(TORCH)
+	@.venv/torch/bin/python $(INSTALL) huggingface-hub safetensors pyyaml
+	@.venv/torch/bin/python $(INSTALL) --no-deps 'timm>=1.0,<2'
 	@touch $@

@@ -12,6 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = ml_collections.ConfigDict()
   config.seed = 0
+  config.init_from = ""
   config.mesh = {"data": -1, "space": 1}
   config.model = {
     "task": "segmentation",

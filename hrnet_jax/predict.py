@@ -1,15 +1,17 @@
 """Runs a trained network on photos: `python -m hrnet_jax.predict --checkpoint --input --output`.
 
-Shapes: photo `(H, W, 3)` uint8 -> padded `(B, 32 n, 32 m, 3)` uint8 -> outputs, cut to the photo.
+Shapes: photo `(H, W, 3)` uint8 -> the task's input `(B, h, w, 3)` uint8 -> predictions -> files.
 
-What is written for a photo depends on the task of the checkpoint. Segmentation writes
-`<stem>_labels.png`, the class ids at the photo's own size, and `<stem>_overlay.png` for people.
+How a photo is shown to the network and what is written depends on the task of the checkpoint.
+Segmentation writes `<stem>_labels.png`, the class ids at the photo's own size, and
+`<stem>_overlay.png` for people. Classification looks at the centre of the photo, as in evaluation;
+it writes the best five classes to `<stem>_classes.png` and, with their scores, to a line of
+`predictions.csv`.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
-import functools
 import pathlib
 import sys
 import time
@@ -21,31 +23,17 @@ import jax
 import numpy as np
 import tqdm
 
-from hrnet_jax import visualize
-from hrnet_jax.data import images
 from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.photos import classification, segmentation
+from hrnet_jax.photos.handler import Handler, Photo
 from hrnet_jax.tasks import registry
 from hrnet_jax.training import checkpoint
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-STRIDE = 32  # of the coarsest branch
-
-
-@dataclasses.dataclass(frozen=True)
-class Photo:
-  """A photo and its form for the network.
-
-  Attributes:
-    path: where it came from.
-    pixels: `(H, W, 3)` uint8 RGB, upright.
-    size: height and width that the network sees of it, at most `(H, W)`.
-    padded: `(h, w, 3)` uint8, the photo at `size`, black below and on the right.
-  """
-
-  path: pathlib.Path
-  pixels: np.ndarray
-  size: tuple[int, int]
-  padded: np.ndarray
+HANDLERS: dict[str, Callable[[checkpoint.Loaded], Handler]] = {
+  "classification": classification.build,
+  "segmentation": segmentation.build,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,35 +41,12 @@ class Predictor:
   """What a checkpoint does with photos.
 
   Attributes:
-    run: `(B, h, w, 3)` uint8 images -> predictions, one row per image.
-    save: writes the files of one photo, given its row and the path `output/stem`.
+    run: `(B, h, w, 3)` uint8 images -> predictions, arrays with one row per image.
+    handler: prepares photos and saves their rows.
   """
 
-  run: Callable[[np.ndarray], np.ndarray]
-  save: Callable[[Photo, np.ndarray, pathlib.Path], None]
-
-
-def save_segmentation(
-  photo: Photo, prediction: np.ndarray, stem: pathlib.Path, dataset: Mapping[str, Any]
-) -> None:
-  """Writes the label map of one photo, `(H, W)` class ids, and an overlay with a legend.
-
-  Args:
-    photo: the photo.
-    prediction: `(h, w)` uint8 class ids of the padded photo.
-    stem: path of the results without their endings.
-    dataset: `class_names` and `palette` of the data that the network was trained on.
-  """
-  height, width = photo.pixels.shape[:2]
-  label = prediction[: photo.size[0], : photo.size[1]]
-  if photo.size != (height, width):
-    label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-  visualize.write_png(f"{stem}_labels.png", label)
-  picture = visualize.labelled(photo.pixels, label, dataset["palette"], dataset["class_names"])
-  visualize.write_png(f"{stem}_overlay.png", picture)
-
-
-SAVERS = {"segmentation": save_segmentation}
+  run: Callable[[np.ndarray], Any]
+  handler: Handler
 
 
 def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
@@ -91,8 +56,8 @@ def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
     ValueError: nothing is known to write for the task.
   """
   name = loaded.config.model.task
-  if name not in SAVERS:
-    raise ValueError(f"no predictions for task {name!r}; known: {', '.join(sorted(SAVERS))}")
+  if name not in HANDLERS:
+    raise ValueError(f"no predictions for task {name!r}; known: {', '.join(sorted(HANDLERS))}")
   task = registry.build(loaded.config, types.SimpleNamespace(**loaded.dataset))
   weights = jax.device_put(loaded.variables)
 
@@ -102,8 +67,8 @@ def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
     return task.predict(outputs, batch.shape[1:3])
 
   return Predictor(
-    run=lambda batch: np.asarray(predict(weights, batch)),
-    save=functools.partial(SAVERS[name], dataset=loaded.dataset),
+    run=lambda batch: jax.device_get(predict(weights, batch)),
+    handler=HANDLERS[name](loaded),
   )
 
 
@@ -145,33 +110,14 @@ def check_output(source: pathlib.Path, output: pathlib.Path) -> None:
     raise ValueError(f"--output: {output} is a file; name a folder")
 
 
-def load_photo(path: pathlib.Path, max_side: int) -> Photo:
-  """Reads a photo and brings it to a size that suits the network.
-
-  A long side above `max_side` is reduced to it. Sides are padded to multiples of 32, so that photos
-  of similar sizes share one compiled program.
-
-  Raises:
-    OSError: the file cannot be read. ValueError: it is not an intact image.
-  """
-  pixels = images.decode_rgb(path.read_bytes(), str(path))
-  scale = min(1.0, max_side / max(pixels.shape[:2]))
-  height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-  small = pixels
-  if scale < 1:
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-  padded = np.pad(small, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
-  return Photo(path, pixels, (height, width), padded)
-
-
 def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[Photo]]:
-  """Groups photos of the same padded shape, as soon as a group is full; the rest at the end."""
+  """Groups photos of the same input shape, as soon as a group is full; the rest at the end."""
   waiting: dict[tuple[int, ...], list[Photo]] = {}
   for photo in photos:
-    group = waiting.setdefault(photo.padded.shape, [])
+    group = waiting.setdefault(photo.input.shape, [])
     group.append(photo)
     if len(group) == batch_size:
-      yield waiting.pop(photo.padded.shape)
+      yield waiting.pop(photo.input.shape)
   yield from waiting.values()
 
 
@@ -194,19 +140,20 @@ def predict_all(
     def load() -> Iterator[Photo]:
       for path in paths:
         try:
-          photo = load_photo(path, max_side)
+          photo = predictor.handler.load(path, max_side)
         except (OSError, ValueError, cv2.error) as error:
           failed[path] = str(error)
           bar.update()
           continue
-        if photo.size != photo.pixels.shape[:2]:
-          bar.write(_reduction(photo))
+        if photo.note:
+          bar.write(photo.note)
         yield photo
 
     for group in batches(load(), batch_size):
-      rows = predictor.run(np.stack([photo.padded for photo in group]))
-      for photo, row in zip(group, rows, strict=True):
-        predictor.save(photo, row, output / photo.path.stem)
+      rows = predictor.run(np.stack([photo.input for photo in group]))
+      for index, photo in enumerate(group):
+        row = jax.tree.map(lambda x, index=index: x[index], rows)
+        predictor.handler.save(photo, row, output / photo.path.stem)
         bar.update()
   return failed
 
@@ -262,14 +209,6 @@ def _positive(text: str) -> int:
   if value < 1:
     raise argparse.ArgumentTypeError(f"{value} is not positive")
   return value
-
-
-def _reduction(photo: Photo) -> str:
-  (height, width), (h, w) = photo.pixels.shape[:2], photo.size
-  return (
-    f"{photo.path.name}: reduced from {width} x {height} to {w} x {h} for the network; "
-    "its label map has the photo's own size"
-  )
 
 
 if __name__ == "__main__":

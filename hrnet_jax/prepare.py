@@ -2,6 +2,7 @@
 
     python -m hrnet_jax.prepare --dataset=camvid --source=FOLDER
     python -m hrnet_jax.prepare --dataset=image_folder_segmentation/my_streets --source=FOLDER
+    python -m hrnet_jax.prepare --dataset=image_folder_classification/my_birds --source=FOLDER
 
 Every image is checked with its label; the first that is not as it has to be ends the command with
 a message that names the file. A data set is then either complete or not there: the command can be
@@ -26,6 +27,7 @@ from hrnet_jax.data import registry
 _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_INTERVAL = 0.1
 _BAR_WIDTH = 30
+_MAX_ROWS = 100  # of the table of classes
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -83,9 +85,13 @@ def summarize(dataset: registry.Dataset) -> str:
     height, width = dataset.max_size(split)
     size = f"{width}x{height}" if dataset.uniform_size(split) else f"up to {width}x{height}"
     lines.append(f"  {split:<6}{count:>8} images, {size}")
-  lines.append(f"{'share of pixels':<24}" + "".join(f"{split:>9}" for split in dataset.statistics))
-  rows = [*dataset.class_names, "(ignored)"]
-  columns = [_shares(values) for values in dataset.statistics.values()]
+  if len(dataset.class_names) > _MAX_ROWS:
+    return "\n".join([*lines, f"  {len(dataset.class_names)} classes"])
+  unit, rows = "pixels", [*dataset.class_names, "(ignored)"]
+  if all("class_images" in values for values in dataset.statistics.values()):
+    unit, rows = "images", list(dataset.class_names)
+  lines.append(f"{f'share of {unit}':<24}" + "".join(f"{split:>9}" for split in dataset.statistics))
+  columns = [_shares(values, unit)[: len(rows)] for values in dataset.statistics.values()]
   for row, shares in zip(rows, zip(*columns, strict=True), strict=True):
     lines.append(f"  {row:<22}" + "".join(f"{share:>8.2%} " for share in shares).rstrip())
   return "\n".join(lines)
@@ -121,8 +127,8 @@ class ProgressLine:
     self._open = False
 
 
-def _shares(values):
-  counts = [*values["class_pixels"], values["ignored_pixels"]]
+def _shares(values, unit):
+  counts = [*values[f"class_{unit}"], values[f"ignored_{unit}"]]
   return [count / sum(counts) for count in counts]
 
 

@@ -170,7 +170,9 @@ def test_arguments_that_cannot_work_are_explained(task, tmp_path, capsys):
 
 def test_task_without_predictions_is_named():
   config = ml_collections.ConfigDict({"model": {"task": "juggling"}})
-  with pytest.raises(ValueError, match="no predictions for task 'juggling'; known: segmentation"):
+  with pytest.raises(
+    ValueError, match="no predictions for task 'juggling'; known: classification, segmentation"
+  ):
     predict.build_predictor(types.SimpleNamespace(config=config))
 
 

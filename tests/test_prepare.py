@@ -60,6 +60,20 @@ def test_summary_and_what_comes_next(source, tmp_path, capsys):
   assert err == f"train {splits['train']}/{splits['train']}\nval {splits['val']}/{splits['val']}\n"
 
 
+def test_summary_of_classes_of_images(source, tmp_path, capsys):
+  folder = tmp_path / "classes"
+  for index, path in enumerate(sorted((source / "images").iterdir())):
+    target = folder / ("train" if index % 3 else "val") / ("ab"[index % 2]) / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+  name = "image_folder_classification/mine"
+  arguments = [f"--dataset={name}", f"--source={folder}", f"--data_dir={tmp_path / 'out'}"]
+  assert run(*arguments) == 0
+  out = capsys.readouterr().out
+  assert re.search(r"share of images +train +val\n +a +50\.00% +50\.00%\n +b +50\.00% ", out)
+  assert "ignored" not in out
+
+
 def test_second_run_says_that_it_is_there(source, tmp_path, capsys):
   own(source, tmp_path)
   capsys.readouterr()

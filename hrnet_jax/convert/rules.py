@@ -1,60 +1,109 @@
-"""Names: path of one of our modules -> names of the reference's convolution and norm."""
+"""Names: path of one of our leaves -> name of a tensor in the reference's state_dict."""
 
 import re
 
+Rule = tuple[str, str, str]
+
 # (our module path, the reference's convolution, the reference's norm). Groups of the pattern
-# fill the templates; stages that the reference counts from the transition before are shifted.
-_RULES: tuple[tuple[str, str, str], ...] = (
-  (r"backbone/stem_(\d)", "conv{0}", "bn{0}"),
-  (r"backbone/stage1_(\d)/conv(\d)", "layer1.{0}.conv{1}", "layer1.{0}.bn{1}"),
-  (r"backbone/stage1_(\d)/shortcut", "layer1.{0}.downsample.0", "layer1.{0}.downsample.1"),
-  (r"backbone/transition(\d)/keep_(\d)", "transition{0-1}.{1}.0", "transition{0-1}.{1}.1"),
-  (r"backbone/transition(\d)/new_(\d)", "transition{0-1}.{1}.0.0", "transition{0-1}.{1}.0.1"),
+# fill the templates; `-1` shifts what the reference counts from the transition before, `*2` skips
+# activations.
+_BACKBONE: tuple[Rule, ...] = (
+  (r"stem_(\d+)", "conv{0}", "bn{0}"),
+  (r"stage1_(\d+)/conv(\d+)", "layer1.{0}.conv{1}", "layer1.{0}.bn{1}"),
+  (r"stage1_(\d+)/shortcut", "layer1.{0}.downsample.0", "layer1.{0}.downsample.1"),
+  (r"transition(\d+)/keep_(\d+)", "transition{0-1}.{1}.0", "transition{0-1}.{1}.1"),
+  (r"transition(\d+)/new_(\d+)", "transition{0-1}.{1}.0.0", "transition{0-1}.{1}.0.1"),
   (
-    r"backbone/stage(\d)/branch_(\d)_(\d)_(\d)/conv(\d)",
+    r"stage(\d+)/branch_(\d+)_(\d+)_(\d+)/conv(\d+)",
     "stage{0}.{1}.branches.{2}.{3}.conv{4}",
     "stage{0}.{1}.branches.{2}.{3}.bn{4}",
   ),
   (
-    r"backbone/stage(\d)/exchange_(\d)/up_(\d)_(\d)",
+    r"stage(\d+)/exchange_(\d+)/up_(\d+)_(\d+)",
     "stage{0}.{1}.fuse_layers.{3}.{2}.0",
     "stage{0}.{1}.fuse_layers.{3}.{2}.1",
   ),
   (
-    r"backbone/stage(\d)/exchange_(\d)/down_(\d)_(\d)_(\d)",
+    r"stage(\d+)/exchange_(\d+)/down_(\d+)_(\d+)_(\d+)",
     "stage{0}.{1}.fuse_layers.{3}.{2}.{4}.0",
     "stage{0}.{1}.fuse_layers.{3}.{2}.{4}.1",
   ),
-  (r"head/mix", "last_layer.0", "last_layer.1"),
-  (r"head/classify", "last_layer.3", ""),
 )
+
+
+def _pixel_head(ours: str, name: str) -> tuple[Rule, ...]:
+  return (f"{ours}/mix", f"{name}.0", f"{name}.1"), (f"{ours}/classify", f"{name}.3", "")
+
+
+_ATTENTION = "ocr_distri_head.object_context_block"
+_OCR_HEAD: tuple[Rule, ...] = (
+  *_pixel_head("head/aux", "aux_head"),
+  (r"head/pixels", "conv3x3_ocr.0", "conv3x3_ocr.1"),
+  (r"head/query_(\d+)", f"{_ATTENTION}.f_pixel.{{0*2}}", f"{_ATTENTION}.f_pixel.{{0*2+1}}.0"),
+  (r"head/key_(\d+)", f"{_ATTENTION}.f_object.{{0*2}}", f"{_ATTENTION}.f_object.{{0*2+1}}.0"),
+  (r"head/value", f"{_ATTENTION}.f_down.0", f"{_ATTENTION}.f_down.1.0"),
+  (r"head/up", f"{_ATTENTION}.f_up.0", f"{_ATTENTION}.f_up.1.0"),
+  (
+    r"head/fuse",
+    "ocr_distri_head.conv_bn_dropout.0",
+    "ocr_distri_head.conv_bn_dropout.1.0",
+  ),
+  (r"head/main/classify", "cls_head", ""),
+)
+
+# What follows the backbone, by task.
+_HEADS: dict[str, tuple[Rule, ...]] = {
+  "segmentation": _pixel_head("head", "last_layer") + _OCR_HEAD,
+  "landmarks": _pixel_head("head", "head"),
+  "pose": ((r"head/classify", "final_layer", ""),),
+  "classification": (
+    (
+      r"representation/increase_(\d+)/conv(\d+)",
+      "incre_modules.{0}.0.conv{1}",
+      "incre_modules.{0}.0.bn{1}",
+    ),
+    (
+      r"representation/increase_(\d+)/shortcut",
+      "incre_modules.{0}.0.downsample.0",
+      "incre_modules.{0}.0.downsample.1",
+    ),
+    (r"representation/down_(\d+)", "downsamp_modules.{0}.0", "downsamp_modules.{0}.1"),
+    (r"representation/final", "final_layer.0", "final_layer.1"),
+    (r"head", "classifier", ""),
+  ),
+}
 
 _CONV = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-def torch_name(path: tuple[str, ...]) -> str:
+def torch_name(path: tuple[str, ...], task: str | None) -> str:
   """Name in the reference's state_dict of one of our leaves.
 
   Args:
     path: of the leaf without its collection, for example
       `("backbone", "stem_1", "conv", "kernel")`.
+    task: of the network; None for a bare backbone, whose paths have no first part.
 
   Raises:
-    KeyError: no rule covers the path.
+    KeyError: no rule covers the path, because the reference has no such layer.
   """
   *module, leaf = path
   is_norm = module[-1] == "bn"
   if module[-1] in ("bn", "conv"):
     module = module[:-1]
-  for pattern, conv, norm in _RULES:
-    if match := re.fullmatch(pattern, "/".join(module)):
+  rules = _BACKBONE if task is None or module[0] == "backbone" else _HEADS[task]
+  where = "/".join(module).removeprefix("backbone/")
+  for pattern, conv, norm in rules:
+    if match := re.fullmatch(pattern, where):
       template, leaves = (norm, _NORM) if is_norm else (conv, _CONV)
       return f"{_fill(template, match.groups())}.{leaves[leaf]}"
-  raise KeyError(f"no rule for {'/'.join(path)}")
+  raise KeyError(f"no weights of the reference for {'/'.join(path)}")
 
 
 def _fill(template: str, groups: tuple[str, ...]) -> str:
   for k, group in enumerate(groups):
-    template = template.replace(f"{{{k}-1}}", str(int(group) - 1) if group.isdigit() else group)
+    shifted = {"-1": int(group) - 1, "*2": int(group) * 2, "*2+1": int(group) * 2 + 1}
+    for suffix, value in shifted.items():
+      template = template.replace(f"{{{k}{suffix}}}", str(value))
   return template.format(*groups)

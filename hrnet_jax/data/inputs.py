@@ -4,14 +4,31 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
-from hrnet_jax.data import pipeline
-from hrnet_jax.data.registry import Dataset
-from hrnet_jax.data.transforms import segmentation
+from hrnet_jax.data import objects, pipeline, registry
+from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.transforms import classification, segmentation
 
 # For each task its transforms of training and evaluation; `config.transform` holds their keywords.
-TRANSFORMS: dict[str, tuple[Callable, Callable]] = {
+TRANSFORMS: dict[str, tuple[type, type]] = {
+  "classification": (classification.TrainTransform, classification.EvalTransform),
   "segmentation": (segmentation.TrainTransform, segmentation.EvalTransform),
 }
+
+# What a task makes of a data set whose records are not yet its examples.
+VIEWS: dict[str, dict[str, Callable[[Dataset], Dataset]]] = {
+  "classification": {"shapes": objects.each_object},
+}
+
+
+def open_dataset(config: Any) -> Dataset:
+  """Opens the data set that `config.data` names, as `config.model.task` looks at it.
+
+  Raises:
+    ValueError, FileNotFoundError: see `registry.open_dataset`.
+  """
+  dataset = registry.open_dataset(config.data.name, config.data.data_dir or None)
+  view = VIEWS.get(config.model.task, {}).get(config.data.name)
+  return view(dataset) if view else dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +60,18 @@ class Inputs:
     )
 
   def eval(self, *, height_multiple: int = 1) -> pipeline.Loader:
-    """One pass over the evaluation split, all images padded to one size.
+    """One pass over the evaluation split.
+
+    If the transform has an option `size`, to which it pads, and the config does not set it, it is
+    set so that all images get one size.
 
     Args:
       height_multiple: what the height must be a multiple of to be split over devices.
     """
     _, transform = TRANSFORMS[self.config.model.task]
-    options = {"size": self._eval_size(height_multiple)} | dict(self.config.transform.eval)
+    options = dict(self.config.transform.eval)
+    if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
+      options["size"] = self._eval_size(height_multiple)
     return pipeline.eval_loader(
       self.dataset.source(self.config.data.eval_split),
       transform(**options),

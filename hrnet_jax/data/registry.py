@@ -5,144 +5,37 @@ their own (`image_folder_segmentation/my_streets`). It is the same in `prepare -
 `config.data.name` and on disk: `data_dir/NAME/version`.
 """
 
-from collections.abc import Iterator
-import dataclasses
-import functools
-import json
-import operator
 import os
 import pathlib
 import re
 import sys
-from typing import Any
 
 from absl import logging
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data import storage
-from hrnet_jax.data.builders import base, camvid, image_folder_segmentation, shapes
+from hrnet_jax.data import storage, tfds_prepared
+from hrnet_jax.data.builders import (
+  base,
+  camvid,
+  image_folder_classification,
+  image_folder_segmentation,
+  shapes,
+)
+from hrnet_jax.data.dataset import Dataset, read_metadata
 
 BUILDERS: dict[str, type[base.Builder]] = {
   "camvid": camvid.Camvid,
+  "image_folder_classification": image_folder_classification.ImageFolderClassification,
   "image_folder_segmentation": image_folder_segmentation.ImageFolderSegmentation,
   "shapes": shapes.Shapes,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-  """A prepared data set.
-
-  Attributes:
-    name: as given to `open_dataset`.
-    directory: where its files are.
-    class_names: names in the order of the ids in the labels; 255 is ignored.
-    palette: an RGB colour for each class.
-    fingerprint: sha256 over all records in order.
-    landmark_names: names of the landmarks, empty where there are none.
-    flip_pairs: landmarks that change places when the image is mirrored.
-    statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
-      `class_pixels` and `ignored_pixels`.
-  """
-
-  name: str
-  directory: pathlib.Path
-  class_names: tuple[str, ...]
-  palette: tuple[tuple[int, int, int], ...]
-  fingerprint: str
-  landmark_names: tuple[str, ...]
-  flip_pairs: tuple[tuple[int, int], ...]
-  statistics: dict[str, dict[str, Any]]
-
-  def facts(self) -> dict[str, Any]:
-    """What a run and its checkpoints store about the data; plain values."""
-    return {
-      "name": self.name,
-      "fingerprint": self.fingerprint,
-      "class_names": list(self.class_names),
-      "palette": [list(colour) for colour in self.palette],
-      "splits": self.splits(),
-    }
-
-  def splits(self) -> dict[str, int]:
-    """The number of examples of each split."""
-    return {split: values["num_examples"] for split, values in self.statistics.items()}
-
-  def source(self, split: str) -> "Source":
-    """The records of a split, still encoded."""
-    self._of(split)
-    return Source(self.directory, split, self.fingerprint)
-
-  def max_size(self, split: str) -> tuple[int, int]:
-    """The largest height and the largest width of the images of a split."""
-    height, width = self._of(split)["max_size"]
-    return height, width
-
-  def uniform_size(self, split: str) -> bool:
-    """Whether all images of a split have the same size."""
-    return self._of(split)["uniform_size"]
-
-  def _of(self, split):
-    if split not in self.statistics:
-      known = ", ".join(self.statistics)
-      raise ValueError(f"data set {self.name!r} has no split {split!r}; known: {known}")
-    return self.statistics[split]
-
-
-class Source:
-  """Records of one split by index, as Grain reads them; `source[i]` is a dictionary.
-
-  `image`, `label` and the like are encoded bytes, texts are `str`, all else is numpy. Can be
-  pickled; the files are opened with the first record, in each process anew.
-  """
-
-  def __init__(self, directory: pathlib.Path, split: str, fingerprint: str):
-    self._directory, self._split, self._fingerprint = directory, split, fingerprint
-
-  def __len__(self) -> int:
-    return len(self._records)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    position = operator.index(index)
-    if not 0 <= position < len(self):
-      raise IndexError(f"record {position} of {len(self)} in {self!r}")
-    record = self._records[position]
-    return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
-
-  def __iter__(self) -> Iterator[dict[str, Any]]:
-    return (self[index] for index in range(len(self)))
-
-  def __repr__(self) -> str:
-    return f"Source({self._directory.parent.name}/{self._split}, {self._fingerprint[:12]})"
-
-  def __getstate__(self) -> dict[str, Any]:
-    return {"_directory": self._directory, "_split": self._split, "_fingerprint": self._fingerprint}
-
-  @functools.cached_property
-  def _builder(self):
-    if _read_metadata(self._directory)["fingerprint"] != self._fingerprint:
-      raise ValueError(f"{self._directory}: was prepared anew since it was opened; start again")
-    return tfds.builder_from_directory(self._directory)
-
-  @functools.cached_property
-  def _records(self):
-    features = self._builder.info.features
-    encoded = [key for key, value in features.items() if isinstance(value, tfds.features.Image)]
-    decoders = {key: tfds.decode.SkipDecoding() for key in encoded}
-    return self._builder.as_data_source(self._split, decoders=decoders)
-
-  @functools.cached_property
-  def _texts(self):
-    features = self._builder.info.features
-    texts = [key for key, value in features.items() if isinstance(value, tfds.features.Text)]
-    return dict.fromkeys(texts, _decode_text)
 
 
 def open_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
   """Opens a prepared data set; one that is built in is prepared first where it has to be.
 
   Args:
-    name: a key of `BUILDERS`, or `key/variant`.
+    name: a key of `BUILDERS`, or `key/variant`; or one of `tfds_prepared.SPLITS`.
     data_dir: the folder of prepared data sets; without it $HRNET_JAX_DATA, and without that
       ~/.cache/hrnet_jax/datasets.
 
@@ -150,6 +43,8 @@ def open_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Datase
     ValueError: no such name; the message lists those there are.
     FileNotFoundError: not prepared; the message gives the command.
   """
+  if name in tfds_prepared.SPLITS:
+    return tfds_prepared.open_prepared(name, storage.resolve_data_dir(data_dir))
   builder, place = _locate(name, data_dir)
   if place.interrupted:
     with place.lock():
@@ -220,8 +115,11 @@ def prepare(
 
 def _locate(name, data_dir):
   builder, slash, variant = name.partition("/")
+  if name in tfds_prepared.SPLITS:
+    raise ValueError(f"data set {name!r} is not prepared here: {tfds_prepared.advice(name)}")
   if builder not in BUILDERS:
-    raise ValueError(f"unknown data set {name!r}; known: {', '.join(sorted(BUILDERS))}")
+    known = ", ".join(sorted([*BUILDERS, *tfds_prepared.SPLITS]))
+    raise ValueError(f"unknown data set {name!r}; known: {known}")
   if slash and not BUILDERS[builder].HAS_VARIANTS:
     raise ValueError(f"data set {builder!r} has no variants, got {name!r}")
   if slash and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", variant):
@@ -250,7 +148,7 @@ def _check_source(builder, place, name, source, overwrite):
 
 
 def _open(name, place):
-  metadata = _read_metadata(place.target)
+  metadata = read_metadata(place.target)
   return Dataset(
     name=name,
     directory=place.target,
@@ -264,19 +162,7 @@ def _open(name, place):
 
 
 def _signature(place):
-  return _read_metadata(place.target)["signature"]
-
-
-def _read_metadata(directory):
-  return json.loads((directory / "metadata.json").read_text())
-
-
-def _decode_text(value):
-  return value.decode()
-
-
-def _unchanged(value):
-  return value
+  return read_metadata(place.target)["signature"]
 
 
 class _QuietTfds:

@@ -51,15 +51,23 @@ class HRNet(nn.Module):
 
   `(B, H, W, 3)` -> `(B, ceil(H / s), ceil(W / s), C * s / 4)` for s in 4, 8, 16, 32. Sizes
   need not be multiples of 32.
+
+  Attributes:
+    depth: size of the network.
+    upsample: interpolation in the exchange units.
+    numerics: see `Numerics`.
+    outputs: how many maps the last exchange computes; HRNetV1 computes the finest alone.
   """
 
   depth: Depth
   upsample: Resize
   numerics: Numerics
+  outputs: int = 4
 
   @property
   def levels(self) -> tuple[Level, ...]:
-    return tuple(Level(self.depth.width * 2**i, 4 * 2**i) for i in range(4))
+    """What the maps are, finest first."""
+    return tuple(Level(self.depth.width * 2**i, 4 * 2**i) for i in range(self.outputs))
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> Pyramid:
@@ -73,7 +81,9 @@ class HRNet(nn.Module):
       x = Bottleneck(depth.bottleneck_width, n, name=f"stage1_{block}")(x, train=train)
     xs: Pyramid = (x,)
     for stage, modules in enumerate(depth.modules, start=2):
-      widths = tuple(level.channels for level in self.levels[:stage])
+      widths = tuple(depth.width * 2**i for i in range(stage))
       xs = Transition(widths, n, name=f"transition{stage}")(xs, train=train)
-      xs = Stage(modules, depth.blocks, self.upsample, n, name=f"stage{stage}")(xs, train=train)
+      outputs = self.outputs if stage == 4 else None
+      part = Stage(modules, depth.blocks, self.upsample, n, outputs, name=f"stage{stage}")
+      xs = part(xs, train=train)
     return xs

@@ -15,7 +15,9 @@ from hrnet_jax.ops.resize import Resize, resize
 Pyramid = tuple[jax.Array, ...]
 
 
-def exchange(xs: Pyramid, move: Callable[[int, int, jax.Array], jax.Array]) -> Pyramid:
+def exchange(
+  xs: Pyramid, move: Callable[[int, int, jax.Array], jax.Array], outputs: int | None = None
+) -> Pyramid:
   """Gives every branch the rectified sum of all branches moved to its own grid.
 
   A pure function of the maps: `y_i = relu(sum_j move(j, i, x_j))`, the paper's figure 3.
@@ -25,13 +27,15 @@ def exchange(xs: Pyramid, move: Callable[[int, int, jax.Array], jax.Array]) -> P
   Args:
     xs: the maps, `xs[i]: (B, H_i, W_i, C_i)`.
     move: `(j, i, x_j) -> (B, H_i, W_i, C_i)`, branch j as branch i sees it.
+    outputs: how many branches to compute, from the finest; all by default.
 
   Returns:
     Maps of the same shapes.
   """
   branches = range(len(xs))
   return tuple(
-    nn.relu(functools.reduce(operator.add, [move(j, i, xs[j]) for j in branches])) for i in branches
+    nn.relu(functools.reduce(operator.add, [move(j, i, xs[j]) for j in branches]))
+    for i in branches[:outputs]
   )
 
 
@@ -45,6 +49,7 @@ class ExchangeUnit(nn.Module):
 
   upsample: Resize
   numerics: Numerics
+  outputs: int | None = None
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
@@ -64,22 +69,28 @@ class ExchangeUnit(nn.Module):
     def move(j: int, i: int, x: jax.Array) -> jax.Array:
       return x if j == i else up(j, i, x) if j > i else down(j, i, x)
 
-    return exchange(xs, move)
+    return exchange(xs, move, self.outputs)
 
 
 class Stage(nn.Module):
-  """`modules` times residual blocks on every branch, then an exchange: pyramid -> pyramid."""
+  """`modules` times residual blocks on every branch, then an exchange: pyramid -> pyramid.
+
+  The last exchange computes only the first `outputs` branches.
+  """
 
   modules: int
   blocks: int
   upsample: Resize
   numerics: Numerics
+  outputs: int | None = None
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
     for m in range(self.modules):
       xs = tuple(self._branch(m, i, x, train) for i, x in enumerate(xs))
-      xs = ExchangeUnit(self.upsample, self.numerics, name=f"exchange_{m}")(xs, train=train)
+      outputs = self.outputs if m == self.modules - 1 else None
+      unit = ExchangeUnit(self.upsample, self.numerics, outputs, name=f"exchange_{m}")
+      xs = unit(xs, train=train)
     return xs
 
   def _branch(self, module: int, i: int, x: jax.Array, train: bool) -> jax.Array:

@@ -15,8 +15,12 @@ from hrnet_jax.ops.conv import conv
 # fan-out) and lib/models/seg_hrnet.py of the segmentation repository.
 INITIALIZERS = {
   "kaiming": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+  "lecun": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
   "normal_0.001": nn.initializers.normal(0.001),
 }
+
+
+DTYPES = ("float32", "bfloat16", "float64")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Numerics:
   """Numeric policy of a whole network.
 
   Attributes:
-    dtype: of activations and products: float32, bfloat16, or float64 for parity proofs.
+    dtype: of activations and products, a name in `DTYPES`; float64 is for parity proofs.
       Parameters, statistics and logits are float32 (float64 in a float64 network).
     bn_momentum: weight of the new batch in the running statistics, as in PyTorch.
     bn_epsilon: added to the variance.
@@ -47,10 +51,10 @@ class Numerics:
       )
     if self.init not in INITIALIZERS:
       raise ValueError(f"unknown init {self.init!r}; known: {', '.join(sorted(INITIALIZERS))}")
-    names = ("float32", "bfloat16", "float64")
-    if jnp.dtype(self.dtype).name not in names:
-      raise ValueError(f"unknown dtype {self.dtype!r}; known: {', '.join(names)}")
-    if jnp.dtype(self.dtype) == jnp.float64 and not jax.config.jax_enable_x64:
+    if str(self.dtype) not in DTYPES:
+      raise ValueError(f"unknown dtype {str(self.dtype)!r}; known: {', '.join(DTYPES)}")
+    object.__setattr__(self, "dtype", jnp.dtype(self.dtype))
+    if self.dtype == jnp.float64 and not jax.config.jax_enable_x64:
       raise ValueError("dtype float64 needs JAX_ENABLE_X64=1")
 
   @property
@@ -59,8 +63,8 @@ class Numerics:
     return jnp.promote_types(self.dtype, jnp.float32)
 
 
-def _torch_bias_init(fan_in: int) -> nn.initializers.Initializer:
-  """PyTorch's default for biases: uniform in +-1 / sqrt(fan_in)."""
+def uniform_fan_in(fan_in: int) -> nn.initializers.Initializer:
+  """PyTorch's default for biases and linear layers: uniform in +-1 / sqrt(fan_in)."""
   bound = 1 / math.sqrt(fan_in)
   return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
 
@@ -84,7 +88,7 @@ class Conv(nn.Module):
     x, weight = x.astype(n.dtype), weight.astype(n.dtype)
     y = conv(x, weight, self.stride)
     if self.use_bias:
-      init = _torch_bias_init(k * k * c)
+      init = uniform_fan_in(k * k * c)
       y += self.param("bias", init, (self.features,), n.param_dtype).astype(n.dtype)
     return y
 

@@ -6,16 +6,25 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from hrnet_jax.models import representations
 from hrnet_jax.models.backbone import VARIANTS, Depth, HRNet
-from hrnet_jax.models.heads import PixelHead
+from hrnet_jax.models.heads import LinearHead, PixelHead, PooledHead
 from hrnet_jax.models.layers import Numerics
-from hrnet_jax.models.representations import V2
+from hrnet_jax.models.ocr import OCRHead
 from hrnet_jax.ops.resize import Resize
 
 
 class Network(nn.Module):
-  """Three parts joined by position; none knows the others."""
+  """Three parts joined by position; none knows the others.
 
+  Attributes:
+    task: what the network was built for; decides the names of the reference's weights.
+    backbone: image -> pyramid.
+    representation: pyramid -> features.
+    head: features -> outputs.
+  """
+
+  task: str
   backbone: nn.Module
   representation: nn.Module
   head: nn.Module
@@ -27,24 +36,71 @@ class Network(nn.Module):
 
 
 def _segmentation(
-  *, num_classes: int, upsample: str, bn_momentum: float = 0.01, **trunk: Any
+  *,
+  num_classes: int,
+  upsample: str,
+  bn_momentum: float = 0.01,
+  representation: str = "v2",
+  head: str = "pixel",
+  **trunk: Any,
 ) -> Network:
-  """Logits at stride 4, `(B, H / 4, W / 4, num_classes)`; lib/models/seg_hrnet.py."""
+  """Logits at stride 4, `(B, H / 4, W / 4, num_classes)`; lib/models/seg_hrnet.py.
+
+  With the `ocr` head a pair, auxiliary and main; lib/models/seg_hrnet_ocr.py.
+  """
   backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
-  head = PixelHead(num_classes, backbone.numerics)
-  return Network(backbone, V2(backbone.upsample), head)
+  features = build_representation(representation, backbone, known=("v1", "v1h", "v2"))
+  build_head = _lookup({"pixel": PixelHead, "ocr": OCRHead}, head, "head")
+  return Network("segmentation", backbone, features, build_head(num_classes, backbone.numerics))
 
 
-_BUILDERS = {"segmentation": _segmentation}
+def _landmarks(
+  *,
+  num_landmarks: int,
+  upsample: str = Resize.BILINEAR,
+  bn_momentum: float = 0.01,
+  representation: str = "v2",
+  **trunk: Any,
+) -> Network:
+  """Heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; lib/models/hrnet.py."""
+  backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
+  features = build_representation(representation, backbone, known=("v1", "v1h", "v2"))
+  return Network("landmarks", backbone, features, PixelHead(num_landmarks, backbone.numerics))
+
+
+def _classification(*, num_classes: int, **trunk: Any) -> Network:
+  """Logits `(B, num_classes)`; lib/models/cls_hrnet.py. Sides must be multiples of 32."""
+  backbone = build_backbone(**trunk)
+  features = build_representation("classification", backbone)
+  return Network("classification", backbone, features, PooledHead(num_classes, backbone.numerics))
+
+
+def _pose(*, num_landmarks: int, **trunk: Any) -> Network:
+  """HRNetV1: heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; pose_hrnet.py."""
+  backbone = dataclasses.replace(build_backbone(**trunk), outputs=1)
+  features = build_representation("v1", backbone)
+  return Network("pose", backbone, features, LinearHead(num_landmarks, backbone.numerics))
+
+
+_BUILDERS = {
+  "classification": _classification,
+  "landmarks": _landmarks,
+  "pose": _pose,
+  "segmentation": _segmentation,
+}
 
 
 def build_model(*, task: str, **options: Any) -> Network:
   """Builds the network of a task; the keywords are those of `config.model`.
 
   Args:
-    task: `segmentation`, which takes `num_classes` and `upsample` (one of `nearest`,
-      `bilinear`, `bilinear_aligned`: a property of the checkpoint, hence no default).
-    **options: the task's own and those of `build_backbone`.
+    task: `segmentation` takes `num_classes` and `upsample` (one of `nearest`, `bilinear`,
+      `bilinear_aligned`: a property of the checkpoint, hence no default); `landmarks` takes
+      `num_landmarks`; both take `representation` (`v1`, `v1h`, `v2`), and segmentation a `head`
+      (`pixel`, or `ocr` with an auxiliary and a main output). `classification` takes
+      `num_classes`, `pose` `num_landmarks`.
+    **options: the task's own and those of `build_backbone`. What the reference of a task has one
+      value for is its default: BatchNorm's momentum, and the upsampling of all but segmentation.
 
   Returns:
     A Flax module: `module.apply(variables, images, train=False)`.
@@ -71,14 +127,14 @@ def build_backbone(
     upsample: interpolation in the exchange units; the ImageNet checkpoints use `nearest`.
     bn_momentum: weight of the new batch in BatchNorm's running statistics, as in PyTorch.
     dtype: `float32`, `bfloat16` or `float64` (parity); see `Numerics`.
-    init: `kaiming` (fan-out normal) or `normal_0.001`.
+    init: a key of `layers.INITIALIZERS`, such as `kaiming` (fan-out normal) or `normal_0.001`.
     **depth: fields of `Depth` that differ from the variant's, such as `blocks=1` for a toy.
 
   Raises:
     ValueError: an unknown name or value. TypeError: neither `variant` nor `width`, or an
       unknown keyword.
   """
-  numerics = Numerics(dtype=jax.numpy.dtype(dtype), bn_momentum=bn_momentum, init=init)
+  numerics = Numerics(dtype=dtype, bn_momentum=bn_momentum, init=init)
   if upsample not in list(Resize):
     raise ValueError(f"unknown upsample {upsample!r}; known: {', '.join(Resize)}")
   if "modules" in depth:
@@ -87,6 +143,30 @@ def build_backbone(
     return HRNet(Depth(**depth), Resize(upsample), numerics)
   shape = dataclasses.replace(_lookup(VARIANTS, variant, "variant"), **depth)
   return HRNet(shape, Resize(upsample), numerics)
+
+
+def build_representation(
+  name: str, backbone: HRNet, known: tuple[str, ...] = ("v1", "v1h", "v2", "v2p", "classification")
+) -> nn.Module:
+  """Builds a representation in the numerics and the interpolation of a backbone.
+
+  Args:
+    name: one of `known`.
+    backbone: whose maps it will take.
+    known: the names that make sense here.
+
+  Raises:
+    ValueError: unknown name.
+  """
+  n = backbone.numerics
+  table = {
+    "v1": representations.V1,
+    "v1h": lambda: representations.V1H(n),
+    "v2": lambda: representations.V2(backbone.upsample),
+    "v2p": lambda: representations.V2P(n),
+    "classification": lambda: representations.Classification(n),
+  }
+  return _lookup({key: table[key] for key in known}, name, "representation")()
 
 
 def _lookup(table: dict[str, Any], name: str, kind: str) -> Any:

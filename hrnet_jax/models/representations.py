@@ -1,11 +1,40 @@
-"""What is made of the four maps before a head: pyramid -> `(B, h, w, C)`."""
+"""What is made of the four maps before a head: pyramid -> one map or a feature pyramid.
+
+All take the maps of `HRNet` and a `train` flag, so that one can stand in for another.
+"""
+
+import dataclasses
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.models.blocks import Bottleneck
 from hrnet_jax.models.exchange import Pyramid
+from hrnet_jax.models.layers import Conv, ConvNorm, Numerics
 from hrnet_jax.ops.resize import Resize, resize
+
+
+class V1(nn.Module):
+  """HRNetV1 (paper, figure 4a): the finest map alone, `(B, H / 4, W / 4, C)`."""
+
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    del train  # nothing here learns; the argument makes representations interchangeable
+    return xs[0]
+
+
+class V1H(nn.Module):
+  """The paper's control for V2: `V1` widened to as many channels, `(B, H / 4, W / 4, 15 * C)`.
+
+  A 1x1 convolution with bias, without norm, so that what V2 gains is not due to its width.
+  """
+
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    del train
+    return Conv(15 * xs[0].shape[-1], 1, self.numerics, use_bias=True, name="widen")(xs[0])
 
 
 class V2(nn.Module):
@@ -14,6 +43,54 @@ class V2(nn.Module):
   upsample: Resize
 
   def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
-    del train  # nothing here learns; the argument makes representations interchangeable
+    del train
     size = xs[0].shape[1:3]
     return jnp.concatenate([resize(x, size, self.upsample) for x in xs], axis=-1)
+
+
+class V2P(nn.Module):
+  """HRNetV2p (paper, figure 4c): five levels of `width` channels at strides 4 to 64.
+
+  V2 with half-pixel bilinear enlargement, whatever the trunk does; a 1x1 reduction; average
+  pooling by 1, 2, 4, 8 and 16 of the reduced map, which drops what does not fill a window; and a
+  3x3 convolution for each level. All convolutions have a bias and no norm. Source:
+  mmdet/models/necks/hrfpn.py.
+  """
+
+  numerics: Numerics
+  width: int = 256
+  levels: int = 5
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    n = dataclasses.replace(self.numerics, init="lecun")
+    x = V2(Resize.BILINEAR, name="concatenate")(xs, train=train)
+    x = Conv(self.width, 1, n, use_bias=True, name="reduce")(x)
+    pooled = [nn.avg_pool(x, (2**i, 2**i), (2**i, 2**i)) for i in range(self.levels)]
+    return tuple(
+      Conv(self.width, 3, n, use_bias=True, name=f"level_{i}")(y) for i, y in enumerate(pooled)
+    )
+
+
+class Classification(nn.Module):
+  """The ImageNet networks' funnel (paper, appendix A): `(B, H / 32, W / 32, 2048)`.
+
+  Each map is widened by a bottleneck to 128, 256, 512 and 1024 channels (`increase_i`); from
+  the finest on, a strided convolution (`down_i`) brings the sum so far to the next grid; a 1x1
+  convolution ends with 2048. Source: `incre_modules`, `downsamp_modules` and `final_layer` of
+  lib/models/cls_hrnet.py; the convolutions before the latter two norms have a bias.
+  """
+
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    n = self.numerics
+    wide = [
+      Bottleneck(32 * 2**i, n, name=f"increase_{i}")(x, train=train) for i, x in enumerate(xs)
+    ]
+    y = wide[0]
+    for i, x in enumerate(wide[1:]):
+      down = ConvNorm(x.shape[-1], n, stride=2, use_bias=True, name=f"down_{i}")
+      y = x + down(y, train=train)
+    return ConvNorm(2048, n, kernel=1, use_bias=True, name="final")(y, train=train)

@@ -34,10 +34,10 @@ class Task(Protocol):
   def table(self, report: Mapping[str, Any]) -> str:
     """The report for a terminal."""
 
-  def predict(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
-    """Decoded predictions of a batch whose images have `size` (H, W)."""
+  def predict(self, outputs: Any, size: tuple[int, int]) -> Any:
+    """Decoded predictions of a batch whose images have `size` (H, W); arrays by image."""
 
   def picture(
-    self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
+    self, image: np.ndarray, prediction: Any, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
     """One prediction beside its truth, `(h, w, 3)` uint8."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from hrnet_jax.tasks import segmentation
+from hrnet_jax.tasks import classification, segmentation
 from hrnet_jax.tasks.protocol import Task
 
-BUILDERS = {"segmentation": segmentation.build}
+BUILDERS = {"classification": classification.build, "segmentation": segmentation.build}
 
 
 def build(config: Any, dataset: Any) -> Task:

@@ -22,7 +22,8 @@ class Segmentation:
   """Dense classification with an ignored label.
 
   Batch: `image (B, H, W, 3) uint8`, `label (B, H, W) uint8` and, in evaluation,
-  `mask (B,) bool`. Model output: logits `(B, H / 4, W / 4, K)`.
+  `mask (B,) bool`. Model output: logits `(B, H / 4, W / 4, K)`, or a tuple of them of which the
+  last is the prediction and the others are auxiliary.
 
   Attributes:
     model: the network.
@@ -32,6 +33,7 @@ class Segmentation:
     palette: K RGB colours for pictures.
     ignore: label of the pixels that do not count.
     class_weights: K weights of the loss; all one when empty.
+    balance: weights of the losses of the outputs, in their order.
   """
 
   model: nn.Module
@@ -41,6 +43,7 @@ class Segmentation:
   palette: tuple[tuple[int, int, int], ...]
   ignore: int = 255
   class_weights: tuple[float, ...] = ()
+  balance: tuple[float, ...] = (1.0,)
   metric: str = "mean_iou"
 
   def __post_init__(self):
@@ -55,17 +58,22 @@ class Segmentation:
         f"loss.class_weights has {len(self.class_weights)} values for {self.num_classes} classes"
       )
 
-  def loss(self, logits: jax.Array, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Mean cross entropy of the logits enlarged to the labels' size."""
-    labels = batch["label"]
-    full = self._enlarge(logits, labels.shape[1:3])
-    weights = self.class_weights or None
-    return cross_entropy(full, labels, ignore=self.ignore, class_weights=weights), {}
+  def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Balanced sum of the mean cross entropies of all outputs at the labels' size."""
+    labels, weights = batch["label"], self.class_weights or None
+    losses = [
+      cross_entropy(
+        self._enlarge(x, labels.shape[1:3]), labels, ignore=self.ignore, class_weights=weights
+      )
+      for x in self._all(outputs)
+    ]
+    total = sum(w * x for w, x in zip(self.balance, losses, strict=True))
+    return total, {f"loss_{k}": x for k, x in enumerate(losses)} if len(losses) > 1 else {}
 
-  def sums(self, logits: jax.Array, batch: Batch) -> Sums:
+  def sums(self, outputs: Any, batch: Batch) -> Sums:
     """Confusion matrix `(K, K)`, true classes in rows."""
     labels = jnp.where(batch["mask"][:, None, None], batch["label"], self.ignore)
-    predictions = self.predict(logits, labels.shape[1:3])
+    predictions = self.predict(outputs, labels.shape[1:3])
     return {"confusion": confusion_matrix(labels, predictions, self.num_classes, self.ignore)}
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -92,9 +100,9 @@ class Segmentation:
       lines.append(f"{key.replace('_', ' '):<{width}}  {100 * report[key]:5.2f}")
     return "\n".join(lines)
 
-  def predict(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
+  def predict(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
     """Class of every pixel, `(B, *size)` uint8."""
-    return self._enlarge(logits, size).argmax(-1).astype(jnp.uint8)
+    return self._enlarge(self._all(outputs)[-1], size).argmax(-1).astype(jnp.uint8)
 
   def picture(
     self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
@@ -103,6 +111,14 @@ class Segmentation:
     return visualize.segmentation_panel(
       image, prediction, example["label"], self.palette, self.class_names
     )
+
+  def _all(self, outputs: Any) -> tuple[jax.Array, ...]:
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    if len(outputs) != len(self.balance):
+      raise ValueError(
+        f"loss.balance has {len(self.balance)} weights for the {len(outputs)} outputs of the model"
+      )
+    return outputs
 
   def _enlarge(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
     # Checkpoints whose network repeats pixels still enlarge their logits smoothly.

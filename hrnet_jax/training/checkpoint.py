@@ -6,6 +6,7 @@ BatchNorm statistics), `training` (step and optimizer), `loader` (position in th
 """
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -47,11 +48,12 @@ class Checkpoints:
       (workdir / FOLDER).absolute(),
       item_names=_ITEMS,
       options=ocp.CheckpointManagerOptions(
+        best_fn=_score,  # without it the score is not written
         preservation_policy=policies.AnyPreservationPolicy(
           [
             policies.LatestN(keep_last),
             policies.BestN(
-              get_metric_fn=lambda metrics: metrics[_SCORE],
+              get_metric_fn=_score,
               n=1,
               keep_checkpoints_without_metrics=False,
             ),
@@ -92,11 +94,20 @@ class Checkpoints:
       loader=ocp.args.JsonSave(loader),
       facts=ocp.args.JsonSave(self._facts),
     )
-    metrics = None if score is None else {_SCORE: score}
+    metrics = {} if score is None else {_SCORE: score}
     self._manager.save(step, args=items, metrics=metrics)
 
   def restore(self, state: TrainState) -> tuple[TrainState, dict[str, int]]:
-    """The newest state, in the shapes and shardings of `state`, and the position in the data."""
+    """The newest state, in the shapes and shardings of `state`, and the position in the data.
+
+    Raises:
+      ValueError: the checkpoint holds a network without a run, as `export` writes it.
+    """
+    if not (self.path(self.latest) / "training").is_dir():
+      raise ValueError(
+        f"{self.path(self.latest)} holds weights alone, no run to go on with; name it in "
+        "config.init_from and choose another --workdir"
+      )
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
     items = ocp.args.Composite(
       variables=ocp.args.StandardRestore(abstract.variables),
@@ -105,6 +116,10 @@ class Checkpoints:
     )
     restored = self._manager.restore(self.latest, args=items)
     return TrainState(**restored["variables"], **restored["training"]), restored["loader"]
+
+
+def _score(metrics: dict[str, float]) -> float:
+  return metrics.get(_SCORE, -math.inf)
 
 
 def _training(state: TrainState) -> dict[str, Any]:
@@ -156,6 +171,34 @@ def load(path: str | pathlib.Path, sharding: jax.sharding.Sharding | None = None
   return Loaded(config, variables, int(folder.name), facts["dataset"], folder)
 
 
+def export(
+  folder: str | pathlib.Path, variables: dict[str, Any], facts: dict[str, Any]
+) -> pathlib.Path:
+  """Writes a network without a run, as step 0 of a folder that `load` takes.
+
+  Args:
+    folder: new or empty.
+    variables: parameters and BatchNorm statistics of `build_model(**facts["config"]["model"])`.
+    facts: `config` and `dataset` as a run stores them; JSON.
+
+  Returns:
+    The checkpoint.
+
+  Raises:
+    ValueError: the folder holds something.
+  """
+  folder = pathlib.Path(folder).expanduser().absolute()
+  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    raise ValueError(f"{folder} exists and is not empty; name another folder")
+  items = ocp.args.Composite(
+    variables=ocp.args.StandardSave(variables), facts=ocp.args.JsonSave(facts)
+  )
+  with ocp.CheckpointManager(folder / FOLDER, item_names=_ITEMS) as manager:
+    manager.save(0, args=items)
+    manager.wait_until_finished()
+  return folder / FOLDER / "0"
+
+
 def find(path: str | pathlib.Path) -> pathlib.Path:
   """The checkpoint folder that `path` (see `load`) stands for.
 
@@ -173,7 +216,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
   with ocp.CheckpointManager(
     root,
     item_names=_ITEMS,
-    options=ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics[_SCORE], read_only=True),
+    options=ocp.CheckpointManagerOptions(best_fn=_score, read_only=True),
   ) as manager:
     step = manager.best_step()
     step = manager.latest_step() if step is None else step

@@ -9,9 +9,8 @@ from clu import parameter_overview
 import jax
 from jax.sharding import Mesh
 
-from hrnet_jax.data.inputs import Inputs
+from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
-from hrnet_jax.data.registry import open_dataset
 from hrnet_jax.tasks import registry
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training import optim, sharding
@@ -21,13 +20,19 @@ from hrnet_jax.training.log import Log
 from hrnet_jax.training.meter import Diverged, Meter
 from hrnet_jax.training.plan import Plan, make_plan
 from hrnet_jax.training.runtime import Termination
-from hrnet_jax.training.state import TrainState, init_state
+from hrnet_jax.training.state import TrainState, all_finite, init_state
 from hrnet_jax.training.step import make_eval_step, make_train_step
+from hrnet_jax.training.transfer import Transfer, start_from
 from hrnet_jax.training.workdir import open_workdir
+
+TRANSFER_FILE = "init_from.txt"
 
 
 def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   """Trains until the config's last step or SIGTERM; goes on where the workdir's run stopped.
+
+  The weights come from the newest checkpoint of the workdir; else from `config.init_from`, if it
+  names one (see `transfer`); else they are initialised.
 
   Order and augmentation of examples are functions of the seed and the step, so a run that was
   killed and started again ends with the same bits as one that was not.
@@ -44,11 +49,11 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     Diverged: the loss is not finite; the message names the step and the last good checkpoint.
   """
   mesh = sharding.make_mesh(config.mesh)
-  for key in ("train", "eval"):
-    sharding.check_batch(mesh, config[key].batch_size, f"{key}.batch_size")
-  dataset = open_dataset(config.data.name, config.data.data_dir or None)
+  sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
+  sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+  dataset = open_dataset(config)
   task, plan = registry.build(config, dataset), make_plan(config, dataset)
-  schedule, tx = optim.build(plan.steps, **config.optimizer)
+  schedule, tx = optim.build(plan.steps, steps_per_epoch=plan.steps_per_epoch, **config.optimizer)
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
   inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
@@ -56,13 +61,17 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   _write_overview(workdir / "parameters.txt", state)
   keep = config.checkpoint.keep_last
   with Checkpoints(workdir, facts=facts, keep_last=keep) as saver, Termination() as termination:
-    start = 0
+    start, transfer = 0, None
     if saver.latest is not None:
       state, position = saver.restore(state)
       start = position["next_batch"]
+    elif config.get("init_from", ""):
+      state, transfer = start_from(config.init_from, state)
     first = int(state.step)
     with Log(workdir, first=first, last=plan.steps) as log, inputs.train(start=start) as loader:
       log.say(_greeting(config, workdir, state, plan, first))
+      if transfer is not None:
+        _tell(transfer, workdir, log)
       run = _Run(
         task=task,
         plan=plan,
@@ -107,6 +116,8 @@ class _Run:
           self._log(step, meter)
         if stopping or self.plan.saves(step):
           meter.drain()
+          if not all_finite(state):
+            raise Diverged(f"step {step}: the update left numbers that are not finite")
       except Diverged as error:
         raise Diverged(f"{error}; {self._advice()}") from None
       if self.plan.evaluates(step) and not stopping:
@@ -152,12 +163,20 @@ class _Run:
 
 def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan, first: int) -> str:
   count = sum(x.size for x in jax.tree.leaves(state.params))
-  origin = f"going on from step {first}" if first else "from scratch"
+  start = "with weights from elsewhere" if config.get("init_from", "") else "from scratch"
+  origin = f"going on from step {first}" if first else start
   return (
     f"training {config.model.task} on {config.data.name}: {count:,} parameters, "
     f"{plan.num_examples} examples, {plan.steps} steps of {plan.batch_size}, {origin}\n"
     f"everything goes to {workdir}"
   )
+
+
+def _tell(transfer: Transfer, workdir: pathlib.Path, log: Log) -> None:
+  """The outline for the terminal, the full list for a file."""
+  log.say(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
+  if jax.process_index() == 0:
+    (workdir / TRANSFER_FILE).write_text(transfer.listing())
 
 
 def _write_overview(path: pathlib.Path, state: TrainState) -> None:

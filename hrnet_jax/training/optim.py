@@ -1,5 +1,7 @@
 """Schedules and optimizers in PyTorch's order of operations."""
 
+from collections.abc import Sequence
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -26,6 +28,34 @@ def _constant(learning_rate: float, steps: int) -> optax.Schedule:
   return optax.constant_schedule(learning_rate)
 
 
+def _step(
+  learning_rate: float,
+  steps: int,
+  *,
+  steps_per_epoch: float | None,
+  milestones: Sequence[float],
+  factor: float = 0.1,
+) -> optax.Schedule:
+  """In epoch `e`, counted from 0, `learning_rate * factor ** n`; n milestones are at most `e`.
+
+  `MultiStepLR` as the reference (HRNet-Image-Classification, tools/train.py) calls it.
+  """
+  del steps
+  if steps_per_epoch is None:
+    raise ValueError("schedule 'step' counts epochs: give steps_per_epoch")
+  if list(milestones) != sorted(milestones) or min(milestones, default=1) <= 0:
+    raise ValueError(
+      f"optimizer.schedule.milestones are {tuple(milestones)}, expected epochs in ascending order"
+    )
+  firsts = jnp.asarray([math.ceil(round(epoch * steps_per_epoch, 6)) for epoch in milestones], int)
+  rates = [learning_rate * factor**n for n in range(len(milestones) + 1)]
+
+  def schedule(count: Any) -> Any:
+    return jnp.asarray(rates, float)[(jnp.asarray(count) >= firsts).sum()]
+
+  return schedule
+
+
 def _sgd(
   *, momentum: float = 0.9, nesterov: bool = False, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
@@ -35,13 +65,15 @@ def _sgd(
   )
 
 
-SCHEDULES = {"poly": _poly, "constant": _constant}
+SCHEDULES = {"poly": _poly, "constant": _constant, "step": _step}
+_COUNT_EPOCHS = ("step",)
 OPTIMIZERS = {"sgd": _sgd}
 
 
 def build(
   steps: int,
   *,
+  steps_per_epoch: float | None = None,
   name: str,
   learning_rate: float,
   schedule: dict[str, Any],
@@ -52,6 +84,7 @@ def build(
 
   Args:
     steps: of the whole run.
+    steps_per_epoch: for schedules that count epochs; need not be whole.
     name: key of `OPTIMIZERS`.
     learning_rate: base rate.
     schedule: `name`, a key of `SCHEDULES`, and its options.
@@ -65,7 +98,10 @@ def build(
     ValueError: unknown name. TypeError: unknown option.
   """
   schedule = dict(schedule)
-  curve = _lookup(SCHEDULES, schedule.pop("name"), "schedule")(learning_rate, steps, **schedule)
+  kind = schedule.pop("name")
+  if kind in _COUNT_EPOCHS:
+    schedule["steps_per_epoch"] = steps_per_epoch
+  curve = _lookup(SCHEDULES, kind, "schedule")(learning_rate, steps, **schedule)
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
   core = _lookup(OPTIMIZERS, name, "optimizer")(**options)
   return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve))

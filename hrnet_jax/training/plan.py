@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from hrnet_jax.data.registry import Dataset
+from hrnet_jax.data.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Plan:
   log_steps: int
   eval_epochs: float
   checkpoint_steps: int
+
+  @property
+  def steps_per_epoch(self) -> float:
+    """Steps of one pass over the training split; batches run on from one pass into the next."""
+    return self.num_examples / self.batch_size
 
   def epoch(self, step: int) -> float:
     """Passes over the training split after `step`."""

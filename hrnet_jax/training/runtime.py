@@ -1,6 +1,6 @@
 """What a process sets up before it computes: compilation cache, signals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import os
 import pathlib
@@ -8,7 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from absl import logging
+from absl import app, logging
 import jax
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -16,8 +16,21 @@ CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
 def set_up() -> None:
   """Prepares a command: quiet libraries and a compilation cache."""
-  logging.set_verbosity(logging.WARNING)
+  logging.set_verbosity(logging.ERROR)
   use_compilation_cache()
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+  """absl's parser for `app.run`, with a plain message where the config has no such key."""
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, KeyError) as error:
+    message = error
+    while isinstance(message, Exception):
+      message = message.args[0]
+    if message.startswith("'"):  # the key, and perhaps one like it that there is
+      message = f"the config has no key {message}"
+    sys.exit(f"error: {message}")
 
 
 def use_compilation_cache() -> None:
@@ -57,7 +70,7 @@ def errors_for_humans() -> Iterator[None]:
   """
   try:
     yield
-  except (ValueError, TypeError, FileNotFoundError, FloatingPointError) as error:
+  except (ValueError, TypeError, OSError, FloatingPointError) as error:
     if os.environ.get("HRNET_JAX_TRACEBACK"):
       raise
     sys.exit(f"error: {error}\n(HRNET_JAX_TRACEBACK=1 shows where it came from)")

@@ -7,8 +7,7 @@ from typing import Any
 import jax
 
 from hrnet_jax import visualize
-from hrnet_jax.data.inputs import Inputs
-from hrnet_jax.data.registry import open_dataset
+from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.tasks import registry
 from hrnet_jax.training import checkpoint, sharding
 from hrnet_jax.training.evaluate import evaluate
@@ -37,7 +36,7 @@ def score(
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
   loaded = checkpoint.load(path or workdir, sharding.replicated(mesh))
   _check_model(config.model.to_dict(), loaded)
-  dataset = open_dataset(config.data.name, config.data.data_dir or None)
+  dataset = open_dataset(config)
   task = registry.build(config, dataset)
   inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
   with inputs.eval(height_multiple=sharding.height_multiple(mesh)) as batches:
@@ -75,5 +74,7 @@ def _check_model(model: dict[str, Any], loaded: checkpoint.Loaded) -> None:
 def _write(folder: pathlib.Path, metrics: dict[str, Any], pictures: dict[int, Any]) -> None:
   folder.mkdir(parents=True, exist_ok=True)
   (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+  pictures_folder = folder / "pictures"
+  pictures_folder.mkdir(exist_ok=True)
   for index, picture in pictures.items():
-    visualize.write_png(folder / "pictures" / f"{index:05d}.png", picture)
+    visualize.write_png(pictures_folder / f"{index:05d}.png", picture)

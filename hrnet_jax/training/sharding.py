@@ -56,12 +56,26 @@ def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arra
   }
 
 
-def check_batch(mesh: Mesh, batch_size: int, key: str) -> None:
-  """Refuses a global batch that does not divide over the mesh; `key` names it in the config."""
+def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:
+  """Refuses a global batch that does not divide over the mesh.
+
+  Args:
+    mesh: devices.
+    batch_size: global.
+    key: names it in the config.
+    parts: `train.accumulate`; each part is divided over the mesh.
+
+  Raises:
+    ValueError: with the multiple to use.
+  """
+  if parts < 1:
+    raise ValueError(f"train.accumulate is {parts}, expected 1 or more")
   shards = mesh.shape[DATA]
-  if batch_size % shards:
+  if batch_size < 1 or batch_size % (shards * parts):
+    accumulated = f" times {parts} parts (train.accumulate)" if parts > 1 else ""
     raise ValueError(
-      f"{key} is {batch_size}, not a multiple of the {shards} devices along mesh axis {DATA!r}"
+      f"{key} is {batch_size}, not a multiple of {shards * parts}: {shards} devices along mesh "
+      f"axis {DATA!r}{accumulated}"
     )
 
 

@@ -35,6 +35,12 @@ class TrainState:
     return {"params": self.params, "batch_stats": self.batch_stats}
 
 
+@jax.jit
+def all_finite(tree: PyTree) -> jax.Array:
+  """Whether no number in `tree` is infinite or NaN; scalar bool."""
+  return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
+
+
 def init_variables(model: nn.Module, seed: int) -> dict[str, PyTree]:
   """Initial parameters and statistics; call it under `jit` or `eval_shape`."""
   image = jnp.zeros((1, 64, 64, 3), jnp.float32)

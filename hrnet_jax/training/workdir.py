@@ -17,13 +17,16 @@ _PACKAGES = (
   "opencv-python-headless", "pillow",
 )  # fmt: skip
 
+# Keys that configs gained since the first runs, with what their absence means.
+_LATER = {"init_from": ""}
+
 
 def open_workdir(
   workdir: str | os.PathLike, config: Mapping[str, Any], dataset: Mapping[str, Any]
 ) -> pathlib.Path:
   """Makes the folder of a run, or opens the one there is.
 
-  Writes `config.json` once and `manifest.json` (versions, devices, data) at every start.
+  Writes `config.json` and `manifest.json` (versions, devices, data) at every start.
 
   Args:
     workdir: may exist.
@@ -34,13 +37,14 @@ def open_workdir(
     The absolute path.
 
   Raises:
-    ValueError: the folder belongs to a run with another config or other data.
+    ValueError: the folder holds checkpoints of a run with another config or other data.
   """
   path = pathlib.Path(workdir).expanduser().absolute()
   path.mkdir(parents=True, exist_ok=True)
   config, dataset = _plain(config), _plain(dataset)
   stored = path / "config.json"
-  if stored.exists():
+  # Before the first checkpoint there is nothing to mix, and a wrong value may be put right.
+  if stored.exists() and any(x.name.isdigit() for x in path.glob("checkpoints/*")):
     _check_same(path, json.loads(stored.read_text()), config)
     before = json.loads((path / "manifest.json").read_text())["dataset"]["fingerprint"]
     if before != dataset["fingerprint"]:
@@ -78,7 +82,7 @@ def manifest(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str,
 
 
 def _check_same(path: pathlib.Path, stored: dict[str, Any], config: dict[str, Any]) -> None:
-  before, now = dict(_flatten(stored)), dict(_flatten(config))
+  before, now = dict(_flatten(_LATER | stored)), dict(_flatten(_LATER | config))
   absent = "(absent)"
   lines = [
     f"  config.{key}: {before.get(key, absent)!r} there, {now.get(key, absent)!r} now"

@@ -49,7 +49,9 @@ def start(tmp_path, seconds, script=SLOW_BUILD):
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):
-  known = "known: camvid, image_folder_segmentation, shapes"
+  known = (
+    "known: camvid, image_folder_classification, image_folder_segmentation, imagenet2012, shapes"
+  )
   with pytest.raises(ValueError, match=f"unknown data set 'camvit'; {known}"):
     registry.open_dataset("camvit", tmp_path)
   with pytest.raises(ValueError, match="'camvid' has no variants, got 'camvid/x'"):

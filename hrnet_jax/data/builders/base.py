@@ -64,11 +64,13 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       built in, and is prepared when it is opened for the first time.
     SOURCE_LAYOUT: what that folder has to look like, for error messages and help.
     HAS_VARIANTS: whether `name/variant` names several data sets, each from its own folder.
+    COUNTED: of what the statistics give the number in each class.
   """
 
   NEEDS_SOURCE = True
   SOURCE_LAYOUT = ""
   HAS_VARIANTS = False
+  COUNTED = "pixels"
 
   def __init__(
     self,
@@ -91,6 +93,18 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def record(self, item: Item) -> dict[str, Any]:
     """Reads or draws one item and checks it; called from several threads."""
     raise NotImplementedError
+
+  def measured(self, item: Item) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+    """One record, the size of its image, and how often each class occurs in it.
+
+    Returns:
+      The record, height and width, and `(K + 1,)` counts, the last one of what is ignored.
+    """
+    record = self.record(item)
+    label = images.decode_label(record["label"], record["name"])
+    ids = np.bincount(label.ravel(), minlength=256)
+    num_classes = len(self.facts(self._source).class_names)
+    return record, label.shape, np.append(ids[:num_classes], ids[IGNORED])
 
   def facts(self, source: pathlib.Path | None) -> Facts:
     """Names, colours and pairs."""
@@ -152,11 +166,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     return shards
 
   def _examples(self, split, items):
-    statistics = _Statistics(len(self.info.metadata["class_names"]))
+    statistics = _Statistics(self.COUNTED)
     self._digest.update(f"{split} {len(items)}".encode())
-    for index, (record, ids, size) in enumerate(self._records(items)):
+    for index, (record, size, counts) in enumerate(self._records(items)):
       _update_digest(self._digest, record)
-      statistics.add(size, ids)
+      statistics.add(size, counts)
       if index + 1 == len(items):  # nobody asks for more than the last
         self.info.metadata["splits"][split] = statistics.as_dict()
         self.info.metadata["fingerprint"] = self._digest.hexdigest()
@@ -165,15 +179,9 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def _records(self, items):
     """Records in order; threads work a bounded number of items ahead of the writer."""
-
-    def work(item):
-      record = self.record(item)
-      label = images.decode_label(record["label"], record["name"])
-      return record, np.bincount(label.ravel(), minlength=256), label.shape
-
     waiting = collections.deque()
     for item in items:
-      waiting.append(self._pool.submit(work, item))
+      waiting.append(self._pool.submit(self.measured, item))
       if len(waiting) >= 4 * self._workers:
         yield waiting.popleft().result()
     while waiting:
@@ -190,25 +198,25 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 class _Statistics:
   """Sizes and class counts of one split."""
 
-  def __init__(self, num_classes: int):
+  def __init__(self, counted: str):
     self._sizes: set[tuple[int, int]] = set()
-    self._ids = np.zeros(256, np.int64)
-    self._num_classes = num_classes
-    self._count = 0
+    self._counts: Any = 0
+    self._counted = counted
+    self._examples = 0
 
-  def add(self, size: tuple[int, int], ids: np.ndarray) -> None:
+  def add(self, size: tuple[int, int], counts: np.ndarray) -> None:
     self._sizes.add(size)
-    self._ids += ids
-    self._count += 1
+    self._counts += counts.astype(np.int64)
+    self._examples += 1
 
   def as_dict(self) -> dict[str, Any]:
     heights, widths = zip(*self._sizes, strict=True)
     return {
-      "num_examples": self._count,
+      "num_examples": self._examples,
       "max_size": [max(heights), max(widths)],
       "uniform_size": len(self._sizes) == 1,
-      "class_pixels": self._ids[: self._num_classes].tolist(),
-      "ignored_pixels": int(self._ids[IGNORED]),
+      f"class_{self._counted}": self._counts[:-1].tolist(),
+      f"ignored_{self._counted}": int(self._counts[-1]),
     }
 
 
@@ -227,7 +235,7 @@ def _cut(items):
 def _update_digest(digest, record: Mapping[str, Any]):
   for key in sorted(record):
     value = record[key]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
       digest.update(f"{key} {value.dtype} {value.shape}".encode())
       value = value.tobytes()
     elif isinstance(value, str):

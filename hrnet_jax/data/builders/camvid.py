@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.builders import base, pairs
+from hrnet_jax.data.builders import base, folders, pairs
 
 CLASSES = {
   "sky": (128, 128, 128),
@@ -46,8 +46,8 @@ class Camvid(base.Builder):
       image_dir, label_dir = source / split, source / f"{split}annot"
       if split == "test" and not image_dir.exists() and not label_dir.exists():
         continue
-      pairs.require_folder(image_dir, self.SOURCE_LAYOUT)
-      pairs.require_folder(label_dir, self.SOURCE_LAYOUT)
+      folders.require_folder(image_dir, self.SOURCE_LAYOUT)
+      folders.require_folder(label_dir, self.SOURCE_LAYOUT)
       found[split] = pairs.find_pairs(image_dir, label_dir)
     return found
 

@@ -8,19 +8,15 @@
 Labels are single-channel PNG files with the ids of the classes; 255 is ignored.
 """
 
-import colorsys
-import hashlib
 import pathlib
 import re
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.builders import base, pairs
+from hrnet_jax.data.builders import base, folders, pairs
 
-_SPLITS = ("train", "val", "test")
 _LINE = re.compile(r"(.+?)(?:\s+(?:#([0-9a-fA-F]{6})|(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})))?")
-_VAL_SHARE = 0.1
 
 
 class ImageFolderSegmentation(base.Builder):
@@ -37,12 +33,12 @@ class ImageFolderSegmentation(base.Builder):
   def plan(self, source: pathlib.Path | None) -> dict[str, list[pairs.Pair]]:
     """Splits by folder if there are such folders, else by a hash of the name."""
     image_dir, label_dir = source / "images", source / "labels"
-    pairs.require_folder(image_dir, self.SOURCE_LAYOUT)
-    pairs.require_folder(label_dir, self.SOURCE_LAYOUT)
-    splits = [split for split in _SPLITS if (image_dir / split).is_dir()]
+    folders.require_folder(image_dir, self.SOURCE_LAYOUT)
+    folders.require_folder(label_dir, self.SOURCE_LAYOUT)
+    splits = [split for split in folders.SPLITS if (image_dir / split).is_dir()]
     if not splits:
-      return split_by_name(pairs.find_pairs(image_dir, label_dir))
-    _require_only_splits(image_dir, splits)
+      return folders.split_by_name(pairs.find_pairs(image_dir, label_dir))
+    folders.require_only_splits(image_dir, splits)
     return {split: pairs.find_pairs(image_dir / split, label_dir / split) for split in splits}
 
   def record(self, item: pairs.Pair) -> dict:
@@ -71,38 +67,10 @@ def read_classes(path: pathlib.Path) -> base.Facts:
     name, colour = _parse_line(line, f"{path}, line {number}")
     if name in classes:
       raise ValueError(f"{path}, line {number}: class {name!r} is there twice")
-    classes[name] = colour or make_colour(number - 1)
+    classes[name] = colour or folders.make_colour(number - 1)
   if not 1 <= len(classes) <= base.IGNORED:
     raise ValueError(f"{path}: {len(classes)} classes; there can be 1 to {base.IGNORED}")
   return base.Facts(tuple(classes), tuple(classes.values()))
-
-
-def make_colour(index: int) -> tuple[int, int, int]:
-  """A colour unlike those of the indices before: hues a golden angle apart, in three shades."""
-  hue, shade = index * 0.618034 % 1.0, index % 3
-  red, green, blue = colorsys.hsv_to_rgb(hue, (0.75, 0.55, 0.9)[shade], (0.9, 0.75, 0.6)[shade])
-  return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def split_by_name(found: list[pairs.Pair]) -> dict[str, list[pairs.Pair]]:
-  """About a tenth becomes `val`, chosen by the name alone, so that adding files moves no other.
-
-  Raises:
-    ValueError: a single pair, which cannot be split.
-  """
-  if len(found) < 2:
-    raise ValueError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
-  ranks = {pair: int(hashlib.sha256(pair.name.encode()).hexdigest()[:8], 16) for pair in found}
-  val = {pair for pair, rank in ranks.items() if rank < _VAL_SHARE * 2**32}
-  # In a small folder the hash can put all or nothing on one side.
-  if not val:
-    val = {min(ranks, key=ranks.get)}
-  elif len(val) == len(found):
-    val.remove(max(ranks, key=ranks.get))
-  return {
-    "train": [pair for pair in found if pair not in val],
-    "val": [pair for pair in found if pair in val],
-  }
 
 
 def _parse_line(line, where):
@@ -118,18 +86,3 @@ def _parse_line(line, where):
   if max(colour) > 255:
     raise ValueError(f"{where}: colour {colour}; red, green and blue go from 0 to 255")
   return name, colour
-
-
-def _require_only_splits(image_dir, splits):
-  for split in ("train", "val"):
-    if split not in splits:
-      raise FileNotFoundError(
-        f"{image_dir / split}: no such folder, although there is {image_dir / splits[0]}; make "
-        "both train/ and val/, or none to have the images split by name"
-      )
-  for path in sorted(image_dir.iterdir()):
-    if path.name not in _SPLITS and path.name[0] != ".":
-      raise ValueError(
-        f"{path}: lies beside {', '.join(f'{split}/' for split in splits)} and would be left "
-        "out; move it into one of them"
-      )

@@ -7,9 +7,8 @@ import pathlib
 import numpy as np
 
 from hrnet_jax.data import images
-from hrnet_jax.data.builders import base
+from hrnet_jax.data.builders import base, folders
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LABEL_SUFFIXES = (".png",)
 
 
@@ -24,11 +23,11 @@ class Pair:
   @property
   def size(self) -> int:
     """Bytes of the two files."""
-    return sum(_stat(path).st_size for path in (self.image, self.label))
+    return sum(folders.stat(path).st_size for path in (self.image, self.label))
 
   def signature(self) -> str:
     """Changes when one of the two files does."""
-    stats = [_stat(path) for path in (self.image, self.label)]
+    stats = [folders.stat(path) for path in (self.image, self.label)]
     return f"{self.name} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
 
 
@@ -44,12 +43,14 @@ def find_pairs(image_dir: pathlib.Path, label_dir: pathlib.Path) -> list[Pair]:
       counterpart; the message names the first one and says how many there are.
     ValueError: two files of one name.
   """
-  photos = _list_files(image_dir, IMAGE_SUFFIXES)
-  labels = _list_files(label_dir, LABEL_SUFFIXES)
+  photos = folders.list_files(image_dir, folders.IMAGE_SUFFIXES)
+  labels = folders.list_files(label_dir, LABEL_SUFFIXES)
   if not photos:
-    raise FileNotFoundError(f"{image_dir}: no images ({', '.join(IMAGE_SUFFIXES)}) in this folder")
+    raise FileNotFoundError(
+      f"{image_dir}: no images ({', '.join(folders.IMAGE_SUFFIXES)}) in this folder"
+    )
   _require_counterparts("image", photos, "label", label_dir, labels, LABEL_SUFFIXES)
-  _require_counterparts("label", labels, "image", image_dir, photos, IMAGE_SUFFIXES)
+  _require_counterparts("label", labels, "image", image_dir, photos, folders.IMAGE_SUFFIXES)
   return [Pair(name, photos[name], labels[name]) for name in sorted(photos)]
 
 
@@ -69,7 +70,7 @@ def read_pair(pair: Pair, class_names: Sequence[str], void: int | None = None) -
     ValueError: one of them is corrupt or truncated, the sizes differ, or an id is not a class;
       the message names the file.
   """
-  image_bytes, label_bytes = _read(pair.image), _read(pair.label)
+  image_bytes, label_bytes = folders.read_bytes(pair.image), folders.read_bytes(pair.label)
   image = images.decode_rgb(image_bytes, str(pair.image))
   label = images.decode_label(label_bytes, str(pair.label))
   if image.shape[:2] != label.shape:
@@ -83,27 +84,6 @@ def read_pair(pair: Pair, class_names: Sequence[str], void: int | None = None) -
     label_bytes = images.encode_png(label)
   _require_known_ids(label, str(pair.label), class_names, void)
   return {"image": image_bytes, "label": label_bytes, "name": pair.name}
-
-
-def require_folder(path: pathlib.Path, layout: str) -> None:
-  """Raises FileNotFoundError, with the expected layout, unless the folder is there."""
-  if not path.is_dir():
-    raise FileNotFoundError(f"{path}: no such folder; the source folder has to hold {layout}")
-
-
-def _list_files(folder, suffixes):
-  if not folder.is_dir():
-    raise FileNotFoundError(f"{folder}: no such folder")
-  found = {}
-  for path in sorted(folder.rglob("*")):
-    relative = path.relative_to(folder)
-    if path.suffix.lower() not in suffixes or any(part[0] == "." for part in relative.parts):
-      continue
-    name = relative.with_suffix("").as_posix()
-    if name in found:
-      raise ValueError(f"{path}: has the same name as {found[name]}; keep one of the two")
-    found[name] = path
-  return found
 
 
 def _require_counterparts(kind, have, other_kind, other_dir, others, suffixes):
@@ -126,17 +106,3 @@ def _require_known_ids(label, name, class_names, void):
       f"{name}: {pixels}; there are {len(class_names)} classes, so ids 0 to "
       f"{len(class_names) - 1} may occur, and {ignored} ignored"
     )
-
-
-def _read(path):
-  try:
-    return path.read_bytes()
-  except OSError as error:
-    raise FileNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _stat(path):
-  try:
-    return path.stat()
-  except OSError as error:
-    raise FileNotFoundError(f"{path}: cannot be read ({error.strerror})") from error

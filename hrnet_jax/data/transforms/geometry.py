@@ -5,6 +5,7 @@ OpenCV's 8-bit arithmetic, label maps by nearest neighbour with the index rule o
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,3 +93,21 @@ def swap_values(label: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarr
 def shift_brightness(image: np.ndarray, shift: int) -> np.ndarray:
   """Adds `shift` grey levels to all channels, clipped to 0 .. 255."""
   return np.clip(image.astype(np.int16) + shift, 0, 255).astype(np.uint8)
+
+
+def set_size(transform: Any, field: str, *, optional: bool = False) -> None:
+  """Makes a field of a frozen transform a tuple: configs may hold lists, equal ones hash equal.
+
+  Raises:
+    ValueError: the value is not `(height, width)`; names the key of the config.
+  """
+  value = getattr(transform, field)
+  if value is None and optional:
+    return
+  try:
+    height, width = (int(n) for n in value)
+  except (TypeError, ValueError):
+    height = width = 0
+  if height <= 0 or width <= 0:
+    raise ValueError(f"transform.{field} is {value!r}, expected (height, width) in pixels")
+  object.__setattr__(transform, field, (height, width))

@@ -68,8 +68,8 @@ class TrainTransform(transforms.RandomMap):
   resize: tuple[int, int] | None = None
 
   def __post_init__(self):
-    _set_size(self, "crop_size")
-    _set_size(self, "resize", optional=True)
+    geometry.set_size(self, "crop_size")
+    geometry.set_size(self, "resize", optional=True)
     _check_ids("ignore", (self.ignore,))
     object.__setattr__(self, "flip_pairs", _pairs(self.flip_pairs))
     if self.scale_factor is not None and self.scale_factor < 0:
@@ -158,7 +158,7 @@ class EvalTransform(transforms.Map):
 
   def __post_init__(self):
     for field in ("resize", "center_crop", "size"):
-      _set_size(self, field, optional=True)
+      geometry.set_size(self, field, optional=True)
     _check_ids("ignore", (self.ignore,))
     if self.base_size is not None and self.base_size <= 0:
       raise ValueError(f"transform.base_size is {self.base_size}, expected a number of pixels")
@@ -215,20 +215,6 @@ def _resize(image, label, size):
 def _example(image, label) -> dict[str, np.ndarray]:
   # Copies: a view would keep the whole decoded image alive in the prefetch buffer.
   return {"image": np.array(image, order="C"), "label": np.array(label, order="C")}
-
-
-def _set_size(transform, field: str, *, optional: bool = False):
-  """Checks a `(height, width)` field; configs may hold lists, equal transforms hash equal."""
-  value = getattr(transform, field)
-  if value is None and optional:
-    return
-  try:
-    height, width = (int(n) for n in value)
-  except (TypeError, ValueError):
-    height = width = 0
-  if height <= 0 or width <= 0:
-    raise ValueError(f"transform.{field} is {value!r}, expected (height, width) in pixels")
-  object.__setattr__(transform, field, (height, width))
 
 
 def _pairs(value) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,199 @@
+"""Converts weights of the PyTorch reference for this package, and back: file <-> checkpoint.
+
+    python -m hrnet_jax.convert --config=CONFIG --torch=FILE.pth --output=FOLDER
+    python -m hrnet_jax.convert --checkpoint=FOLDER --to_torch=FILE.pth
+
+The first makes a folder that `eval.py --checkpoint`, `python -m hrnet_jax.predict --checkpoint` and
+`config.init_from` take. The config says which network it is (`--config.model.variant=w48` and the
+like change it) and which data set gives the classes their names. FILE is what the reference, timm
+or mmdet saved: weights alone or with the state of a training around them; `.npz` and
+`.safetensors` are read without PyTorch. Nothing in a file is ever run.
+
+Every tensor must fit: what is missing, left over or of another shape ends the command with a list.
+`--reinit=head` gives a part up, so that the weights of another task or of other classes can be
+used: it is initialised, and what was read for it is listed. Several parts are separated by commas;
+`head/classify` is the last layer alone.
+
+`--abn` is for networks trained with in-place ABN under PyTorch 0.4 (the reference's branch master
+and files named *_torch04), which scale by |weight| + 1e-5. The file does not say so itself.
+
+The second writes the state_dict of the reference's network, or with FILE.npz the arrays alone.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from absl import app, flags
+from flax import traverse_util
+import jax
+from ml_collections import config_flags
+import numpy as np
+
+from hrnet_jax import convert, visualize
+from hrnet_jax.convert import containers, origin
+from hrnet_jax.convert.fitting import Fit
+from hrnet_jax.data.registry import open_dataset
+from hrnet_jax.models.network import build_model
+from hrnet_jax.training import checkpoint, runtime
+from hrnet_jax.training.state import init_variables
+
+REPORT = "conversion.json"
+_MOST_COLOURS = 256
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """Defines the command's flags; only the command itself does, so that importing is free of it."""
+  options = {"flag_values": values}
+  config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True, **options)
+  flags.DEFINE_string("torch", None, "File to convert.", **options)
+  flags.DEFINE_string("output", None, "Folder for the result; new or empty.", **options)
+  flags.DEFINE_list("reinit", [], "Parts to initialise instead, such as head.", **options)
+  flags.DEFINE_bool("abn", False, "The file was trained with in-place ABN.", **options)
+  flags.DEFINE_string("checkpoint", None, "A run's folder or a checkpoint, to write.", **options)
+  flags.DEFINE_string("to_torch", None, "File to write it to.", **options)
+
+
+def from_file(
+  config: Any,
+  source: str | pathlib.Path,
+  output: str | pathlib.Path,
+  *,
+  reinit: Sequence[str] = (),
+  abn: bool = False,
+) -> pathlib.Path:
+  """Converts a file of weights to a checkpoint, says what it did, and notes it beside the result.
+
+  Args:
+    config: see `configs/`.
+    source: the file.
+    output: new or empty folder.
+    reinit: parts of the model to initialise.
+    abn: whether the scales of norms are those of in-place ABN.
+
+  Returns:
+    The checkpoint.
+
+  Raises:
+    FileNotFoundError: no such file. ValueError: it does not fit, or the output is not empty.
+  """
+  output = pathlib.Path(output).expanduser().absolute()
+  model = build_model(**config.model)
+  tensors = convert.read_state_dict(source)
+  print(f"{source}: {len(tensors)} tensors, {_origin(tensors)}")
+  _tell_abn(tensors, source, abn)
+  fit = convert.fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
+  variables = traverse_util.unflatten_dict(fit.loaded | _initial(model, config.seed, fit))
+  facts = {"config": config.to_dict(), "dataset": _dataset(config)}
+  path = checkpoint.export(output, variables, facts)
+  report = {
+    "source": str(source),
+    "sha256": hashlib.sha256(pathlib.Path(source).expanduser().read_bytes()).hexdigest(),
+    "abn": abn,
+    "loaded": len(fit.loaded),
+    "initialised": ["/".join(p) for p in fit.initialised],
+    "unused": list(fit.unused),
+  }
+  (output / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+  _tell(fit)
+  print(f"checkpoint: {output}")
+  return path
+
+
+def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
+  """Writes a checkpoint's network under the reference's names; see `convert.write_state_dict`.
+
+  Raises:
+    FileNotFoundError: no checkpoint. ValueError: the reference has no such network.
+  """
+  loaded = checkpoint.load(source)
+  state_dict = convert.to_torch(build_model(**loaded.config.model), loaded.variables)
+  convert.write_state_dict(target, state_dict)
+  print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
+
+
+def _initial(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array]:
+  @jax.jit
+  def initialise():
+    flat = traverse_util.flatten_dict(init_variables(model, seed))
+    return [flat[path] for path in fit.initialised]
+
+  return dict(zip(fit.initialised, initialise(), strict=True)) if fit.initialised else {}
+
+
+def _dataset(config: Any) -> dict[str, Any]:
+  """Facts about the config's data set; with numbers for names where they cannot be had."""
+  count = config.model.get("num_classes", 0)
+  try:
+    facts = open_dataset(config.data.name, config.data.data_dir or None).facts()
+    if not count or len(facts["class_names"]) == count:
+      return facts
+    reason = f"{config.data.name} has {len(facts['class_names'])} classes, the model {count}"
+  except FileNotFoundError:
+    reason = f"{config.data.name} is not prepared here"
+  if count:
+    print(f"classes get numbers for names: {reason}")
+  colours = visualize.distinct_palette(min(count, _MOST_COLOURS))
+  return {
+    "name": config.data.name,
+    "fingerprint": "",
+    "class_names": [f"class {k}" for k in range(count)],
+    "palette": [list(colours[k % _MOST_COLOURS]) for k in range(count)],
+    "splits": {},
+  }
+
+
+def _origin(tensors: dict[str, np.ndarray]) -> str:
+  depth = origin.depth_of(tensors)
+  name = origin.describe(depth) if depth else "a network of unknown size"
+  task = origin.task_of(tensors)
+  return f"weights of {name} for {task}" if task else f"weights of {name}"
+
+
+def _tell_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: bool) -> None:
+  if abn:
+    print("--abn: every norm scales by |weight| + 1e-5")
+    return
+  suspicion = containers.abn_suspicion(tensors)
+  if "torch04" in pathlib.Path(source).name:
+    suspicion = "it is named torch04"
+  if suspicion:
+    print(f"note: this file may need --abn: {suspicion}; see python -m hrnet_jax.convert --help")
+
+
+def _tell(fit: Fit) -> None:
+  print(f"loaded: {len(fit.loaded)} tensors")
+  if fit.initialised:
+    parts = Counter("/".join(path[1:3]) for path in fit.initialised)
+    print("initialised: " + ", ".join(f"{name} ({n})" for name, n in parts.items()))
+    print("\n".join(f"  {'/'.join(path)}" for path in fit.initialised))
+  if fit.unused:
+    print(f"not used: {len(fit.unused)} tensors of the file")
+    print("\n".join(f"  {name}" for name in fit.unused))
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the command."""
+  f = flags.FLAGS
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+  given = {k for k in ("config", "torch", "output", "checkpoint", "to_torch") if f[k].value}
+  runtime.set_up()
+  with runtime.errors_for_humans():
+    if given == {"config", "torch", "output"}:
+      from_file(f.config, f.torch, f.output, reinit=f.reinit, abn=f.abn)
+    elif given == {"checkpoint", "to_torch"} and not f.reinit and not f.abn:
+      to_file(f.checkpoint, f.to_torch)
+    else:
+      raise app.UsageError(
+        "give --config, --torch and --output (with --reinit and --abn as needed) to convert a "
+        "file of weights, or --checkpoint and --to_torch to write one"
+      )
+
+
+if __name__ == "__main__":
+  define_flags()
+  app.run(main, flags_parser=runtime.parse_flags)

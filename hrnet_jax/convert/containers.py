@@ -1,0 +1,105 @@
+"""What surrounds the weights in files of the reference, timm and mmdet, taken off.
+
+File content -> `{name: array}` under the names of a bare network.
+"""
+
+from collections.abc import Mapping
+import re
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.convert import origin
+
+# Where a dict keeps the weights beside the epoch, the optimizer and the like; the first that is
+# there counts. `model` is also the network's name (a text) in files of the reference.
+_ENTRIES = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = re.compile(r"((module|model)\.)+")
+_TRUNK = re.compile(r"backbone\.(body\.)?")
+ABN_EPSILON = 1e-5
+
+
+def unwrap(content: Any, where: str) -> dict[str, Any]:
+  """Finds the weights in what a file holds.
+
+  Args:
+    content: a state_dict, or a dict that has one as `state_dict` or `model`.
+    where: name of the file, for messages.
+
+  Returns:
+    Name -> tensor or array, the names as they are.
+
+  Raises:
+    ValueError: there are no weights, or something else lies among them.
+  """
+  while isinstance(content, Mapping):
+    inner = next((content[k] for k in _ENTRIES if isinstance(content.get(k), Mapping)), None)
+    if inner is None:
+      break
+    content = inner
+  if not isinstance(content, Mapping) or not any(map(_is_array, content.values())):
+    found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
+    raise ValueError(
+      f"{where} holds no weights: found {found}, expected names such as conv1.weight, at the top "
+      f"or in one of the entries {', '.join(_ENTRIES)}"
+    )
+  if others := [str(k) for k, v in content.items() if not _is_array(v)]:
+    raise ValueError(f"{where} has entries among its weights that are none: {', '.join(others)}")
+  return dict(content)
+
+
+def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Gives tensors the names of the bare network.
+
+  Takes off `module.` and `model.` (wrappers for several devices and for the loss) and `backbone.`
+  or `backbone.body.` (detectors); drops `loss.*`, the class weights of the reference's training.
+
+  Raises:
+    ValueError: two tensors would have the same name.
+  """
+  cleaned, before = {}, {}
+  for name, tensor in tensors.items():
+    short = _WRAPPERS.sub("", name) if _WRAPPERS.match(name) else name
+    if short.startswith("loss."):
+      continue
+    if match := _TRUNK.match(short):
+      short = short[match.end() :]
+    if short in cleaned:
+      raise ValueError(f"the file has {before[short]} and {name}, which are both {short} here")
+    cleaned[short], before[short] = tensor, name
+  return cleaned
+
+
+def absolute_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Replaces every norm's weight `w` by `|w| + 1e-5`, by which in-place ABN multiplies.
+
+  Networks that the reference trained with in-place ABN (its branch master, and all files named
+  `*_torch04`) need it; all others are wrong with it.
+  """
+  return {
+    name: np.abs(x) + np.asarray(ABN_EPSILON, x.dtype) if is_scale(name, tensors) else x
+    for name, x in tensors.items()
+  }
+
+
+def abn_suspicion(tensors: Mapping[str, np.ndarray]) -> str:
+  """Says what speaks for in-place ABN; empty if nothing does.
+
+  A suspicion only: other files lack the counters too, and plain norms may turn negative.
+  """
+  scales = [x for name, x in tensors.items() if is_scale(name, tensors)]
+  negative = sum(int((x < 0).sum()) for x in scales)
+  if not negative or any(origin.is_counter(name) for name in tensors):
+    return ""
+  total = sum(x.size for x in scales)
+  return f"{negative} of {total} scales of norms are negative and no norm has a counter"
+
+
+def is_scale(name: str, tensors: Mapping[str, np.ndarray]) -> bool:
+  """Whether a tensor is the scale of a BatchNorm."""
+  stem, _, leaf = name.rpartition(".")
+  return leaf == "weight" and f"{stem}.running_mean" in tensors
+
+
+def _is_array(value: Any) -> bool:
+  return hasattr(value, "shape") and hasattr(value, "dtype")

@@ -1,0 +1,139 @@
+"""Which tensor of a state_dict goes where in a model: `{name: array}` -> `{path: array}`."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import re
+
+from flax import traverse_util
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hrnet_jax.convert import origin
+from hrnet_jax.convert.rules import torch_name
+
+Path = tuple[str, ...]
+
+# Axes by rank: convolutions OIHW <-> HWIO, linear layers OI <-> IO, vectors as they are.
+_FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+_TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+_PARTS = ("backbone", "representation", "head")
+_MOST = 50  # names in one line of a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+  """The result of `fit`.
+
+  Attributes:
+    loaded: path of a leaf with its collection -> value in the model's layout and dtype.
+    initialised: paths of the leaves that the model has to initialise itself.
+    unused: tensors that no leaf takes.
+  """
+
+  loaded: dict[Path, jax.Array]
+  initialised: tuple[Path, ...]
+  unused: tuple[str, ...]
+
+
+def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence[str] = ()) -> Fit:
+  """Assigns tensors to leaves, all of them, except where the caller gives parts up.
+
+  Args:
+    model: what `hrnet_jax.build_model` returned.
+    state_dict: PyTorch name -> array or CPU tensor; counters of batches are not used.
+    reinit: parts of the model, such as `head`, `representation` or `head/classify`, that are to
+      be initialised; tensors for them may be absent or of any shape. With `head`, tensors outside
+      the backbone and exchanges that the model does not compute may be left over.
+
+  Raises:
+    ValueError: lists all tensors that are missing, unused or of another shape.
+  """
+  given = {k: v for k, v in state_dict.items() if not origin.is_counter(k)}
+  spec, task = leaves(model), getattr(model, "task", None)
+  given_up = _given_up(reinit, spec)
+  loaded, initialised, spare = {}, [], set()
+  missing, misshapen, used = [], [], set()
+  for path, leaf in spec.items():
+    name, shape = _name(path[1:], task), torch_shape(leaf.shape)
+    if _under(path[1:], given_up):
+      initialised.append(path)
+      spare.add(name)
+    elif name not in given:
+      missing.append(f"{name or '/'.join(path[1:])} {shape}")
+    elif np.shape(given[name]) != shape:
+      used.add(name)
+      misshapen.append(f"{name}: {tuple(np.shape(given[name]))}, expected {shape}")
+    else:
+      used.add(name)
+      value = np.asarray(given[name])
+      loaded[path] = jnp.array(value.transpose(_FROM_TORCH[value.ndim]), leaf.dtype)
+  left = sorted(set(given) - used)
+  unused = [x for x in left if x not in spare and not _may_be_left(x, model, given_up)]
+  problems = {"missing": missing, "unused": unused, "of another shape": misshapen}
+  if any(problems.values()):
+    own = {name for path in spec if (name := _name(path[1:], task))}
+    raise ValueError(_message(problems, origin.explain(model, own, given)))
+  return Fit(loaded, tuple(initialised), tuple(left))
+
+
+def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
+  """Shapes of a model's variables by path, the collection first."""
+  image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+  shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+  return traverse_util.flatten_dict(shapes)
+
+
+def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+  """Shape of a leaf in PyTorch's layout."""
+  return tuple(shape[k] for k in _TO_TORCH[len(shape)])
+
+
+def torch_layout(value: np.ndarray) -> np.ndarray:
+  """A leaf in PyTorch's layout."""
+  return np.ascontiguousarray(value.transpose(_TO_TORCH[value.ndim]))
+
+
+def _name(path: Path, task: str | None) -> str | None:
+  try:
+    return torch_name(path, task)
+  except KeyError:  # a layer of our own
+    return None
+
+
+def _given_up(reinit: Sequence[str], spec: Mapping[Path, object]) -> list[Path]:
+  prefixes = [tuple(text.strip("/").split("/")) for text in reinit]
+  for prefix in prefixes:
+    if prefix[0] not in _PARTS or (
+      len(prefix) > 1 and not any(_under(path[1:], [prefix]) for path in spec)
+    ):
+      known = sorted({"/".join(p[1:3]) for p in spec if p[1] == prefix[0]}) or _PARTS
+      raise ValueError(f"no part {'/'.join(prefix)!r} to initialise; there are {', '.join(known)}")
+  return prefixes
+
+
+def _under(path: Path, prefixes: Sequence[Path]) -> bool:
+  return any(path[: len(prefix)] == prefix for prefix in prefixes)
+
+
+def _may_be_left(name: str, model: nn.Module, given_up: Sequence[Path]) -> bool:
+  if ("head",) not in given_up:
+    return False
+  if not origin.is_backbone(name):
+    return True
+  backbone = getattr(model, "backbone", model)
+  last = backbone.depth.modules[2] - 1
+  match = re.match(rf"stage4\.{last}\.fuse_layers\.(\d)\.", name)
+  return match is not None and int(match[1]) >= backbone.outputs
+
+
+def _message(problems: Mapping[str, Sequence[str]], explanation: str) -> str:
+  lines = ["the state_dict does not fit the model"]
+  if explanation:
+    lines.append(explanation)
+  for problem, names in problems.items():
+    if names:
+      more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+      lines.append(f"{len(names)} {problem}: {', '.join(names[:_MOST])}{more}")
+  return "\n  ".join(lines)

@@ -1,0 +1,133 @@
+"""A prepared data set and its records: `source[i]` -> encoded images and annotation."""
+
+from collections.abc import Iterator
+import dataclasses
+import functools
+import json
+import operator
+import pathlib
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A prepared data set.
+
+  Attributes:
+    name: as given to `open_dataset`.
+    directory: where its files are.
+    class_names: names in the order of the ids in the labels; 255 is ignored.
+    palette: an RGB colour for each class.
+    fingerprint: sha256 over all records in order.
+    landmark_names: names of the landmarks, empty where there are none.
+    flip_pairs: landmarks that change places when the image is mirrored.
+    statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
+      `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`.
+  """
+
+  name: str
+  directory: pathlib.Path
+  class_names: tuple[str, ...]
+  palette: tuple[tuple[int, int, int], ...]
+  fingerprint: str
+  landmark_names: tuple[str, ...]
+  flip_pairs: tuple[tuple[int, int], ...]
+  statistics: dict[str, dict[str, Any]]
+
+  def facts(self) -> dict[str, Any]:
+    """What a run and its checkpoints store about the data; plain values."""
+    return {
+      "name": self.name,
+      "fingerprint": self.fingerprint,
+      "class_names": list(self.class_names),
+      "palette": [list(colour) for colour in self.palette],
+      "splits": self.splits(),
+    }
+
+  def splits(self) -> dict[str, int]:
+    """The number of examples of each split."""
+    return {split: values["num_examples"] for split, values in self.statistics.items()}
+
+  def source(self, split: str) -> "Source":
+    """The records of a split, still encoded."""
+    self._of(split)
+    return Source(self.directory, split, self.fingerprint)
+
+  def max_size(self, split: str) -> tuple[int, int]:
+    """The largest height and the largest width of the images of a split."""
+    height, width = self._of(split)["max_size"]
+    return height, width
+
+  def uniform_size(self, split: str) -> bool:
+    """Whether all images of a split have the same size."""
+    return self._of(split)["uniform_size"]
+
+  def _of(self, split):
+    if split not in self.statistics:
+      known = ", ".join(self.statistics)
+      raise ValueError(f"data set {self.name!r} has no split {split!r}; known: {known}")
+    return self.statistics[split]
+
+
+class Source:
+  """Records of one split by index, as Grain reads them; `source[i]` is a dictionary.
+
+  `image` and maps such as `label` are encoded bytes, texts `str`, numbers `int`, arrays numpy. It
+  can be pickled; the files are opened with the first record, in each process anew.
+  """
+
+  def __init__(self, directory: pathlib.Path, split: str, fingerprint: str):
+    self._directory, self._split, self._fingerprint = directory, split, fingerprint
+
+  def __len__(self) -> int:
+    return len(self._records)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    position = operator.index(index)
+    if not 0 <= position < len(self):
+      raise IndexError(f"record {position} of {len(self)} in {self!r}")
+    record = self._records[position]
+    return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
+
+  def __iter__(self) -> Iterator[dict[str, Any]]:
+    return (self[index] for index in range(len(self)))
+
+  def __repr__(self) -> str:
+    return f"Source({self._directory.parent.name}/{self._split}, {self._fingerprint[:12]})"
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {"_directory": self._directory, "_split": self._split, "_fingerprint": self._fingerprint}
+
+  @functools.cached_property
+  def _builder(self):
+    if read_metadata(self._directory)["fingerprint"] != self._fingerprint:
+      raise ValueError(f"{self._directory}: was prepared anew since it was opened; start again")
+    return tfds.builder_from_directory(self._directory)
+
+  @functools.cached_property
+  def _records(self):
+    features = self._builder.info.features
+    encoded = [key for key, value in features.items() if isinstance(value, tfds.features.Image)]
+    decoders = {key: tfds.decode.SkipDecoding() for key in encoded}
+    return self._builder.as_data_source(self._split, decoders=decoders)
+
+  @functools.cached_property
+  def _texts(self):
+    features = self._builder.info.features
+    texts = [key for key, value in features.items() if isinstance(value, tfds.features.Text)]
+    return dict.fromkeys(texts, _decode_text)
+
+
+def read_metadata(directory: pathlib.Path) -> dict[str, Any]:
+  """What the builder stored about a data set."""
+  return json.loads((directory / "metadata.json").read_text())
+
+
+def _decode_text(value):
+  return value.decode()
+
+
+def _unchanged(value):
+  return value

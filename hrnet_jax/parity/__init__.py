@@ -1,0 +1,1 @@
+"""Proof that our networks compute what PyTorch computes; `python -m hrnet_jax.parity`."""

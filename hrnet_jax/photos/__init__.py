@@ -1,0 +1,1 @@
+"""What the predict command does with photos: one module for each task."""

@@ -1,0 +1,50 @@
+"""The contract between the predict command and a task: photo -> `(h, w, 3)` uint8 -> files."""
+
+import dataclasses
+import pathlib
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+  """A photo and its form for the network.
+
+  Attributes:
+    path: where it came from.
+    pixels: `(H, W, 3)` uint8 RGB, upright.
+    input: `(h, w, 3)` uint8, what the network is shown.
+    size: height and width of the photo in `input`, from its top left corner.
+    note: what people should know about this form; may be empty.
+  """
+
+  path: pathlib.Path
+  pixels: np.ndarray
+  input: np.ndarray
+  size: tuple[int, int]
+  note: str = ""
+
+
+class Handler(Protocol):
+  """Prepares photos and saves predictions; made from a checkpoint by a module's `build`."""
+
+  def load(self, path: pathlib.Path, max_side: int) -> Photo:
+    """Reads a photo and brings it to a size that suits the network.
+
+    Args:
+      path: of the photo.
+      max_side: the long side above which it is reduced, where its size is kept otherwise.
+
+    Raises:
+      OSError: the file cannot be read. ValueError: it is not an intact image.
+    """
+
+  def save(self, photo: Photo, prediction: Any, stem: pathlib.Path) -> None:
+    """Writes the files of one photo.
+
+    Args:
+      photo: the photo.
+      prediction: the task's, for this photo.
+      stem: path of the files without their endings.
+    """

@@ -1,0 +1,97 @@
+"""Config to batches: how a task looks at a data set, and the size of evaluation."""
+
+import ml_collections
+import numpy as np
+import pytest
+
+from hrnet_jax.data import inputs
+from hrnet_jax.data.builders import shapes
+from hrnet_jax.data.inputs import Inputs
+
+TRANSFORM = {
+  "segmentation": {"train": {"crop_size": (32, 32)}, "eval": {}},
+  "classification": {
+    "train": {"crop_size": (32, 32)},
+    "eval": {"crop_size": (32, 32), "resize": 36},
+  },
+}
+
+
+def config(task, data_dir, **evaluate):
+  return ml_collections.ConfigDict(
+    {
+      "seed": 0,
+      "model": {"task": task},
+      "data": {
+        "name": "shapes",
+        "data_dir": str(data_dir),
+        "train_split": "train",
+        "eval_split": "val",
+        "workers": 0,
+        "threads": 0,
+      },
+      "transform": {
+        "train": TRANSFORM[task]["train"],
+        "eval": TRANSFORM[task]["eval"] | evaluate,
+      },
+      "train": {"batch_size": 4},
+      "eval": {"batch_size": 4},
+    }
+  )
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+  """Three scenes and two."""
+  folder = tmp_path_factory.mktemp("shapes")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(shapes, "SPLIT_SIZES", {"train": 3, "val": 2})
+    inputs.open_dataset(config("segmentation", folder))
+  return folder
+
+
+def test_each_task_sees_its_own_examples(data_dir):
+  whole = inputs.open_dataset(config("segmentation", data_dir))
+  single = inputs.open_dataset(config("classification", data_dir))
+  assert whole.splits() == {"train": 3, "val": 2}
+  assert min(single.splits().values()) >= 6  # at least three shapes in a scene
+  assert len(whole.class_names) == len(single.class_names) + 1
+
+
+def test_batches_of_classification(data_dir):
+  settings = config("classification", data_dir)
+  source = Inputs(settings, inputs.open_dataset(settings))
+  with source.train() as loader:
+    batch = next(loader)
+  assert batch["image"].shape == (4, 32, 32, 3)
+  assert (batch["label"].shape, batch["label"].dtype) == ((4,), np.int32)
+  with source.eval(height_multiple=64) as loader:  # cuts to its own size, whatever is asked
+    batches = list(loader)
+  assert {b["image"].shape for b in batches} == {(4, 32, 32, 3)}
+  count = source.dataset.splits()["val"]
+  assert sum(int(b["mask"].sum()) for b in batches) == count
+
+
+def test_size_is_found_where_a_transform_pads(data_dir):
+  settings = config("segmentation", data_dir)
+  source = Inputs(settings, inputs.open_dataset(settings))
+  with source.eval() as loader:
+    assert next(loader)["image"].shape == (4, 128, 128, 3)
+  with source.eval(height_multiple=96) as loader:
+    assert next(loader)["image"].shape == (4, 192, 128, 3)
+  settings = config("segmentation", data_dir, size=(160, 128))
+  with Inputs(settings, source.dataset).eval() as loader:
+    assert next(loader)["image"].shape == (4, 160, 128, 3)
+
+
+def test_classes_of_images_are_not_read_from_label_maps(data_dir):
+  settings = config("classification", data_dir)
+  whole = inputs.open_dataset(config("segmentation", data_dir))
+  with Inputs(settings, whole).train() as loader, pytest.raises(ValueError, match="label maps"):
+    next(loader)
+
+
+def test_every_task_has_views_only_of_known_data_sets():
+  assert set(inputs.VIEWS) <= set(inputs.TRANSFORMS)
+  for views in inputs.VIEWS.values():
+    assert set(views) <= set(inputs.registry.BUILDERS)

@@ -1,0 +1,143 @@
+"""Saved and restored bit for bit; the best and the newest are kept, and found again."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hrnet_jax
+from hrnet_jax.training import checkpoint, optim
+from hrnet_jax.training.checkpoint import Checkpoints
+from tests import toy
+
+_, TX = optim.build(10, name="sgd", learning_rate=0.1, schedule={"name": "poly"})
+MODEL = hrnet_jax.build_model(**toy.MODEL)
+FACTS = {
+  "config": toy.get_config().to_dict(),
+  "dataset": {"name": "streets", "palette": [[1, 2, 3]]},
+}
+
+
+def state_at(step, mesh=None, seed=None):
+  """A state whose every number depends on the step."""
+  mesh, seed = mesh or toy.make_mesh(1), step if seed is None else seed
+  state = toy.make_state(MODEL, TX, mesh, seed)
+  rng = np.random.default_rng(seed)
+  opt_state = jax.tree.map(
+    lambda x: jax.device_put(rng.integers(0, 99, x.shape).astype(x.dtype), x.sharding),
+    state.opt_state,
+  )
+  return state.replace(
+    step=jax.device_put(jnp.int32(step), state.step.sharding), opt_state=opt_state
+  )
+
+
+def assert_same_bits(actual, expected):
+  jax.tree.map(np.testing.assert_array_equal, jax.device_get(actual), jax.device_get(expected))
+
+
+def steps(workdir) -> list[int]:
+  return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
+
+
+def save(workdir, scores, keep_last=2):
+  """Saves a state at each step of `{step: score}`."""
+  with Checkpoints(workdir, facts=FACTS, keep_last=keep_last) as saver:
+    for step, score in scores.items():
+      saver.save(state_at(step), {"next_batch": 10 * step}, score=score)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  """A workdir after five checkpoints, one of them without validation."""
+  path = tmp_path_factory.mktemp("run")
+  save(path, {1: 0.1, 2: 0.9, 3: 0.2, 4: None, 5: 0.3})
+  return path
+
+
+def test_the_best_and_the_two_newest_are_kept(run):
+  assert steps(run) == [2, 4, 5]
+
+
+def test_everything_comes_back_bit_for_bit(run):
+  with Checkpoints(run, facts=FACTS) as saver:
+    assert saver.latest == 5
+    state, position = saver.restore(state_at(0))
+    assert saver.path(5) == run / "checkpoints" / "5"
+  assert position == {"next_batch": 50}
+  assert_same_bits(state, state_at(5))
+  assert state.step.dtype == jnp.int32
+
+
+@pytest.mark.parametrize(("data", "space"), [(8, 1), (2, 2)])
+def test_other_devices_can_go_on(run, data, space):
+  mesh = toy.make_mesh(data, space)
+  with Checkpoints(run, facts=FACTS) as saver:
+    state, _ = saver.restore(state_at(0, mesh))
+  assert_same_bits(state, state_at(5))
+  for x in jax.tree.leaves(state):
+    assert x.sharding.device_set == set(mesh.devices.flat)
+
+
+def test_a_state_may_change_while_it_is_written(tmp_path):
+  state = state_at(7)
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    saver.save(state, {"next_batch": 1})
+    for x in jax.tree.leaves(state):
+      x.delete()  # as donation to the next step does
+  assert_same_bits(checkpoint.load(tmp_path).variables, state_at(7).variables)
+
+
+def test_a_workdir_stands_for_its_best_checkpoint(run):
+  loaded = checkpoint.load(run)
+  assert (loaded.step, loaded.path) == (2, run / "checkpoints" / "2")
+  assert_same_bits(loaded.variables, state_at(2).variables)
+  assert loaded.config.model.to_dict() == toy.get_config().model.to_dict() | {"modules": [1, 1, 1]}
+  assert loaded.dataset == FACTS["dataset"]
+  assert {x.device for x in jax.tree.leaves(loaded.variables)} == {jax.devices()[0]}
+
+
+def test_a_folder_stands_for_itself(run):
+  loaded = checkpoint.load(str(run / "checkpoints" / "5"))
+  assert loaded.step == 5
+  assert_same_bits(loaded.variables, state_at(5).variables)
+  assert checkpoint.find(run / "checkpoints") == run / "checkpoints" / "2"
+
+
+def test_without_a_score_the_newest_is_taken(tmp_path):
+  save(tmp_path, {3: None, 8: None, 11: None})
+  assert steps(tmp_path) == [8, 11]
+  assert checkpoint.find(tmp_path) == tmp_path / "checkpoints" / "11"
+
+
+def test_one_may_be_kept_beside_the_best(tmp_path):
+  save(tmp_path, {1: 0.5, 2: 0.4, 3: 0.3}, keep_last=1)
+  assert steps(tmp_path) == [1, 3]
+  save(tmp_path, {4: 0.6}, keep_last=1)
+  assert steps(tmp_path) == [4]
+
+
+def test_what_was_not_completed_does_not_count(tmp_path):
+  save(tmp_path, {1: None})
+  left = tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp"
+  (left / "variables").mkdir(parents=True)
+  assert checkpoint.find(tmp_path).name == "1"
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert saver.latest == 1
+
+
+def test_no_checkpoint_is_said_with_the_place(tmp_path):
+  message = rf"{re.escape(str(tmp_path))} holds no checkpoint: expected .*checkpoints"
+  with pytest.raises(FileNotFoundError, match=message):
+    checkpoint.load(tmp_path)
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(FileNotFoundError, match="checkpoints holds no complete checkpoint"):
+    checkpoint.load(tmp_path)
+  assert Checkpoints(tmp_path, facts=FACTS).latest is None
+
+
+def test_at_least_one_is_kept(tmp_path):
+  with pytest.raises(ValueError, match=r"checkpoint.keep_last is 0, expected 1 or more"):
+    Checkpoints(tmp_path, facts=FACTS, keep_last=0)

@@ -1,0 +1,73 @@
+"""Which steps log, validate and save."""
+
+import pytest
+
+from hrnet_jax.training.plan import Plan, make_plan
+from tests import toy
+
+
+class FakeDataset:
+  """Twelve training examples."""
+
+  def source(self, split):
+    if split != "train":
+      raise ValueError(f"no split {split!r}")
+    return range(12)
+
+
+def config(**train):
+  value = toy.get_config()
+  value.train.update(train)
+  return value
+
+
+def when(happens, steps) -> list[int]:
+  return [step for step in range(1, steps + 1) if happens(step)]
+
+
+def test_epochs_become_steps_rounded_up():
+  plan = make_plan(config(epochs=5, steps=0, batch_size=8), FakeDataset())
+  assert plan.steps == 8  # 60 examples in batches of 8
+  assert plan.epoch(8) == pytest.approx(5 + 1 / 3)
+  assert (plan.batch_size, plan.num_examples) == (8, 12)
+
+
+def test_steps_are_taken_as_they_are():
+  plan = make_plan(config(), FakeDataset())
+  assert plan == Plan(60, 8, 12, log_steps=1, eval_epochs=40, checkpoint_steps=20)
+
+
+def test_validation_comes_with_the_step_that_completes_its_epochs_and_at_the_end():
+  # An epoch is 1.5 steps: multiples of 2 epochs end at 3, 6 and 9.
+  plan = Plan(10, 8, 12, log_steps=4, eval_epochs=2, checkpoint_steps=5)
+  assert when(plan.evaluates, 10) == [3, 6, 9, 10]
+  assert when(plan.logs, 10) == [3, 4, 6, 8, 9, 10]
+  assert when(plan.saves, 10) == [3, 5, 6, 9, 10]
+
+
+def test_epochs_need_not_be_whole_steps():
+  plan = Plan(9, 8, 12, log_steps=100, eval_epochs=1, checkpoint_steps=100)
+  assert when(plan.evaluates, 9) == [2, 3, 5, 6, 8, 9]
+  assert when(plan.saves, 9) == when(plan.logs, 9) == [2, 3, 5, 6, 8, 9]
+
+
+@pytest.mark.parametrize("train", [{"epochs": 3, "steps": 5}, {"epochs": 0, "steps": 0}])
+def test_one_of_steps_and_epochs(train):
+  with pytest.raises(ValueError, match=r"set one of train.steps \(.\) and train.epochs \(.\)"):
+    make_plan(config(**train), FakeDataset())
+
+
+@pytest.mark.parametrize("key", ["train.log_every", "eval.every_epochs", "checkpoint.every_steps"])
+def test_intervals_are_positive(key):
+  value = config()
+  block, name = key.split(".")
+  value[block][name] = 0
+  with pytest.raises(ValueError, match=f"{key} is 0, expected more than 0"):
+    make_plan(value, FakeDataset())
+
+
+def test_the_training_split_must_exist():
+  value = config()
+  value.data.train_split = "trian"
+  with pytest.raises(ValueError, match="no split 'trian'"):
+    make_plan(value, FakeDataset())
