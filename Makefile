@@ -22,10 +22,13 @@ quickstart: .venv/.run ## install, train a small network on generated shapes, ev
 	@$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUNS)
 	@$(BIN)/python eval.py --config=configs/quickstart.py --workdir=$(RUNS)
 	@echo
-	@echo "Done. Logs, metrics, sample images and checkpoints lie in $(RUNS)/."
+	@echo "Done. In $(CURDIR)/$(RUNS):"
+	@echo "  eval/pictures/   predictions beside image, truth and errors"
+	@echo "  eval/metrics.json, metrics.jsonl, tensorboard/   scores and curves"
+	@echo "  checkpoints/     the trained network"
 	@echo "Next:"
-	@echo "  label a photo   $(BIN)/python -m hrnet_jax.predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
-	@echo "  your own run    $(BIN)/python train.py --config=configs/<config>.py --workdir=runs/<name>"
+	@echo "  label a photo    $(BIN)/python -m hrnet_jax.predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
+	@echo "  your own data    see \"Your own photos and labels\" in README.md"
 
 test: lint ## style checks and all tests
 	@$(BIN)/python -m pytest

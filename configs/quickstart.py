@@ -2,7 +2,7 @@
 
   python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Needs no data. Cost: about three minutes on two cores; validation mIoU above 0.85.
+Needs no data. Cost: about four minutes on two cores; validation mIoU above 0.85.
 """
 
 import ml_collections
@@ -37,14 +37,13 @@ def get_config() -> ml_collections.ConfigDict:
   }
   config.loss = {"ignore": 255}
   config.optimizer = {
-    "name": "sgd",
-    "learning_rate": 0.05,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
+    "name": "adam",
+    "learning_rate": 2e-3,
+    "weight_decay": 0.0,
     "clip_norm": 0.0,
     "schedule": {"name": "poly", "power": 0.9},
   }
-  config.train = {"epochs": 8, "steps": 0, "batch_size": 16, "accumulate": 1, "log_every": 25}
-  config.eval = {"batch_size": 16, "every_epochs": 4, "pictures": 8}
+  config.train = {"epochs": 12, "steps": 0, "batch_size": 16, "accumulate": 1, "log_every": 25}
+  config.eval = {"batch_size": 16, "every_epochs": 6, "pictures": 8}
   config.checkpoint = {"every_steps": 200, "keep_last": 2}
   return config

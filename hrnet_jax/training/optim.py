@@ -67,7 +67,16 @@ def _sgd(
 
 SCHEDULES = {"poly": _poly, "constant": _constant, "step": _step}
 _COUNT_EPOCHS = ("step",)
-OPTIMIZERS = {"sgd": _sgd}
+def _adam(
+  *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
+  """`torch.optim.Adam`: decay joins the gradient, epsilon the corrected second moment's root."""
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay), optax.scale_by_adam(beta1, beta2, epsilon)
+  )
+
+
+OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
 
 
 def build(
