@@ -67,6 +67,8 @@ def _sgd(
 
 SCHEDULES = {"poly": _poly, "constant": _constant, "step": _step}
 _COUNT_EPOCHS = ("step",)
+
+
 def _adam(
   *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
