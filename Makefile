@@ -31,7 +31,7 @@ quickstart: .venv/.run ## install, train a small network on generated shapes, ev
 	@echo "  your own data    see \"Your own photos and labels\" in README.md"
 
 test: lint ## style checks and all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-torch: .venv/torch/.done ## compare with PyTorch and timm, which are installed beside the rest
 	@.venv/torch/bin/python -m pytest -m torch

@@ -13,9 +13,13 @@ from ml_collections import config_flags
 
 from hrnet_jax.training import runtime, scoring
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Of the run; results go to its folder eval.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A checkpoint, or another run's workdir.")
+
+def define_flags() -> None:
+  """Defines the command's flags; only the command itself does, so that importing is free of it."""
+  config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
+  flags.DEFINE_string("workdir", None, "Of the run; results go to its folder eval.")
+  flags.DEFINE_string("checkpoint", None, "A checkpoint, or another run's workdir.")
+  flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(argv: Sequence[str]) -> None:
@@ -23,10 +27,11 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
   runtime.set_up()
+  f = flags.FLAGS
   with runtime.errors_for_humans():
-    scoring.score(_CONFIG.value, _WORKDIR.value, _CHECKPOINT.value)
+    scoring.score(f.config, f.workdir, f.checkpoint)
 
 
 if __name__ == "__main__":
-  flags.mark_flags_as_required(["config", "workdir"])
+  define_flags()
   app.run(main, flags_parser=runtime.parse_flags)

@@ -12,8 +12,12 @@ from ml_collections import config_flags
 
 from hrnet_jax.training import loop, runtime
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "For checkpoints and logs; holds one run.")
+
+def define_flags() -> None:
+  """Defines the command's flags; only the command itself does, so that importing is free of it."""
+  config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
+  flags.DEFINE_string("workdir", None, "For checkpoints and logs; holds one run.")
+  flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(argv: Sequence[str]) -> None:
@@ -22,9 +26,9 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
   runtime.set_up()
   with runtime.errors_for_humans():
-    loop.train(_CONFIG.value, _WORKDIR.value)
+    loop.train(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
 if __name__ == "__main__":
-  flags.mark_flags_as_required(["config", "workdir"])
+  define_flags()
   app.run(main, flags_parser=runtime.parse_flags)

@@ -29,11 +29,12 @@ def get_config():
 @pytest.fixture(scope="module")
 def state_dict(toy: dict[str, Any], random_state_dict: Callable) -> dict[str, np.ndarray]:
   """Weights for the toy."""
-  pytest.importorskip("torch")
   return random_state_dict(reference(toy))
 
 
 def reference(options: dict[str, Any]) -> Any:
+  """The PyTorch network; skips the test where PyTorch is not installed."""
+  pytest.importorskip("torch")
   from hrnet_jax.parity import torch_hrnet
 
   model = hrnet_jax.build_model(**options)
