@@ -1,5 +1,6 @@
 """Scenes: deterministic, and all annotations tell the same story."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,16 +72,20 @@ def test_visible_landmarks_touch_their_kite_and_hidden_ones_do_not(many):
   assert hidden > 3
 
 
-def test_colours_do_not_give_the_class_away(many):
-  means = {class_id: [] for class_id in range(1, 5)}
+def test_hues_lean_to_the_class_and_nothing_else_does(many):
+  colours = {class_id: [] for class_id in range(1, 5)}
   for scene in many:
     for index, class_id in enumerate(scene.classes):
-      if class_id in means:
-        means[class_id].append(scene.image[scene.instances == index + 1].mean(0))
-  spread = np.array([np.std(values, 0) for values in means.values()])
-  centres = np.array([np.mean(values, 0) for values in means.values()])
-  assert spread.min() > 25  # colours vary more within a class than the classes differ
-  assert np.std(centres, 0).max() < spread.mean() / 2
+      if class_id in colours:
+        colours[class_id].append(scene.image[scene.instances == index + 1].mean(0))
+  for class_id, means in colours.items():
+    pixels = np.array(means, np.float32)[None] / 255
+    hue, saturation, value = np.moveaxis(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[0], -1, 0)
+    off = (hue - scenes._HUES[class_id] + 180) % 360 - 180
+    assert abs(off.mean()) < 12
+    assert 4 < off.std() < 30  # but not one colour for each class
+    assert saturation.std() > 0.08
+    assert value.std() > 0.08
 
 
 def test_other_sizes():
