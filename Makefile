@@ -4,12 +4,11 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-torch lint format clean
+.PHONY: help quickstart test test-parity lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
-# PyPI's build for Linux brings CUDA; elsewhere and for a small one, for example
-# make test-torch TORCH='--index-url https://download.pytorch.org/whl/cpu torch==2.13.0'
+# The tests of parity need no GPU; TORCH can also say where a build for the CPU alone is found.
 TORCH := torch==2.13.0
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
@@ -31,10 +30,10 @@ quickstart: .venv/.run ## install, train a small network on generated shapes, ev
 	@echo "  your own data    see \"Your own photos and labels\" in README.md"
 
 test: lint ## style checks and all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not wide"
 
-test-torch: .venv/torch/.done ## compare with PyTorch and timm, which are installed beside the rest
-	@.venv/torch/bin/python -m pytest -m torch
+test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
+	@.venv/torch/bin/python -m pytest -n 2 -m "torch or wide"
 
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .

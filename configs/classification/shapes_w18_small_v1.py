@@ -2,7 +2,8 @@
 
   python train.py --config=configs/classification/shapes_w18_small_v1.py --workdir=runs/shapes
 
-Needs no data: examples are the objects of the built-in `shapes`, 64x64 pixels. Cost: TODO.
+Needs no data: examples are the objects of the built-in `shapes`, 64x64 pixels. Cost: about
+four minutes on two cores.
 """
 
 import ml_collections
@@ -43,9 +44,9 @@ def get_config() -> ml_collections.ConfigDict:
     "nesterov": True,
     "weight_decay": 1e-4,
     "clip_norm": 0.0,
-    "schedule": {"name": "step", "milestones": (6, 8), "factor": 0.1},
+    "schedule": {"name": "step", "milestones": (2,), "factor": 0.1},
   }
-  config.train = {"epochs": 9, "steps": 0, "batch_size": 64, "accumulate": 1, "log_every": 10}
-  config.eval = {"batch_size": 64, "every_epochs": 3, "pictures": 16}
+  config.train = {"epochs": 3, "steps": 0, "batch_size": 64, "accumulate": 1, "log_every": 10}
+  config.eval = {"batch_size": 64, "every_epochs": 1, "pictures": 16}
   config.checkpoint = {"every_steps": 200, "keep_last": 2}
   return config

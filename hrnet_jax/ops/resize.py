@@ -21,6 +21,11 @@ class Resize(enum.StrEnum):
   BILINEAR = "bilinear"
   BILINEAR_ALIGNED = "bilinear_aligned"
 
+  @property
+  def of_outputs(self) -> "Resize":
+    """How a network with this interpolation inside has its outputs enlarged: never by repeating."""
+    return Resize.BILINEAR if self is Resize.NEAREST else self
+
 
 def resize(x: jax.Array, size: tuple[int, int], method: Resize | str) -> jax.Array:
   """Resamples `x` onto a grid of `size`, without antialiasing, as PyTorch's `interpolate`.

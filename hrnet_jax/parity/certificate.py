@@ -177,10 +177,8 @@ def _trace(model: Network, variables: Mapping[str, Any], images: jax.Array) -> d
     flat |= maps
   flat["outputs"] = outputs
   if model.task == "segmentation":
-    # As `tasks.segmentation`: networks that repeat pixels inside still enlarge scores smoothly.
-    up = model.backbone.upsample
-    smooth = Resize.BILINEAR if up is Resize.NEAREST else up
-    flat["enlarged"] = resize(outputs, images.shape[1:3], smooth)
+    method = model.backbone.upsample.of_outputs
+    flat["enlarged"] = resize(outputs, images.shape[1:3], method)
   return flat
 
 

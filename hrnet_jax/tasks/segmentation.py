@@ -121,9 +121,9 @@ class Segmentation:
     return outputs
 
   def _enlarge(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
-    # Checkpoints whose network repeats pixels still enlarge their logits smoothly.
-    smooth = Resize.BILINEAR if self.upsample is Resize.NEAREST else self.upsample
-    return resize(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), size, smooth)
+    return resize(
+      logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), size, self.upsample.of_outputs
+    )
 
 
 def build(config: Any, dataset: Any) -> Segmentation:

@@ -1,9 +1,14 @@
 """The reference's own training loop, six iterations: losses, statistics and parameters."""
 
+from collections.abc import Callable
+import dataclasses
 import json
 import pathlib
+from typing import Any
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,11 +21,19 @@ from hrnet_jax.training.step import make_train_step
 from tests.golden import recipe
 
 
-def run(golden: pathlib.Path, name: str, dtype: str) -> tuple[np.lib.npyio.NpzFile, dict]:
-  """Repeats the run; returns the fixture and what happened here, by the fixture's names."""
-  fixture = np.load(golden / "train_steps" / f"{name}.npz")
-  meta = json.loads(str(fixture["meta"]))
-  shapes = json.loads((golden / "models" / f"{meta['model']}.json").read_text())["state_dict"]
+@dataclasses.dataclass(frozen=True)
+class HeatMaps:
+  """Mean squared error over heat maps, as the reference's landmark training has it."""
+
+  model: nn.Module
+  metric: str = ""
+
+  def loss(self, outputs: jax.Array, batch: Any) -> tuple[jax.Array, dict]:
+    return jnp.square(outputs - batch["target"]).mean(), {}
+
+
+def segmentation(meta: dict, dtype: str) -> tuple[Any, dict, Callable]:
+  """Task, keywords of the optimizer, and `inputs -> batch`."""
   model = hrnet_jax.build_model(
     task="segmentation",
     variant="w18_small_v1",
@@ -37,15 +50,55 @@ def run(golden: pathlib.Path, name: str, dtype: str) -> tuple[np.lib.npyio.NpzFi
     palette=((0, 0, 0),) * 19,
     class_weights=recipe.CITYSCAPES_WEIGHTS,
   )
-  options = meta["optimizer"]
-  schedule, tx = optim.build(
-    options["max_iters"],
-    name="sgd",
-    learning_rate=options["base_lr"],
-    momentum=options["momentum"],
-    weight_decay=options["weight_decay"],
-    schedule={"name": "poly", "power": options["power"]},
+  given = meta["optimizer"]
+  optimizer = {
+    "name": "sgd",
+    "learning_rate": given["base_lr"],
+    "momentum": given["momentum"],
+    "weight_decay": given["weight_decay"],
+    "schedule": {"name": "poly", "power": given["power"]},
+  }
+
+  def batch(inputs: dict) -> dict[str, np.ndarray]:
+    label = recipe.labels(meta["batch"][:3], 19, inputs["label_seed"])
+    assert recipe.crc32(label) == inputs["labels_crc32"]
+    return {"label": label.astype(np.uint8)}
+
+  return task, optimizer, batch
+
+
+def landmarks(meta: dict, dtype: str) -> tuple[Any, dict, Callable]:
+  """As `segmentation`."""
+  count = meta["num_landmarks"]
+  model = hrnet_jax.build_model(
+    task="landmarks", variant="w18", num_landmarks=count, bn_momentum=0.01, dtype=dtype
   )
+  given = meta["optimizer"]
+  optimizer = {
+    "name": "adam",
+    "learning_rate": given["lr"],
+    "epsilon": given["eps"],
+    "schedule": {"name": "constant"},
+  }
+  n, h, w, _ = meta["batch"]
+
+  def batch(inputs: dict) -> dict[str, np.ndarray]:
+    shape = (n, h // 4, w // 4, count)
+    target = recipe.gaussian_targets(shape, inputs["target_seed"], meta["target_sigma"])
+    assert recipe.crc32(target) == inputs["target_crc32"]
+    return {"target": target.astype(dtype)}
+
+  return HeatMaps(model), optimizer, batch
+
+
+def run(golden: pathlib.Path, name: str, dtype: str) -> tuple[np.lib.npyio.NpzFile, dict]:
+  """Repeats the run; returns the fixture and what happened here, by the fixture's names."""
+  fixture = np.load(golden / "train_steps" / f"{name}.npz")
+  meta = json.loads(str(fixture["meta"]))
+  shapes = json.loads((golden / "models" / f"{meta['model']}.json").read_text())["state_dict"]
+  build = landmarks if name.startswith("landmarks") else segmentation
+  task, optimizer, make_batch = build(meta, dtype)
+  schedule, tx = optim.build(meta["optimizer"].get("max_iters", 100), **optimizer)
   # One device: sums over several would round in another order.
   mesh = jax.make_mesh(
     (1, 1),
@@ -54,29 +107,30 @@ def run(golden: pathlib.Path, name: str, dtype: str) -> tuple[np.lib.npyio.NpzFi
     axis_types=(jax.sharding.AxisType.Auto,) * 2,
   )
   step = make_train_step(task, tx, mesh, seed=0, prepare=lambda images: images)
-  variables = hrnet_jax.convert.from_torch(model, recipe.fill_all(shapes))
+  variables = hrnet_jax.convert.from_torch(task.model, recipe.fill_all(shapes))
   state = TrainState(
-    step=jax.numpy.zeros((), "int32"), opt_state=tx.init(variables["params"]), **variables
+    step=jnp.zeros((), "int32"), opt_state=tx.init(variables["params"]), **variables
   )
   state = jax.device_put(state, sharding.replicated(mesh))
-  here = {"loss": [], "lr": [], "states": [hrnet_jax.convert.to_torch(model, variables)]}
+  to_torch = hrnet_jax.convert.to_torch
+  here = {"loss": [], "lr": [], "states": [to_torch(task.model, variables)]}
   for index, inputs in enumerate(meta["inputs"]):
     image = recipe.image(meta["batch"], inputs["image_seed"])
-    label = recipe.labels(meta["batch"][:3], 19, inputs["label_seed"])
     assert recipe.crc32(image) == inputs["image_crc32"]
-    assert recipe.crc32(label) == inputs["labels_crc32"]
-    batch = {"image": image.astype(dtype), "label": label.astype(np.uint8)}
+    batch = {"image": image.astype(dtype), **make_batch(inputs)}
     state, scalars = step(state, sharding.to_global(batch, mesh))
     here["loss"].append(float(scalars["loss"]))
     here["lr"].append(float(schedule(index)))
-    here["states"].append(hrnet_jax.convert.to_torch(model, state.variables))
+    here["states"].append(to_torch(task.model, state.variables))
     if index == 0:
       here["grad_norm"] = float(scalars["grad_norm"])
   return fixture, here
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr"])
+@pytest.mark.parametrize(
+  "name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr", "landmarks_w18_68"]
+)
 def test_float64_is_the_reference_to_nine_digits(golden: pathlib.Path, name: str) -> None:
   with jax.enable_x64(True):
     fixture, here = run(golden, name, "float64")
@@ -97,7 +151,9 @@ def test_float64_is_the_reference_to_nine_digits(golden: pathlib.Path, name: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr"])
+@pytest.mark.parametrize(
+  "name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr", "landmarks_w18_68"]
+)
 def test_float32_is_off_by_rounding_only(golden: pathlib.Path, name: str) -> None:
   fixture, here = run(golden, name, "float32")
   # Rounding grows from step to step: the reference's float32 run against its own float64 run.

@@ -1,0 +1,38 @@
+"""Counts by hand, and the command's table."""
+
+import flax.linen as nn
+import jax
+import pytest
+
+from hrnet_jax.models import __main__ as command
+from hrnet_jax.models import summary
+
+
+class Toy(nn.Module):
+  """A strided convolution, a norm-free 1x1 product and a linear layer."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    x = nn.Conv(5, (3, 3), strides=2, padding=1)(x)
+    return nn.Dense(7)(x)
+
+
+def test_every_product_counts_once() -> None:
+  parameters, macs = summary.count(Toy(), (8, 6))
+  assert parameters == (3 * 3 * 3 * 5 + 5) + (5 * 7 + 7)
+  assert macs == 4 * 3 * 5 * 27 + 4 * 3 * 7 * 5
+
+
+def test_table_has_the_published_figures(
+  capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(summary, "variants", lambda: ("w18_small_v1",))
+  assert command.main(["segmentation"]) == 0
+  row = capsys.readouterr().out.splitlines()[1].split()
+  assert row == ["segmentation", "w18_small_v1", "1024x2048", "1,540,819", "33.391"]
+
+
+def test_unknown_task_names_the_known_ones(capsys: pytest.CaptureFixture) -> None:
+  assert command.main(["segmentaton"]) == 2
+  assert "segmentation" in capsys.readouterr().err
