@@ -151,14 +151,7 @@ def test_float64_is_the_reference_to_nine_digits(golden: pathlib.Path, name: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-  "name",
-  [
-    "seg_w18_small_v1",
-    "seg_w18_small_v1_low_lr",
-    pytest.param("landmarks_w18_68", marks=pytest.mark.wide),
-  ],
-)
+@pytest.mark.parametrize("name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr"])
 def test_float32_is_off_by_rounding_only(golden: pathlib.Path, name: str) -> None:
   fixture, here = run(golden, name, "float32")
   # Rounding grows from step to step: the reference's float32 run against its own float64 run.
