@@ -1,6 +1,6 @@
 """A prepared data set and its records: `source[i]` -> encoded images and annotation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 import json
@@ -22,9 +22,16 @@ class Dataset:
     palette: an RGB colour for each class.
     fingerprint: sha256 over all records in order.
     landmark_names: names of the landmarks, empty where there are none.
-    flip_pairs: landmarks that change places when the image is mirrored.
+    flip_pairs: landmarks, or where there are none classes, that change places when the image is
+      mirrored.
     statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
       `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`.
+    class_weights: published weights of the classes in the loss, where there are any.
+    class_ids: the ids by which the data set's own files call the classes, where they are others.
+    normalizers: distances that errors of landmarks are divided by, each between the means of two
+      groups of landmarks.
+    subsets: named parts of splits, `{subset: (split, positions in it)}`; they can be read like
+      splits.
   """
 
   name: str
@@ -35,6 +42,12 @@ class Dataset:
   landmark_names: tuple[str, ...]
   flip_pairs: tuple[tuple[int, int], ...]
   statistics: dict[str, dict[str, Any]]
+  class_weights: tuple[float, ...] = ()
+  class_ids: tuple[int, ...] = ()
+  normalizers: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = dataclasses.field(
+    default_factory=dict
+  )
+  subsets: dict[str, tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=dict)
 
   def facts(self) -> dict[str, Any]:
     """What a run and its checkpoints store about the data; plain values."""
@@ -43,15 +56,27 @@ class Dataset:
       "fingerprint": self.fingerprint,
       "class_names": list(self.class_names),
       "palette": [list(colour) for colour in self.palette],
+      "landmark_names": list(self.landmark_names),
+      "flip_pairs": [list(pair) for pair in self.flip_pairs],
+      "class_weights": list(self.class_weights),
+      "class_ids": list(self.class_ids),
+      "normalizers": {name: [list(g) for g in ends] for name, ends in self.normalizers.items()},
       "splits": self.splits(),
     }
 
   def splits(self) -> dict[str, int]:
-    """The number of examples of each split."""
+    """The number of examples of each split, subsets left out."""
     return {split: values["num_examples"] for split, values in self.statistics.items()}
 
-  def source(self, split: str) -> "Source":
-    """The records of a split, still encoded."""
+  def subsets_of(self, split: str) -> dict[str, tuple[int, ...]]:
+    """The named parts of a split: positions of their examples in it."""
+    return {name: positions for name, (of, positions) in self.subsets.items() if of == split}
+
+  def source(self, split: str) -> Sequence[dict[str, Any]]:
+    """The records of a split or subset, still encoded."""
+    if split in self.subsets:
+      parent, positions = self.subsets[split]
+      return _Part(self.source(parent), positions)
     self._of(split)
     return Source(self.directory, split, self.fingerprint)
 
@@ -65,8 +90,9 @@ class Dataset:
     return self._of(split)["uniform_size"]
 
   def _of(self, split):
+    split = self.subsets[split][0] if split in self.subsets else split
     if split not in self.statistics:
-      known = ", ".join(self.statistics)
+      known = ", ".join([*self.statistics, *self.subsets])
       raise ValueError(f"data set {self.name!r} has no split {split!r}; known: {known}")
     return self.statistics[split]
 
@@ -118,6 +144,20 @@ class Source:
     features = self._builder.info.features
     texts = [key for key, value in features.items() if isinstance(value, tfds.features.Text)]
     return dict.fromkeys(texts, _decode_text)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part(Sequence):
+  """Some records of a source."""
+
+  source: Source
+  positions: tuple[int, ...]
+
+  def __len__(self) -> int:
+    return len(self.positions)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self.source[self.positions[operator.index(index)]]
 
 
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:

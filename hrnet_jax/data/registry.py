@@ -158,6 +158,14 @@ def _open(name, place):
     landmark_names=tuple(metadata["landmark_names"]),
     flip_pairs=tuple(tuple(pair) for pair in metadata["flip_pairs"]),
     statistics=metadata["splits"],
+    class_weights=tuple(metadata["class_weights"]),
+    class_ids=tuple(metadata["class_ids"]),
+    normalizers={
+      name: tuple(tuple(group) for group in ends) for name, ends in metadata["normalizers"].items()
+    },
+    subsets={
+      name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
+    },
   )
 
 

@@ -34,13 +34,23 @@ class Facts:
     class_names: names in the order of the ids.
     palette: an RGB colour for each class.
     landmark_names: names in the order of the landmarks, where there are any.
-    flip_pairs: landmarks that change places when the image is mirrored.
+    flip_pairs: landmarks, or where there are none classes, that change places when the image is
+      mirrored.
+    class_weights: published weights of the classes in the loss, where there are any.
+    class_ids: the ids by which the data set's own files call the classes, where they are others.
+    normalizers: distances that errors of landmarks are divided by, each between the means of two
+      groups of landmarks.
   """
 
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
   landmark_names: tuple[str, ...] = ()
   flip_pairs: tuple[tuple[int, int], ...] = ()
+  class_weights: tuple[float, ...] = ()
+  class_ids: tuple[int, ...] = ()
+  normalizers: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 class Item(Protocol):
@@ -89,6 +99,14 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Item]]:
     """Lists the items of every split, in their final order."""
     raise NotImplementedError
+
+  def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
+    """Named parts of splits: `{subset: (split, positions in its plan, ascending)}`.
+
+    They can be read like splits of their own and store nothing twice.
+    """
+    del source
+    return {}
 
   def record(self, item: Item) -> dict[str, Any]:
     """Reads or draws one item and checks it; called from several threads."""
@@ -157,8 +175,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, list[Callable[[], Iterator[tuple[int, dict]]]]]:
     facts = self.facts(self._source)
-    self.info.metadata.update(dataclasses.asdict(facts), splits={}, signature=self.signature())
-    self._digest = hashlib.sha256(repr((facts, sorted(self.features()))).encode())
+    subsets = self.subsets(self._source)
+    self.info.metadata.update(
+      dataclasses.asdict(facts), splits={}, subsets=subsets, signature=self.signature()
+    )
+    self._digest = hashlib.sha256(repr((facts, subsets, sorted(self.features()))).encode())
     shards = {}
     for split, items in self._planned().items():
       examples = self._examples(split, items)
