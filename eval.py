@@ -3,7 +3,13 @@
   python eval.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 Takes the best checkpoint of the workdir unless `--checkpoint` names another. Prints a table, and
-writes `metrics.json` and pictures of predictions to `WORKDIR/eval`.
+writes scores (`metrics.json`, `examples.csv`, TensorBoard), charts and pictures of the first and of
+the worst predictions to `WORKDIR/eval`.
+
+  --config.eval.protocol.scales="(0.5, 1.0, 1.5)" --config.eval.protocol.flip=True
+                          multi-scale testing, where the config has a protocol
+  --export=FOLDER         predictions as the files that the data set's judges take
+  --against=CHECKPOINT    a second network on the same examples: `WORKDIR/eval/comparison`
 """
 
 from collections.abc import Sequence
@@ -11,7 +17,8 @@ from collections.abc import Sequence
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.training import runtime, scoring
+from hrnet_jax.inference import scoring
+from hrnet_jax.training import runtime
 
 
 def define_flags() -> None:
@@ -19,6 +26,8 @@ def define_flags() -> None:
   config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
   flags.DEFINE_string("workdir", None, "Of the run; results go to its folder eval.")
   flags.DEFINE_string("checkpoint", None, "A checkpoint, or another run's workdir.")
+  flags.DEFINE_string("export", None, "A folder for result files in the data set's own form.")
+  flags.DEFINE_string("against", None, "A second checkpoint or workdir to compare with.")
   flags.mark_flags_as_required(["config", "workdir"])
 
 
@@ -29,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
   runtime.set_up()
   f = flags.FLAGS
   with runtime.errors_for_humans():
-    scoring.score(f.config, f.workdir, f.checkpoint)
+    scoring.score(f.config, f.workdir, f.checkpoint, export=f.export, against=f.against)
 
 
 if __name__ == "__main__":

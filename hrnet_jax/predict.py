@@ -63,7 +63,7 @@ def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
 
   @jax.jit
   def predict(variables, batch):
-    outputs = task.model.apply(variables, normalize(batch), train=False)
+    outputs = task.outputs(variables, normalize(batch))
     return task.predict(outputs, batch.shape[1:3])
 
   return Predictor(

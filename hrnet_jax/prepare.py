@@ -1,6 +1,7 @@
 """Turns a folder of images and labels into records that training reads: files to ArrayRecord.
 
     python -m hrnet_jax.prepare --dataset=camvid --source=FOLDER
+    python -m hrnet_jax.prepare --dataset=cityscapes --source=FOLDER
     python -m hrnet_jax.prepare --dataset=image_folder_segmentation/my_streets --source=FOLDER
     python -m hrnet_jax.prepare --dataset=image_folder_classification/my_birds --source=FOLDER
 
@@ -27,7 +28,7 @@ from hrnet_jax.data import registry
 _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_INTERVAL = 0.1
 _BAR_WIDTH = 30
-_MAX_ROWS = 100  # of the table of classes
+_MAX_ROWS = 200  # of the table of classes
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -85,6 +86,13 @@ def summarize(dataset: registry.Dataset) -> str:
     height, width = dataset.max_size(split)
     size = f"{width}x{height}" if dataset.uniform_size(split) else f"up to {width}x{height}"
     lines.append(f"  {split:<6}{count:>8} images, {size}")
+  for name, splits in dataset.unions.items():
+    lines.append(f"  {name} is {' and '.join(splits)}")
+  for subset, (split, positions) in dataset.subsets.items():
+    lines.append(f"  {subset:<14}{len(positions):>8} images of {split}")
+  if not dataset.class_names:
+    lines.append(f"  {len(dataset.landmark_names)} landmarks, {len(dataset.flip_pairs)} pairs")
+    return "\n".join(lines)
   if len(dataset.class_names) > _MAX_ROWS:
     return "\n".join([*lines, f"  {len(dataset.class_names)} classes"])
   unit, rows = "pixels", [*dataset.class_names, "(ignored)"]

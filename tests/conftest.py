@@ -9,12 +9,16 @@ import shutil
 import tempfile
 
 from absl import flags
+import hypothesis
 import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(
   [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
 ).strip()
+# Time limits of single examples would fail on a busy machine.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
 flags.FLAGS.mark_as_parsed()  # grain reads flags that only app.run would parse
 
 TESTS = pathlib.Path(__file__).parent

@@ -23,12 +23,11 @@ BELOW = {
   "ops": set(),
   "data": {"ops"},
   "visualize": set(),
-  "scorecard": {"visualize"},
   "models": {"ops"},
   "convert": {"ops", "models"},
   "losses": {"ops"},
   "metrics": {"ops"},
-  "tasks": {"ops", "models", "losses", "metrics", "visualize", "scorecard"},
+  "tasks": {"ops", "models", "losses", "metrics", "visualize"},
   "training": {"ops", "models", "losses", "metrics", "tasks", "convert", "data", "visualize"},
 }
 
@@ -37,6 +36,7 @@ HOMES = {
   "flax.linen": tuple(f"hrnet_jax/{x}/" for x in ("models", "convert", "tasks", "training")),
   "orbax": ("hrnet_jax/training/checkpoint.py",),
   "tensorflow_datasets": ("hrnet_jax/data/",),
+  "h5py": ("hrnet_jax/data/builders/cofw.py",),
   "ml_collections": (
     "configs/",
     "train.py",

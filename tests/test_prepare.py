@@ -15,6 +15,7 @@ import pytest
 
 from hrnet_jax import prepare
 from hrnet_jax.data import images, registry
+from tests import miniatures
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -98,7 +99,7 @@ def test_error_is_one_line_and_a_status(source, tmp_path, capsys):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    (["--dataset=camvit"], "unknown data set 'camvit'; known: camvid, "),
+    (["--dataset=camvit"], "unknown data set 'camvit'; known: ade20k, "),
     (["--dataset=camvid"], "'camvid' needs --source=FOLDER, where FOLDER holds train/"),
     (["--dataset=camvid", "--source=/gone"], "/gone: no such folder"),
   ],
@@ -148,6 +149,35 @@ def test_command_line_errors_have_no_traceback(source, tmp_path):
   assert done.returncode == 1
   assert done.stderr.startswith(f"prepare: {source}/images/5.png: this image has no label")
   assert done.stderr.count("\n") == 1
+
+
+def test_command_prepares_a_published_data_set(tmp_path):
+  source = miniatures.cityscapes(tmp_path / "cityscapes")
+  command = [sys.executable, "-m", "hrnet_jax.prepare", "--dataset=cityscapes"]
+  command += [f"--source={source}", f"--data_dir={tmp_path / 'out'}"]
+  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
+  assert "  train        4 images, 96x64\n" in done.stdout
+  assert "  trainval is train and val\n" in done.stdout
+  rows = re.findall(r"^  (\S.{21}) *([\d.]+)% +([\d.]+)% +([\d.]+)%$", done.stdout, re.MULTILINE)
+  assert [row[0].strip() for row in rows][-2:] == ["bicycle", "(ignored)"]
+  assert len(rows) == 20
+  for column in (1, 2):
+    assert sum(float(row[column]) for row in rows) == pytest.approx(100, abs=0.1)
+  assert rows[-1][3] == "100.00"
+
+
+def test_truncated_label_of_a_published_data_set(tmp_path, capsys):
+  source = miniatures.cityscapes(tmp_path / "cityscapes")
+  path = source / "gtFine/val/bochum/bochum_000001_000019_gtFine_labelIds.png"
+  path.write_bytes(path.read_bytes()[:-60])
+  assert run("--dataset=cityscapes", f"--source={source}", f"--data_dir={tmp_path / 'out'}") == 1
+  assert re.match(rf"prepare: {re.escape(str(path))}: corrupt or trunc", _last(capsys))
+  assert not (tmp_path / "out/cityscapes").exists()
+
+
+def _last(capsys):
+  return capsys.readouterr().err.splitlines()[-1]
 
 
 class Terminal(io.StringIO):

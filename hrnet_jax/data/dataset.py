@@ -1,8 +1,10 @@
 """A prepared data set and its records: `source[i]` -> encoded images and annotation."""
 
+import bisect
 from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
+import itertools
 import json
 import operator
 import pathlib
@@ -32,6 +34,7 @@ class Dataset:
       groups of landmarks.
     subsets: named parts of splits, `{subset: (split, positions in it)}`; they can be read like
       splits.
+    unions: several splits taken together, `{union: its splits}`; read like splits, too.
   """
 
   name: str
@@ -48,6 +51,7 @@ class Dataset:
     default_factory=dict
   )
   subsets: dict[str, tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=dict)
+  unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
   def facts(self) -> dict[str, Any]:
     """What a run and its checkpoints store about the data; plain values."""
@@ -65,7 +69,7 @@ class Dataset:
     }
 
   def splits(self) -> dict[str, int]:
-    """The number of examples of each split, subsets left out."""
+    """The number of examples of each split, subsets and unions left out."""
     return {split: values["num_examples"] for split, values in self.statistics.items()}
 
   def subsets_of(self, split: str) -> dict[str, tuple[int, ...]]:
@@ -73,7 +77,9 @@ class Dataset:
     return {name: positions for name, (of, positions) in self.subsets.items() if of == split}
 
   def source(self, split: str) -> Sequence[dict[str, Any]]:
-    """The records of a split or subset, still encoded."""
+    """The records of a split, subset or union, still encoded."""
+    if split in self.unions:
+      return _Joined(tuple(self.source(part) for part in self.unions[split]))
     if split in self.subsets:
       parent, positions = self.subsets[split]
       return _Part(self.source(parent), positions)
@@ -82,19 +88,25 @@ class Dataset:
 
   def max_size(self, split: str) -> tuple[int, int]:
     """The largest height and the largest width of the images of a split."""
-    height, width = self._of(split)["max_size"]
+    sizes = [values["max_size"] for values in self._of(split)]
+    height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
     return height, width
 
   def uniform_size(self, split: str) -> bool:
     """Whether all images of a split have the same size."""
-    return self._of(split)["uniform_size"]
+    of = self._of(split)
+    sizes = {tuple(values["max_size"]) for values in of}
+    return len(sizes) == 1 and all(values["uniform_size"] for values in of)
 
   def _of(self, split):
+    """The statistics of the splits whose examples these are."""
     split = self.subsets[split][0] if split in self.subsets else split
-    if split not in self.statistics:
-      known = ", ".join([*self.statistics, *self.subsets])
-      raise ValueError(f"data set {self.name!r} has no split {split!r}; known: {known}")
-    return self.statistics[split]
+    if missing := [
+      part for part in self.unions.get(split, (split,)) if part not in self.statistics
+    ]:
+      known = ", ".join([*self.statistics, *self.subsets, *self.unions])
+      raise ValueError(f"data set {self.name!r} has no split {missing[0]!r}; known: {known}")
+    return [self.statistics[part] for part in self.unions.get(split, (split,))]
 
 
 class Source:
@@ -158,6 +170,27 @@ class _Part(Sequence):
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     return self.source[self.positions[operator.index(index)]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Joined(Sequence):
+  """Several sources one after the other."""
+
+  sources: tuple[Sequence[dict[str, Any]], ...]
+
+  def __len__(self) -> int:
+    return self._ends[-1]
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    position = operator.index(index)
+    if not 0 <= position < len(self):
+      raise IndexError(f"record {position} of {len(self)} in {self!r}")
+    number = bisect.bisect_right(self._ends, position)
+    return self.sources[number][position - self._ends[number] + len(self.sources[number])]
+
+  @functools.cached_property
+  def _ends(self):
+    return list(itertools.accumulate(len(source) for source in self.sources))
 
 
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:

@@ -1,22 +1,32 @@
 """Config -> batches: joins a prepared data set, the task's transforms and the loader."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any
 
-from hrnet_jax.data import objects, pipeline, registry
+import numpy as np
+
+from hrnet_jax.data import objects, pipeline, ragged, registry
 from hrnet_jax.data.dataset import Dataset
-from hrnet_jax.data.transforms import classification, segmentation
+from hrnet_jax.data.transforms import classification, landmarks, segmentation, whole_image
 
 # For each task its transforms of training and evaluation; `config.transform` holds their keywords.
 TRANSFORMS: dict[str, tuple[type, type]] = {
   "classification": (classification.TrainTransform, classification.EvalTransform),
+  "landmarks": (landmarks.TrainTransform, landmarks.EvalTransform),
   "segmentation": (segmentation.TrainTransform, segmentation.EvalTransform),
+}
+
+# For tasks that have test protocols, what they read, and what fills up smaller maps of a batch.
+WHOLE: dict[str, tuple[type, dict[str, int]]] = {
+  "segmentation": (whole_image.WholeImage, {"image": 0, "label": 255}),
 }
 
 # What a task makes of a data set whose records are not yet its examples.
 VIEWS: dict[str, dict[str, Callable[[Dataset], Dataset]]] = {
   "classification": {"shapes": objects.each_object},
+  "landmarks": {"shapes": objects.each_kite},
 }
 
 
@@ -47,19 +57,26 @@ class Inputs:
   process_index: int = 0
   process_count: int = 1
 
-  def train(self, *, start: int = 0) -> pipeline.Loader:
-    """Endless training batches from batch `start` on."""
-    transform, _ = TRANSFORMS[self.config.model.task]
-    return pipeline.train_loader(
-      self.dataset.source(self.config.data.train_split),
-      transform(**self.config.transform.train),
-      batch_size=self.config.train.batch_size,
-      seed=self.config.seed,
+  def train(self, *, start: int = 0, switch: tuple[int, str] | None = None) -> pipeline.Loader:
+    """Endless training batches from batch `start` on.
+
+    Args:
+      start: see `pipeline.train_loader`.
+      switch: a batch, and the split from which the examples are from that batch on; they have an
+        order and augmentations of their own.
+    """
+    seed, split = self.config.seed, self.config.data.train_split
+    if switch is None:
+      return self._train(split, seed, start)
+    another = int(np.random.SeedSequence((seed, 1)).generate_state(1)[0])
+    return pipeline.TwoLoaders(
+      functools.partial(self._train, split, seed),
+      functools.partial(self._train, switch[1], another),
+      switch=switch[0],
       start=start,
-      **self._reading(),
     )
 
-  def eval(self, *, height_multiple: int = 1) -> pipeline.Loader:
+  def eval(self, *, height_multiple: int = 1, limit: int = 0) -> pipeline.Loader:
     """One pass over the evaluation split.
 
     If the transform has an option `size`, to which it pads, and the config does not set it, it is
@@ -67,15 +84,35 @@ class Inputs:
 
     Args:
       height_multiple: what the height must be a multiple of to be split over devices.
+      limit: only this many examples, the first ones; 0 is all.
     """
     _, transform = TRANSFORMS[self.config.model.task]
     options = dict(self.config.transform.eval)
     if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
       options["size"] = self._eval_size(height_multiple)
+    source = self.dataset.source(self.config.data.eval_split)
     return pipeline.eval_loader(
-      self.dataset.source(self.config.data.eval_split),
+      _First(source, limit) if 0 < limit < len(source) else source,
       transform(**options),
       batch_size=self.config.eval.batch_size,
+      **self._reading(),
+    )
+
+  def test(self, images: int, **options: Any) -> pipeline.Loader:
+    """One pass over whole images of the evaluation split; see `ragged.StackPadded` for batches.
+
+    Args:
+      images: in a batch of this process.
+      **options: of the task's transform in `WHOLE`.
+    """
+    transform, fill = WHOLE[self.config.model.task]
+    split = self.config.data.eval_split
+    multiple = 1 if self.dataset.uniform_size(split) else ragged.MULTIPLE
+    return pipeline.eval_loader(
+      self.dataset.source(split),
+      transform(**options),
+      batch_size=images * self.process_count,
+      stack=ragged.StackPadded(fill, multiple),
       **self._reading(),
     )
 
@@ -86,6 +123,17 @@ class Inputs:
     height, width = self.dataset.max_size(split)
     return _round_up(height, max(multiple, height_multiple)), _round_up(width, multiple)
 
+  def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
+    transform, _ = TRANSFORMS[self.config.model.task]
+    return pipeline.train_loader(
+      self.dataset.source(split),
+      transform(**self.config.transform.train),
+      batch_size=self.config.train.batch_size,
+      seed=seed,
+      start=start,
+      **self._reading(),
+    )
+
   def _reading(self) -> dict[str, int]:
     data = self.config.data
     return {
@@ -94,6 +142,20 @@ class Inputs:
       "workers": data.workers,
       "threads": data.threads,
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class _First(Sequence):
+  """The first records of a source."""
+
+  source: Sequence[Mapping[str, Any]]
+  count: int
+
+  def __len__(self) -> int:
+    return self.count
+
+  def __getitem__(self, index: int) -> Mapping[str, Any]:
+    return self.source[index]
 
 
 def _round_up(n: int, multiple: int) -> int:

@@ -1,15 +1,18 @@
-"""Scenes as single objects: a record with `boxes (N, 4), classes (N,)` -> N records."""
+"""Scenes as single objects: a record with `boxes (N, 4), classes (N,), ...` -> up to N records."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
+from hrnet_jax.data.builders import landmark_rows, outlines
 from hrnet_jax.data.dataset import Dataset
 
 MARGIN = 0.15  # of the longer side of a box, added all around
+Record = dict[str, Any]
 
 
 def each_object(dataset: Dataset) -> Dataset:
@@ -19,24 +22,22 @@ def each_object(dataset: Dataset) -> Dataset:
   the image to look at: int32 x0 y0 x1 y1, which may leave the image. Class 0 of the scenes is the
   ground, of which there are no objects: class `k` of the scenes is `k - 1` here.
   """
-  numbers = {split: len(EachObject(dataset.source(split))) for split in dataset.splits()}
-  return _EachObject(
-    **{field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
-    | {
-      "class_names": dataset.class_names[1:],
-      "palette": dataset.palette[1:],
-      "statistics": {
-        split: values | {"num_examples": numbers[split], "uniform_size": False}
-        for split, values in dataset.statistics.items()
-      },
-    }
-  )
+  names = {"class_names": dataset.class_names[1:], "palette": dataset.palette[1:]}
+  return _view(dataset, EachObject, names)
 
 
-@dataclasses.dataclass(frozen=True)
-class _EachObject(Dataset):
-  def source(self, split: str) -> "EachObject":
-    return EachObject(super().source(split))
+def each_kite(dataset: Dataset) -> Dataset:
+  """A view of a data set in which every kite that lies in the image is an example with landmarks.
+
+  Others may hide some of its landmarks, as hands and hair do with faces. A record has the encoded
+  image of the scene, `points`, `center`, `scale` and `box_size` as those of faces have
+  (`builders/faces.py`; pixels count from 0, the box is that of the landmarks), and `visible`.
+  Errors can be divided by the kite's span from left to right.
+  """
+  wings = tuple((outlines.LANDMARK_NAMES.index(name),) for name in ("left", "right"))
+  facts = {"class_names": (), "palette": (), "normalizers": {"span": wings}}
+  (size,) = {dataset.max_size(split) for split in dataset.splits()}
+  return _view(dataset, functools.partial(EachKite, size=size), facts)
 
 
 class EachObject:
@@ -45,29 +46,89 @@ class EachObject:
   Can be pickled. Reads all records once, without decoding an image, to know how many there are.
   """
 
-  def __init__(self, scenes: Sequence[dict[str, Any]]):
+  def __init__(self, scenes: Sequence[Record]):
     self._scenes = scenes
-    self._ends = np.cumsum([len(scene["classes"]) for scene in scenes])
+    self._ends = np.cumsum([len(self.chosen(scene)) for scene in scenes])
 
   def __len__(self) -> int:
     return int(self._ends[-1]) if len(self._ends) else 0
 
-  def __getitem__(self, index: int) -> dict[str, Any]:
+  def __getitem__(self, index: int) -> Record:
     position = operator.index(index)
     if not 0 <= position < len(self):
       raise IndexError(f"object {position} of {len(self)} in {self!r}")
     scene_index = int(np.searchsorted(self._ends, position, side="right"))
     scene = self._scenes[scene_index]
-    number = position - int(self._ends[scene_index]) + len(scene["classes"])
-    return {
-      "image": scene["image"],
-      "label": int(scene["classes"][number]) - 1,
-      "box": _square(scene["boxes"][number]),
-      "name": f"{scene['name']}/{number}",
-    }
+    chosen = self.chosen(scene)
+    number = int(chosen[position - int(self._ends[scene_index])])
+    name = f"{scene['name']}/{number}"
+    return {"image": scene["image"], "name": name} | self.annotation(scene, number)
 
   def __repr__(self) -> str:
-    return f"EachObject({self._scenes!r})"
+    return f"{type(self).__name__}({self._scenes!r})"
+
+  def chosen(self, scene: Record) -> np.ndarray:
+    """Numbers of the objects that are examples: all."""
+    return np.arange(len(scene["classes"]))
+
+  def annotation(self, scene: Record, number: int) -> Record:
+    """The class and the square around an object."""
+    return {
+      "label": int(scene["classes"][number]) - 1,
+      "box": _square(scene["boxes"][number]),
+    }
+
+
+class EachKite(EachObject):
+  """The kites of a source, in scenes of one size (height, width), by index."""
+
+  def __init__(self, scenes: Sequence[Record], size: tuple[int, int]):
+    self._limit = np.array(size[::-1]) - 0.5
+    super().__init__(scenes)
+
+  def chosen(self, scene: Record) -> np.ndarray:
+    """Numbers of the kites of which all landmarks lie in the image.
+
+    The reference has no target for a landmark above the image.
+    """
+    points = scene["landmarks"]
+    inside = ((points > -0.5) & (points < self._limit)).all((1, 2))
+    return np.flatnonzero((scene["classes"] == outlines.KITE) & inside)
+
+  def annotation(self, scene: Record, number: int) -> Record:
+    """Landmarks and the box around them."""
+    points = scene["landmarks"][number].astype(np.float64)
+    center, scale = landmark_rows.box_of_points(points)
+    return {
+      "points": points,
+      "center": center,
+      "scale": np.float64(scale),
+      "box_size": np.float64(200 * scale),
+      "visible": scene["visible"][number],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Objects(Dataset):
+  make: Callable[[Sequence[Record]], EachObject] = EachObject
+
+  def source(self, split: str) -> EachObject:
+    return self.make(super().source(split))
+
+
+def _view(dataset, make, facts):
+  numbers = {split: len(make(dataset.source(split))) for split in dataset.splits()}
+  return _Objects(
+    **{field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
+    | facts
+    | {
+      "statistics": {
+        split: values | {"num_examples": numbers[split], "uniform_size": False}
+        for split, values in dataset.statistics.items()
+      },
+    },
+    make=make,
+  )
 
 
 def _square(box):

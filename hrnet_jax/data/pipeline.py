@@ -57,6 +57,42 @@ class Loader(Iterator[dict[str, np.ndarray]]):
     self.close()
 
 
+class TwoLoaders(Loader):
+  """One endless loader up to a batch, and then another; its position counts the batches of both.
+
+  Args:
+    first, second: make a loader that begins at one of its own batches.
+    switch: how many batches the first gives.
+    start: batches already consumed, of both.
+  """
+
+  def __init__(
+    self,
+    first: Callable[[int], Loader],
+    second: Callable[[int], Loader],
+    *,
+    switch: int,
+    start: int,
+  ):
+    self.num_batches = None
+    self._next_batch, self._switch, self._second = start, switch, second
+    self._switched = start >= switch
+    self._loader = second(start - switch) if self._switched else first(start)
+
+  def __next__(self) -> dict[str, np.ndarray]:
+    if self._next_batch == self._switch and not self._switched:
+      self.close()
+      self._loader = self._second(0)
+    batch = next(self._loader)
+    self._next_batch += 1
+    return batch
+
+  def close(self) -> None:
+    """Stops threads and worker processes. May be called twice."""
+    self._switched = True
+    self._loader.close()
+
+
 def train_loader(
   source: Sequence[Mapping[str, Any]],
   transform: grain.transforms.RandomMap | Callable,
@@ -117,6 +153,7 @@ def eval_loader(
   workers: int = 0,
   threads: int = 2,
   prefetch: int = 2,
+  stack: Callable[[Sequence[Mapping[str, np.ndarray]]], dict[str, np.ndarray]] | None = None,
 ) -> Loader:
   """One pass in order, in which every process sees equally many batches.
 
@@ -132,10 +169,11 @@ def eval_loader(
     workers: worker processes, see `train_loader`.
     threads: threads without workers, see `train_loader`.
     prefetch: batches kept ready.
+    stack: makes a batch of examples; by default they must be of one size.
 
   Returns:
-    A `Loader` whose batches have the arrays of the transform, "mask" bool (B,) and "index"
-    int32 (B,), the position in the source (-1 where the mask is false).
+    A `Loader` whose batches have the arrays of the transform, "mask" bool (B,), "index" int32
+    (B,), the position in the source (-1 where the mask is false), and "name" (B,), texts.
 
   Raises:
     ValueError: as `train_loader`.
@@ -143,7 +181,7 @@ def eval_loader(
   local = _local_batch_size(source, batch_size, process_index, process_count)
   apply = transform.map if isinstance(transform, grain.transforms.Map) else transform
   ds = grain.MapDataset.source(_Padded(_Records(source), batch_size)).map(_ApplyMasked(apply))
-  ds = ds.batch(local, drop_remainder=True, batch_fn=_stack)[process_index::process_count]
+  ds = ds.batch(local, drop_remainder=True, batch_fn=stack or _stack)[process_index::process_count]
   return Loader(_read(ds, workers, threads, prefetch), num_batches=len(ds))
 
 
@@ -230,11 +268,13 @@ class _Apply:
 
 @dataclasses.dataclass(frozen=True)
 class _ApplyMasked(_Apply):
-  """The same for the items of `_Padded`; adds "mask" and "index"."""
+  """The same for the items of `_Padded`; adds "mask", "index" and, if it has one, "name"."""
 
   def __call__(self, item: tuple[Mapping[str, Any], int]) -> dict[str, np.ndarray]:
     record, index = item
-    return super().__call__(record) | {"mask": np.bool_(index >= 0), "index": np.int32(index)}
+    place = {"mask": np.bool_(index >= 0), "index": np.int32(index)}
+    name = {"name": np.str_(record["name"])} if "name" in record else {}
+    return super().__call__(record) | place | name
 
 
 def _stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -15,19 +15,42 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data import storage, tfds_prepared
 from hrnet_jax.data.builders import (
+  ade20k,
+  aflw,
   base,
   camvid,
+  cityscapes,
+  cocostuff10k,
+  cofw,
+  face68,
+  face300w,
   image_folder_classification,
   image_folder_segmentation,
+  landmarks_csv,
+  lip,
+  pascal_context,
   shapes,
+  wflw,
 )
 from hrnet_jax.data.dataset import Dataset, read_metadata
 
 BUILDERS: dict[str, type[base.Builder]] = {
+  "ade20k": ade20k.Ade20k,
+  "aflw": aflw.Aflw,
   "camvid": camvid.Camvid,
+  "cityscapes": cityscapes.Cityscapes,
+  "cocostuff10k": cocostuff10k.Cocostuff10k,
+  "cofw": cofw.Cofw,
+  "face300w": face300w.Face300w,
+  "face68": face68.Face68,
   "image_folder_classification": image_folder_classification.ImageFolderClassification,
   "image_folder_segmentation": image_folder_segmentation.ImageFolderSegmentation,
+  "landmarks_csv": landmarks_csv.LandmarksCsv,
+  "lip": lip.Lip,
+  "pascal_context": pascal_context.PascalContext,
+  "pascal_context60": pascal_context.PascalContext60,
   "shapes": shapes.Shapes,
+  "wflw": wflw.Wflw,
 }
 
 
@@ -166,6 +189,7 @@ def _open(name, place):
     subsets={
       name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
     },
+    unions={name: tuple(splits) for name, splits in metadata["unions"].items()},
   )
 
 

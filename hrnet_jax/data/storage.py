@@ -7,6 +7,7 @@ written so far, and the old data set for the moment between two renames.
 from collections.abc import Iterator
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -15,6 +16,8 @@ import time
 
 _DEFAULT_DATA_DIR = "~/.cache/hrnet_jax/datasets"
 _REQUIRED_FILES = ("dataset_info.json", "features.json", "metadata.json")
+# Of the facts in metadata.json. Data sets with another number are prepared anew.
+FORMAT = 2
 
 
 def resolve_data_dir(data_dir: str | os.PathLike | None) -> pathlib.Path:
@@ -41,8 +44,10 @@ class Place:
 
   @property
   def complete(self) -> bool:
-    """Whether a whole data set can be read from `target`."""
-    return all((self.target / file).is_file() for file in _REQUIRED_FILES)
+    """Whether a whole data set of today's format can be read from `target`."""
+    if not all((self.target / file).is_file() for file in _REQUIRED_FILES):
+      return False
+    return json.loads((self.target / "metadata.json").read_text()).get("format") == FORMAT
 
   @property
   def interrupted(self) -> bool:

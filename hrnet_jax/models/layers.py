@@ -12,11 +12,12 @@ from hrnet_jax.ops.batch_norm import batch_norm
 from hrnet_jax.ops.conv import conv
 
 # Keys are values of `config.model.init`; sources: the classification repository (He et al.,
-# fan-out) and lib/models/seg_hrnet.py of the segmentation repository.
+# fan-out), lib/models/seg_hrnet.py of the segmentation repository, and PyTorch's default.
 INITIALIZERS = {
   "kaiming": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
   "lecun": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
   "normal_0.001": nn.initializers.normal(0.001),
+  "uniform_fan_in": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
 }
 
 

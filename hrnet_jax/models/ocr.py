@@ -4,6 +4,8 @@ Yuan et al., "Object-Contextual Representations for Semantic Segmentation"; the 
 lib/models/seg_hrnet_ocr.py in the segmentation repository.
 """
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,8 @@ class OCRHead(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
-    n = self.numerics
+    # Whatever the trunk has: the reference leaves the head's convolutions as PyTorch makes them.
+    n = dataclasses.replace(self.numerics, init="uniform_fan_in")
 
     def project(x: jax.Array, name: str, width: int = self.key_width) -> jax.Array:
       return ConvNorm(width, n, kernel=1, name=name)(x, train=train)

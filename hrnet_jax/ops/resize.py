@@ -84,8 +84,14 @@ def _enlarge(x: jax.Array, axis: int, factor: int) -> jax.Array:
 
 
 @functools.cache
-def _taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Lower and upper source index and the weight of the upper one, for each output."""
+def taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Lower and upper source index and the weight of the upper one, for each output, `(n_out,)`.
+
+  Args:
+    n_in: pixels of the source.
+    n_out: pixels of the target.
+    method: one of the bilinear ones.
+  """
   out = np.arange(n_out, dtype=np.float64)
   if method is Resize.BILINEAR:
     source = np.maximum((out + 0.5) * (n_in / n_out) - 0.5, 0)
@@ -98,7 +104,7 @@ def _taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray
 @functools.cache
 def _matrix(n_in: int, n_out: int, method: Resize) -> np.ndarray:
   """The interpolation of one axis as a dense `(n_out, n_in)` matrix."""
-  low, high, weight = _taps(n_in, n_out, method)
+  low, high, weight = taps(n_in, n_out, method)
   matrix = np.zeros((n_out, n_in))
   np.add.at(matrix, (np.arange(n_out), low), 1 - weight)
   np.add.at(matrix, (np.arange(n_out), high), weight)
@@ -112,7 +118,7 @@ def _interpolate(x: jax.Array, axis: int, n_out: int, method: Resize) -> jax.Arr
   The gradient is a product with the transposed matrix, because the transpose of a
   gather is a scatter, several times slower on every backend.
   """
-  low, high, weight = _taps(x.shape[axis], n_out, method)
+  low, high, weight = taps(x.shape[axis], n_out, method)
   shape = [1] * x.ndim
   shape[axis] = n_out
   weight = jnp.asarray(weight.reshape(shape), x.dtype)

@@ -4,11 +4,12 @@ import csv
 import pathlib
 from typing import Any
 
-from hrnet_jax import scorecard, visualize
+from hrnet_jax import visualize
 from hrnet_jax.data import images
 from hrnet_jax.data.transforms.classification import EvalTransform
 from hrnet_jax.photos.handler import Photo
 from hrnet_jax.training import checkpoint
+from hrnet_jax.visualize import scorecard
 
 TABLE = "predictions.csv"
 

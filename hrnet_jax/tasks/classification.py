@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax import scorecard
 from hrnet_jax.losses.classification import cross_entropy, nll
 from hrnet_jax.metrics.topk import rank
 from hrnet_jax.models.network import build_model
-from hrnet_jax.tasks.protocol import Batch, Sums
+from hrnet_jax.tasks.protocol import COMPARED, Batch, Sums
+from hrnet_jax.visualize import contact_sheet, scorecard
 
 BEST = 5  # classes that are predicted for an image, of as many as there are
 _MAX_ROWS = 100  # of the table of classes
@@ -48,6 +48,10 @@ class Classification:
     if not 0 <= self.label_smoothing < 1:
       raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected 0 <= it < 1")
 
+  def outputs(self, variables: Any, images: jax.Array) -> jax.Array:
+    """Logits `(B, K)` of normalised images."""
+    return self.model.apply(variables, images, train=False)
+
   def loss(self, logits: jax.Array, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Mean cross entropy, and the share of the batch that is right."""
     labels = batch["label"]
@@ -65,6 +69,10 @@ class Classification:
       "top5": (mask & (place < BEST)).sum(dtype=jnp.int32),
       "nll": jnp.where(mask, nll(logits, labels), 0).sum(),
     }
+
+  def quality(self, logits: jax.Array, batch: Batch) -> jax.Array:
+    """Probability of the true class, `(B,)`."""
+    return jnp.exp(-nll(logits, batch["label"]))
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Shares in [0, 1] of images whose class is the best, or among the best five; mean loss.
@@ -106,6 +114,11 @@ class Classification:
     scores, classes = jax.lax.top_k(jax.nn.softmax(logits), min(BEST, self.num_classes))
     return {"classes": classes, "scores": scores}
 
+  def charts(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """None; a thousand classes make no picture."""
+    del sums
+    return {}
+
   def picture(
     self,
     image: np.ndarray,
@@ -116,6 +129,17 @@ class Classification:
     names = [self.class_names[i] for i in prediction["classes"]]
     truth = self.class_names[example["label"]]
     return scorecard.draw(image, names, prediction["scores"].tolist(), truth=truth)
+
+  def comparison(
+    self,
+    image: np.ndarray,
+    first: Mapping[str, np.ndarray],
+    second: Mapping[str, np.ndarray],
+    example: Mapping[str, np.ndarray],
+  ) -> np.ndarray:
+    """The pictures of both, one beside the other."""
+    pictures = [self.picture(image, prediction, example) for prediction in (first, second)]
+    return contact_sheet(pictures, titles=COMPARED, columns=2)
 
 
 def build(config: Any, dataset: Any) -> Classification:

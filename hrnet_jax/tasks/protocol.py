@@ -9,6 +9,7 @@ import numpy as np
 
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, Any]
+COMPARED = ("first", "second")  # what two networks are called in tables and pictures
 
 
 class Task(Protocol):
@@ -22,14 +23,23 @@ class Task(Protocol):
   model: nn.Module
   metric: str
 
+  def outputs(self, variables: Any, images: jax.Array) -> Any:
+    """What the network makes of normalised images `(B, H, W, 3)` when it is tested."""
+
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The scalar to minimise, and further scalars to log."""
 
   def sums(self, outputs: Any, batch: Batch) -> Sums:
     """What adds up over batches; examples whose `mask` is False count for nothing."""
 
+  def quality(self, outputs: Any, batch: Batch) -> jax.Array:
+    """How well each example went, `(B,)`: larger is better, NaN where there is no truth."""
+
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Figures from the totals (int64 or float64): flat scalars, and lists by class."""
+
+  def charts(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pictures of the totals, `(h, w, 3)` uint8 by name."""
 
   def table(self, report: Mapping[str, Any]) -> str:
     """The report for a terminal."""
@@ -41,3 +51,8 @@ class Task(Protocol):
     self, image: np.ndarray, prediction: Any, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
     """One prediction beside its truth, `(h, w, 3)` uint8."""
+
+  def comparison(
+    self, image: np.ndarray, first: Any, second: Any, example: Mapping[str, np.ndarray]
+  ) -> np.ndarray:
+    """Predictions of two networks beside the truth, `(h, w, 3)` uint8."""

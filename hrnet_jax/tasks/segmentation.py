@@ -10,11 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax import visualize
-from hrnet_jax.losses.segmentation import cross_entropy
+from hrnet_jax.losses.segmentation import (
+  HardExamples,
+  cross_entropy,
+  dense_cross_entropy,
+  hard_cross_entropy,
+)
 from hrnet_jax.metrics.confusion import confusion_matrix, scores
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.resize import Resize, resize
-from hrnet_jax.tasks.protocol import Batch, Sums
+from hrnet_jax.tasks.protocol import COMPARED, Batch, Sums
+from hrnet_jax.visualize.comparison import comparison_panel
+from hrnet_jax.visualize.confusion import confusion_matrix as draw_confusion
+
+DATASET = "dataset"  # a value of `config.loss.class_weights`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +41,10 @@ class Segmentation:
     class_names: K names for reports.
     palette: K RGB colours for pictures.
     ignore: label of the pixels that do not count.
-    class_weights: K weights of the loss; all one when empty.
+    class_weights: K weights of the loss, all one when empty; `dataset` stands for the published
+      weights of the data set.
     balance: weights of the losses of the outputs, in their order.
+    hard: which pixels the loss of the last output keeps; all when None.
   """
 
   model: nn.Module
@@ -42,8 +53,9 @@ class Segmentation:
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
   ignore: int = 255
-  class_weights: tuple[float, ...] = ()
+  class_weights: tuple[float, ...] | str = ()
   balance: tuple[float, ...] = (1.0,)
+  hard: HardExamples | None = None
   metric: str = "mean_iou"
 
   def __post_init__(self):
@@ -53,20 +65,31 @@ class Segmentation:
           f"model.num_classes is {self.num_classes}, but the data set has "
           f"{len(getattr(self, field))} {field}; set model.num_classes to that"
         )
-    if self.class_weights and len(self.class_weights) != self.num_classes:
+    weights = self.class_weights
+    if isinstance(weights, str):
+      if weights != DATASET:
+        raise ValueError(f"loss.class_weights is {weights!r}, expected {DATASET!r} or numbers")
+    elif weights and len(weights) != self.num_classes:
       raise ValueError(
-        f"loss.class_weights has {len(self.class_weights)} values for {self.num_classes} classes"
+        f"loss.class_weights has {len(weights)} values for {self.num_classes} classes"
       )
 
+  def outputs(self, variables: Any, images: jax.Array) -> Any:
+    """Logits of normalised images, at stride 4; a tuple with auxiliary ones before the last."""
+    return self.model.apply(variables, images, train=False)
+
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Balanced sum of the mean cross entropies of all outputs at the labels' size."""
-    labels, weights = batch["label"], self.class_weights or None
-    losses = [
-      cross_entropy(
-        self._enlarge(x, labels.shape[1:3]), labels, ignore=self.ignore, class_weights=weights
-      )
-      for x in self._all(outputs)
-    ]
+    """Balanced sum of the losses of all outputs at the labels' size.
+
+    Each is the mean cross entropy; see `losses.segmentation`. With hard examples the last output's
+    is that of the pixels kept, and the others' are means over all pixels, ignored ones included,
+    as the reference has them.
+
+    Raises:
+      ValueError: `class_weights` is `dataset`, and the data set has none.
+    """
+    labels = batch["label"]
+    losses = self._losses([self._enlarge(x, labels.shape[1:3]) for x in self._all(outputs)], labels)
     total = sum(w * x for w, x in zip(self.balance, losses, strict=True))
     return total, {f"loss_{k}": x for k, x in enumerate(losses)} if len(losses) > 1 else {}
 
@@ -75,6 +98,19 @@ class Segmentation:
     labels = jnp.where(batch["mask"][:, None, None], batch["label"], self.ignore)
     predictions = self.predict(outputs, labels.shape[1:3])
     return {"confusion": confusion_matrix(labels, predictions, self.num_classes, self.ignore)}
+
+  def quality(self, outputs: Any, batch: Batch) -> jax.Array:
+    """Mean IoU over the classes that an image has in truth or prediction, `(B,)`."""
+    labels = batch["label"]
+    predictions = self.predict(outputs, labels.shape[1:3])
+
+    def one(label: jax.Array, prediction: jax.Array) -> jax.Array:
+      matrix = confusion_matrix(label, prediction, self.num_classes, self.ignore)
+      right = matrix.diagonal()
+      union = matrix.sum(0) + matrix.sum(1) - right
+      return (right / jnp.maximum(union, 1)).sum() / (union > 0).sum()
+
+    return jax.vmap(one)(labels, predictions)
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """IoU by class, their mean, and pixel and mean accuracy, all in [0, 1]."""
@@ -102,7 +138,12 @@ class Segmentation:
 
   def predict(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
     """Class of every pixel, `(B, *size)` uint8."""
-    return self._enlarge(self._all(outputs)[-1], size).argmax(-1).astype(jnp.uint8)
+    main = outputs[-1] if isinstance(outputs, tuple) else outputs
+    return self._enlarge(main, size).argmax(-1).astype(jnp.uint8)
+
+  def charts(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The confusion matrix."""
+    return {"confusion": draw_confusion(sums["confusion"], self.class_names)}
 
   def picture(
     self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
@@ -111,6 +152,31 @@ class Segmentation:
     return visualize.segmentation_panel(
       image, prediction, example["label"], self.palette, self.class_names
     )
+
+  def comparison(
+    self,
+    image: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    example: Mapping[str, np.ndarray],
+  ) -> np.ndarray:
+    """Truth, both predictions, and where only one of them is right."""
+    return comparison_panel(
+      image, example["label"], first, second, self.palette, self.class_names, names=COMPARED
+    )
+
+  def _losses(self, logits: list[jax.Array], labels: jax.Array) -> list[jax.Array]:
+    if self.class_weights == DATASET:
+      raise ValueError(
+        f"loss.class_weights is {DATASET!r}, but this data set has no published weights; give "
+        f"{self.num_classes} numbers, or () for none"
+      )
+    options = {"ignore": self.ignore, "class_weights": self.class_weights or None}
+    if self.hard is None:
+      return [cross_entropy(x, labels, **options) for x in logits]
+    *auxiliary, main = logits
+    losses = [dense_cross_entropy(x, labels, **options) for x in auxiliary]
+    return [*losses, hard_cross_entropy(main, labels, self.hard, **options)]
 
   def _all(self, outputs: Any) -> tuple[jax.Array, ...]:
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -127,12 +193,22 @@ class Segmentation:
 
 
 def build(config: Any, dataset: Any) -> Segmentation:
-  """Builds the task from a config and the facts of its data set."""
+  """Builds the task from a config and the facts of its data set.
+
+  Besides fields of `Segmentation`, `config.loss` may hold `ohem`, the fields of `HardExamples`; an
+  empty `ohem` is none.
+  """
+  loss = dict(config.loss)
+  if ohem := loss.pop("ohem", None):
+    loss["hard"] = HardExamples(**ohem)
+  if loss.get("class_weights") == DATASET:
+    # Facts of a converted checkpoint may lack them; its predictions need none.
+    loss["class_weights"] = tuple(getattr(dataset, "class_weights", ())) or DATASET
   return Segmentation(
     model=build_model(**config.model),
     num_classes=config.model.num_classes,
     upsample=Resize(config.model.upsample),
     class_names=tuple(dataset.class_names),
     palette=tuple(map(tuple, dataset.palette)),
-    **config.loss,
+    **loss,
   )

@@ -1,15 +1,82 @@
-"""One exact pass over a data set: batches -> report and pictures."""
+"""One exact pass over a data set: batches -> report, quality of every example, pictures."""
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
-from typing import Any
+import heapq
+import math
+from typing import Any, NamedTuple, Protocol
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 import numpy as np
 
+from hrnet_jax.data import ragged
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training import sharding
+
+Example = dict[str, np.ndarray]
+
+
+class Scored(NamedTuple):
+  """What a step says about a batch; arrays of numpy.
+
+  Attributes:
+    sums: the task's, over the batch.
+    predictions: the task's, one row for each of this process's examples.
+    quality: `(b,)` of them.
+  """
+
+  sums: Any
+  predictions: Any
+  quality: np.ndarray
+
+
+class Step(Protocol):
+  """Scores a batch of this process.
+
+  Attributes:
+    shared: whether `sums` are over the batches of all processes, not of this one alone.
+  """
+
+  shared: bool
+
+  def __call__(self, variables: Any, batch: Mapping[str, np.ndarray]) -> Scored:
+    """Scores a batch; `mask` is False for examples that only fill it up."""
+
+  def example(self, batch: Mapping[str, np.ndarray], row: int, prediction: Any) -> tuple[Any, Any]:
+    """One prediction and its example, as the task draws them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedStep:
+  """The plain step: all devices of all processes take their part of one batch.
+
+  Attributes:
+    run: from `make_eval_step`.
+    mesh: all devices.
+  """
+
+  run: Callable[..., Any]
+  mesh: Mesh
+  shared = True
+
+  def __call__(self, variables: Any, batch: Mapping[str, np.ndarray]) -> Scored:
+    """See `Step`."""
+    numbers = {key: value for key, value in batch.items() if value.dtype.kind != "U"}
+    scored = jax.device_get(self.run(variables, sharding.to_global(numbers, self.mesh)))
+    sums, predictions, quality = scored
+    # This process's examples are one run of rows of the global batch.
+    count = len(batch["mask"])
+    own = slice(jax.process_index() * count, (jax.process_index() + 1) * count)
+    predictions, quality = jax.tree.map(lambda x: x[own], (predictions, quality))
+    return Scored(sums, predictions, quality)
+
+  def example(
+    self, batch: Mapping[str, np.ndarray], row: int, prediction: Any
+  ) -> tuple[Any, Example]:
+    """See `Step`."""
+    return prediction, ragged.example(batch, row)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,64 +85,126 @@ class Evaluation:
 
   Attributes:
     report: the task's figures.
-    pictures: predictions beside their truth, `(h, w, 3)` uint8, by position in the data set.
+    quality: of every example, by position in the data set; larger is better, NaN where there is
+      nothing to compare with. Those of all processes.
+    pictures: this process's first examples, `(h, w, 3)` uint8, by position in the data set.
+    worst: the same for those with the lowest quality of all processes; a process has its own.
+    charts: pictures of the totals, by name.
   """
 
   report: dict[str, Any]
+  quality: dict[int, float]
   pictures: dict[int, np.ndarray]
+  worst: dict[int, np.ndarray]
+  charts: dict[str, np.ndarray]
 
 
 def evaluate(
   task: Task,
-  eval_step: Callable[..., tuple[Any, Any]],
+  step: Step,
   variables: Mapping[str, Any],
   batches: Iterable[Mapping[str, np.ndarray]],
-  mesh: Mesh,
   *,
   num_pictures: int = 0,
+  num_worst: int = 0,
+  consume: Callable[[int, Any, Example], None] | None = None,
 ) -> Evaluation:
   """Scores every example once; totals are kept on the host in 64 bits.
 
   Args:
     task: see `Task`.
-    eval_step: from `make_eval_step`.
-    variables: of the network, on the mesh.
-    batches: this process's; all processes must have equally many. `mask` is False for
-      examples that only fill up the last one; `index` is the position in the data set.
-    mesh: devices.
+    step: scores a batch.
+    variables: of the network, where the step wants them.
+    batches: this process's; with a shared step all processes must have equally many. `mask` is
+      False for examples that only fill up the last one; `index` is the position in the data set.
     num_pictures: how many of this process's first examples to draw.
+    num_worst: how many of the worst examples to draw.
+    consume: called with the position, the prediction and the example of each.
 
   Raises:
     ValueError: there is nothing to evaluate.
   """
-  total, pictures = None, {}
+  total, quality, pictures, worst = None, {}, {}, Ranking(num_worst)
   for batch in batches:
-    sums, predictions = eval_step(variables, sharding.to_global(batch, mesh))
-    sums = jax.tree.map(_widen, jax.device_get(sums))
+    scored = step(variables, batch)
+    sums = jax.tree.map(widen, scored.sums)
     total = sums if total is None else jax.tree.map(np.add, total, sums)
-    if len(pictures) < num_pictures:
-      drawn = _draw(task, batch, jax.device_get(predictions), num_pictures - len(pictures))
-      pictures |= drawn
+    for row in np.flatnonzero(batch["mask"]):
+      index, value = int(batch["index"][row]), float(scored.quality[row])
+      quality[index] = value
+      draws, ranks = len(pictures) < num_pictures, worst.admits(-value)
+      if not (draws or ranks or consume):
+        continue
+      prediction = jax.tree.map(lambda x, row=row: x[row], scored.predictions)
+      prediction, example = step.example(batch, row, prediction)
+      if draws:
+        pictures[index] = _draw(task, prediction, example)
+      if ranks:
+        worst.add(-value, index, (prediction, example))
+      if consume:
+        consume(index, prediction, example)
   if total is None:
     raise ValueError("nothing to evaluate: the split is empty")
-  return Evaluation(task.report(total), pictures)
+  if not step.shared:
+    total = add_processes(total)
+  quality = gather_processes(quality)
+  order = sorted((i for i in quality if not math.isnan(quality[i])), key=lambda i: (quality[i], i))
+  chosen = set(order[:num_worst])
+  charts = task.charts(total) if num_pictures else {}
+  drawn = {i: _draw(task, *parts) for i, parts in worst.items() if i in chosen}
+  return Evaluation(task.report(total), quality, pictures, drawn, charts)
 
 
-def _draw(
-  task: Task, batch: Mapping[str, np.ndarray], predictions: Any, limit: int
-) -> dict[int, np.ndarray]:
-  # This process's examples are one run of rows of the global batch.
-  first = jax.process_index() * len(batch["mask"])
-  rows = np.flatnonzero(batch["mask"])[:limit]
-  return {
-    int(batch["index"][row]): task.picture(
-      batch["image"][row],
-      jax.tree.map(lambda x, row=row: x[first + row], predictions),
-      {name: value[row] for name, value in batch.items()},
-    )
-    for row in rows
-  }
+class Ranking:
+  """Keeps the `size` entries with the largest values."""
+
+  def __init__(self, size: int):
+    self._size, self._heap = size, []
+
+  def admits(self, value: float) -> bool:
+    """Whether an entry of this value would be kept for now; NaN never is."""
+    full = len(self._heap) >= self._size
+    return self._size > 0 and not math.isnan(value) and (not full or value > self._heap[0][0])
+
+  def add(self, value: float, index: int, entry: Any) -> None:
+    """Adds an entry that is admitted."""
+    push = heapq.heappushpop if len(self._heap) >= self._size else heapq.heappush
+    push(self._heap, (value, -index, entry))
+
+  def items(self) -> list[tuple[int, Any]]:
+    """Indices and entries, largest value first."""
+    return [(-index, entry) for _, index, entry in sorted(self._heap, key=lambda x: x[:2])[::-1]]
 
 
-def _widen(x: np.ndarray) -> np.ndarray:
+def add_processes(total: Any) -> Any:
+  """Sums of arrays over all processes, in 64 bits."""
+  if jax.process_count() == 1:
+    return total
+  return jax.tree.map(lambda x: np.asarray(_exchange(x)).sum(0), total)
+
+
+def gather_processes(values: Mapping[int, float]) -> dict[int, float]:
+  """Joins `{index: value}` of all processes; no index is on two."""
+  if jax.process_count() == 1:
+    return dict(values)
+  longest = int(_exchange(np.int64(len(values))).max())
+  rows = np.full((longest, 2), -1, np.float64)
+  rows[: len(values)] = np.array(list(values.items()), np.float64).reshape(-1, 2)
+  rows = _exchange(rows).reshape(-1, 2)
+  return {int(index): float(value) for index, value in rows if index >= 0}
+
+
+def _exchange(x: np.ndarray) -> np.ndarray:
+  """The arrays of all processes, `(processes, ...)`; as bytes, because JAX narrows 64 bits."""
+  x = np.asarray(x)
+  data = multihost_utils.process_allgather(np.frombuffer(x.tobytes(), np.uint8))
+  return np.frombuffer(np.asarray(data).tobytes(), x.dtype).reshape(-1, *x.shape)
+
+
+def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:
+  return task.picture(example["image"], prediction, example)
+
+
+def widen(x: np.ndarray) -> np.ndarray:
+  """The same numbers in 64 bits."""
   return np.asarray(x).astype(np.int64 if np.issubdtype(x.dtype, np.integer) else np.float64)

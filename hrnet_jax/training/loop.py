@@ -15,7 +15,7 @@ from hrnet_jax.tasks import registry
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training import optim, sharding
 from hrnet_jax.training.checkpoint import Checkpoints
-from hrnet_jax.training.evaluate import evaluate
+from hrnet_jax.training.evaluate import SharedStep, evaluate
 from hrnet_jax.training.log import Log
 from hrnet_jax.training.meter import Diverged, Meter
 from hrnet_jax.training.plan import Plan, make_plan
@@ -53,7 +53,10 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
   dataset = open_dataset(config)
   task, plan = registry.build(config, dataset), make_plan(config, dataset)
-  schedule, tx = optim.build(plan.steps, steps_per_epoch=plan.steps_per_epoch, **config.optimizer)
+  extra = (plan.extra.steps, plan.extra.learning_rate) if plan.extra else None
+  schedule, tx = optim.build(
+    plan.first_steps, extra=extra, steps_per_epoch=plan.steps_per_epoch, **config.optimizer
+  )
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
   inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
@@ -68,7 +71,9 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     elif config.get("init_from", ""):
       state, transfer = start_from(config.init_from, state)
     first = int(state.step)
-    with Log(workdir, first=first, last=plan.steps) as log, inputs.train(start=start) as loader:
+    switch = (plan.first_steps, plan.extra.split) if plan.extra else None
+    batches = inputs.train(start=start, switch=switch)
+    with Log(workdir, first=first, last=plan.steps) as log, batches as loader:
       log.say(_greeting(config, workdir, state, plan, first))
       if transfer is not None:
         _tell(transfer, workdir, log)
@@ -81,7 +86,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
         train_step=make_train_step(
           task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate
         ),
-        eval_step=make_eval_step(task, mesh),
+        eval_step=SharedStep(make_eval_step(task, mesh), mesh),
         saver=saver,
         log=log,
         termination=termination,
@@ -99,7 +104,7 @@ class _Run:
   inputs: Inputs
   schedule: Callable[[int], Any]
   train_step: Callable[..., Any]
-  eval_step: Callable[..., Any]
+  eval_step: SharedStep
   saver: Checkpoints
   log: Log
   termination: Termination
@@ -136,14 +141,15 @@ class _Run:
     self.log.progress(step, means | now, seconds * (self.plan.steps - step))
 
   def _evaluate(self, step: int, state: TrainState) -> float:
-    with self.inputs.eval(height_multiple=sharding.height_multiple(self.mesh)) as batches:
+    settings, multiple = self.inputs.config.eval, sharding.height_multiple(self.mesh)
+    limit = settings.get("examples", 0)
+    with self.inputs.eval(height_multiple=multiple, limit=limit) as batches:
       result = evaluate(
         self.task,
         self.eval_step,
         state.variables,
         batches,
-        self.mesh,
-        num_pictures=self.inputs.config.eval.pictures,
+        num_pictures=settings.pictures,
       )
     self.log.scalars(step, "eval", result.report)
     self.log.pictures(step, result.pictures)
@@ -165,9 +171,10 @@ def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan,
   count = sum(x.size for x in jax.tree.leaves(state.params))
   start = "with weights from elsewhere" if config.get("init_from", "") else "from scratch"
   origin = f"going on from step {first}" if first else start
+  more = f"then {plan.extra.steps} steps on {plan.extra.split}, " if plan.extra else ""
   return (
     f"training {config.model.task} on {config.data.name}: {count:,} parameters, "
-    f"{plan.num_examples} examples, {plan.steps} steps of {plan.batch_size}, {origin}\n"
+    f"{plan.num_examples} examples, {plan.first_steps} steps of {plan.batch_size}, {more}{origin}\n"
     f"everything goes to {workdir}"
   )
 

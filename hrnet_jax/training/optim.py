@@ -1,9 +1,10 @@
 """Schedules and optimizers in PyTorch's order of operations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -84,38 +85,106 @@ OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
 def build(
   steps: int,
   *,
+  extra: tuple[int, float] | None = None,
   steps_per_epoch: float | None = None,
   name: str,
   learning_rate: float,
   schedule: dict[str, Any],
   clip_norm: float = 0.0,
+  multipliers: Mapping[str, float] | None = None,
   **options: Any,
 ) -> tuple[optax.Schedule, optax.GradientTransformation]:
   """Builds the optimizer; the keywords are those of `config.optimizer`.
 
   Args:
-    steps: of the whole run.
+    steps: of the run, a second phase left out.
+    extra: steps and base rate of a second phase, in which the schedule runs anew.
     steps_per_epoch: for schedules that count epochs; need not be whole.
     name: key of `OPTIMIZERS`.
     learning_rate: base rate.
     schedule: `name`, a key of `SCHEDULES`, and its options.
     clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
+    multipliers: factors of the rate for parts of the network, by their paths: `{"head": 10.0}`.
     **options: of the optimizer.
 
   Returns:
-    The rate as a function of the step, and the gradient transformation.
+    The rate as a function of the step, multipliers left out, and the gradient transformation.
 
   Raises:
-    ValueError: unknown name. TypeError: unknown option.
+    ValueError: unknown name. TypeError: unknown option. While the transformation is initialised:
+      a multiplier that fits no parameter, or a parameter that two of them fit.
   """
   schedule = dict(schedule)
   kind = schedule.pop("name")
   if kind in _COUNT_EPOCHS:
     schedule["steps_per_epoch"] = steps_per_epoch
-  curve = _lookup(SCHEDULES, kind, "schedule")(learning_rate, steps, **schedule)
+  make_curve = _lookup(SCHEDULES, kind, "schedule")
+  curve = make_curve(learning_rate, steps, **schedule)
+  if extra is not None:
+    curve = _one_after_another(curve, make_curve(extra[1], extra[0], **schedule), steps)
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
   core = _lookup(OPTIMIZERS, name, "optimizer")(**options)
-  return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve))
+  factors = [scale_parts(multipliers)] if multipliers else []
+  return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve), *factors)
+
+
+def scale_parts(multipliers: Mapping[str, float]) -> optax.GradientTransformation:
+  """Scales the updates of parts of the network, as PyTorch's parameter groups with their own rate.
+
+  Args:
+    multipliers: factors by path; `head` and `head/mix` are modules, everything in them is scaled.
+
+  Returns:
+    A transformation without state. Its `init` raises ValueError where a path fits no parameter,
+    or two paths fit the same.
+  """
+  multipliers = dict(multipliers)
+
+  def matches(name: str) -> list[str]:
+    return [part for part in multipliers if f"/{part}/" in f"/{name}/"]
+
+  def init(params: optax.Params) -> optax.EmptyState:
+    names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    found = [matches(name) for name in names]
+    if unused := sorted(multipliers.keys() - {part for parts in found for part in parts}):
+      known = sorted({name.partition("/")[0] for name in names})
+      raise ValueError(
+        f"optimizer.multipliers has {unused[0]!r}, which is the path of no parameter; the network "
+        f"has {', '.join(known)}, and parameters.txt of a run lists what is in them"
+      )
+    if twice := next((parts for parts in found if len(parts) > 1), None):
+      raise ValueError(f"optimizer.multipliers: {' and '.join(twice)} have parameters in common")
+    return optax.EmptyState()
+
+  def update(
+    updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None
+  ) -> tuple[optax.Updates, optax.EmptyState]:
+    del params
+
+    def scale(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
+      return x * multipliers[parts[0]] if (parts := matches(_name(path))) else x
+
+    return jax.tree_util.tree_map_with_path(scale, updates), state
+
+  return optax.GradientTransformation(init, update)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _one_after_another(first: optax.Schedule, second: optax.Schedule, steps: int) -> optax.Schedule:
+  """`first`, and from its step `steps` on `second`, one step late.
+
+  The reference sets the rate after each update, so the first step of the second phase still has
+  the rate with which the first phase ended.
+  """
+
+  def schedule(count: Any) -> Any:
+    count = jnp.asarray(count)
+    return jnp.where(count <= steps, first(count), second(count - steps))
+
+  return schedule
 
 
 def _lookup(table: dict[str, Any], name: str, kind: str) -> Any:

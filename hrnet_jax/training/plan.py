@@ -8,16 +8,34 @@ from hrnet_jax.data.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
+class Extra:
+  """The second phase of a run; the same optimizer goes on with other examples.
+
+  Attributes:
+    steps: of this phase.
+    split: its examples.
+    num_examples: of that split.
+    learning_rate: base rate of this phase.
+  """
+
+  steps: int
+  split: str
+  num_examples: int
+  learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
   """Schedule of a run.
 
   Attributes:
-    steps: of the whole run.
+    steps: of the whole run, both phases.
     batch_size: global.
     num_examples: of the training split.
     log_steps: steps between two lines of the log.
     eval_epochs: epochs between two validations.
     checkpoint_steps: steps between two checkpoints.
+    extra: the second phase, if there is one.
   """
 
   steps: int
@@ -26,6 +44,12 @@ class Plan:
   log_steps: int
   eval_epochs: float
   checkpoint_steps: int
+  extra: Extra | None = None
+
+  @property
+  def first_steps(self) -> int:
+    """Steps of the first phase."""
+    return self.steps - (self.extra.steps if self.extra else 0)
 
   @property
   def steps_per_epoch(self) -> float:
@@ -33,8 +57,11 @@ class Plan:
     return self.num_examples / self.batch_size
 
   def epoch(self, step: int) -> float:
-    """Passes over the training split after `step`."""
-    return step * self.batch_size / self.num_examples
+    """Passes over the training split after `step`; those of a second phase are added."""
+    first = min(step, self.first_steps) * self.batch_size / self.num_examples
+    if step <= self.first_steps:
+      return first
+    return first + (step - self.first_steps) * self.batch_size / self.extra.num_examples
 
   def evaluates(self, step: int) -> bool:
     """Whether `step` completes a multiple of `eval_epochs`, or the run."""
@@ -53,8 +80,12 @@ class Plan:
 def make_plan(config: Any, dataset: Dataset) -> Plan:
   """Derives the plan from a config; one of `train.steps` and `train.epochs` is 0.
 
+  `train.extra`, where it is not empty, is a second phase: its `epochs` (0 is none), `split` and
+  `learning_rate`.
+
   Raises:
-    ValueError: a number is out of range, or the training split does not exist.
+    ValueError: a number is out of range, or a training split does not exist.
+    TypeError: an unknown or missing key of `train.extra`.
   """
   train = config.train
   if (train.steps > 0) == (train.epochs > 0):
@@ -71,4 +102,22 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
       raise ValueError(f"{key} is {value}, expected more than 0")
   num_examples = len(dataset.source(config.data.train_split))
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
-  return Plan(steps, train.batch_size, num_examples, *intervals.values())
+  options = train.get("extra", {})
+  extra = _make_extra(dataset, train.batch_size, **options) if options else None
+  steps += extra.steps if extra else 0
+  return Plan(steps, train.batch_size, num_examples, *intervals.values(), extra)
+
+
+def _make_extra(
+  dataset: Dataset, batch_size: int, *, epochs: float, split: str, learning_rate: float
+) -> Extra | None:
+  if epochs < 0 or learning_rate <= 0:
+    raise ValueError(
+      f"train.extra has epochs {epochs} and learning_rate {learning_rate}; expected 0 or more, and "
+      "more than 0"
+    )
+  if not epochs:
+    return None
+  num_examples = len(dataset.source(split))
+  steps = math.ceil(epochs * num_examples / batch_size)
+  return Extra(steps, split, num_examples, learning_rate)

@@ -1,7 +1,9 @@
 """Where arrays live: the only module that names a mesh axis or builds a PartitionSpec."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+import functools
 import math
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -43,6 +45,53 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh, rank: int) -> NamedSharding:
   """Axis 0 is the batch; axis 1 of images and label maps is the height."""
   return NamedSharding(mesh, PartitionSpec(DATA, SPACE) if rank >= 3 else PartitionSpec(DATA))
+
+
+def local_mesh() -> Mesh:
+  """The devices of this process alone in one row, for work that processes do not share."""
+  devices = jax.local_devices()
+  return jax.make_mesh((len(devices),), (DATA,), devices=devices, axis_types=(AxisType.Auto,))
+
+
+def put_rows(x: Any, mesh: Mesh) -> Any:
+  """Puts arrays `(D, ...)` on a local mesh of D devices, one row on each."""
+  return jax.device_put(x, NamedSharding(mesh, PartitionSpec(DATA)))
+
+
+def put_whole(x: Any, mesh: Mesh) -> Any:
+  """Puts arrays that every device of every process holds on all devices of a local mesh."""
+  return jax.tree.map(lambda a: jax.device_put(a.addressable_data(0), replicated(mesh)), x)
+
+
+def on_each_device(
+  function: Callable[..., Any],
+  *,
+  mesh: Mesh,
+  shared: int = 0,
+  static: Sequence[str] = (),
+  donate: Sequence[int] = (),
+) -> Callable[..., Any]:
+  """Compiles `function` to run on every device of a local mesh with its own rows.
+
+  A device runs the program that it would run alone: nothing is exchanged, and the result does not
+  depend on how many there are.
+
+  Args:
+    function: takes and returns arrays whose first axis is divided over the devices.
+    mesh: from `local_mesh`.
+    shared: how many of the first arguments every device holds whole.
+    static: names of keywords that are not arrays.
+    donate: positions of the arguments whose memory may be used again.
+  """
+  rows, whole = PartitionSpec(DATA), PartitionSpec()
+
+  @functools.partial(jax.jit, static_argnames=tuple(static), donate_argnums=tuple(donate))
+  def run(*args: Any, **options: Any) -> Any:
+    specs = tuple(whole if i < shared else rows for i in range(len(args)))
+    body = functools.partial(function, **options)
+    return jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=rows)(*args)
+
+  return run
 
 
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -87,14 +87,15 @@ def make_train_step(
   return jax.jit(train_step, donate_argnums=0, out_shardings=(everywhere, everywhere))
 
 
-def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, Any]]:
-  """Returns `(variables, batch) -> (sums, predictions)`, both on every device.
+def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, Any, jax.Array]]:
+  """Returns `(variables, batch) -> (sums, predictions, quality)`, all on every device.
 
-  The caller adds the sums of all batches; predictions are for pictures.
+  The caller adds the sums of all batches; quality tells good examples from bad ones.
   """
 
-  def eval_step(variables: Any, batch: Batch) -> tuple[Any, Any]:
-    outputs = task.model.apply(variables, normalize(batch["image"]), train=False)
-    return task.sums(outputs, batch), task.predict(outputs, batch["image"].shape[1:3])
+  def eval_step(variables: Any, batch: Batch) -> tuple[Any, Any, jax.Array]:
+    outputs = task.outputs(variables, normalize(batch["image"]))
+    predictions = task.predict(outputs, batch["image"].shape[1:3])
+    return task.sums(outputs, batch), predictions, task.quality(outputs, batch)
 
   return jax.jit(eval_step, out_shardings=sharding.replicated(mesh))

@@ -84,6 +84,49 @@ def test_size_is_found_where_a_transform_pads(data_dir):
     assert next(loader)["image"].shape == (4, 160, 128, 3)
 
 
+def labels_of(loader, count):
+  with loader:
+    return [next(loader)["label"] for _ in range(count)]
+
+
+def test_examples_come_from_another_split_after_the_switch(data_dir):
+  settings = config("segmentation", data_dir)
+  source = Inputs(settings, inputs.open_dataset(settings))
+  plain, both = labels_of(source.train(), 3), labels_of(source.train(switch=(3, "val")), 6)
+  np.testing.assert_array_equal(both[:3], plain)
+  known = {name: labels_of(source.train(switch=(1, name)), 9)[1:] for name in ("train", "val")}
+  np.testing.assert_array_equal(both[3:], known["val"][:3])
+  # Even of the same split the order and the augmentation are others.
+  assert not np.array_equal(known["train"][:3], plain)
+
+
+def test_the_position_counts_on_over_the_switch(data_dir):
+  settings = config("segmentation", data_dir)
+  source = Inputs(settings, inputs.open_dataset(settings))
+  straight = labels_of(source.train(switch=(3, "val")), 6)
+  for start in range(6):
+    loader = source.train(start=start, switch=(3, "val"))
+    assert loader.state() == {"next_batch": start}
+    np.testing.assert_array_equal(labels_of(loader, 6 - start), straight[start:])
+    assert loader.state() == {"next_batch": 6}
+    loader.close()
+    with pytest.raises(ValueError, match="closed"):
+      next(loader)
+
+
+def test_only_the_first_examples_where_there_is_a_limit(data_dir):
+  settings = config("segmentation", data_dir)
+  settings.eval.batch_size = 1
+  source = Inputs(settings, inputs.open_dataset(settings))
+  with source.eval() as loader:
+    everything = [batch["image"] for batch in loader]
+  assert len(everything) == 2
+  for limit, expected in ((1, 1), (2, 2), (5, 2), (0, 2)):
+    with source.eval(limit=limit) as loader:
+      images = [batch["image"] for batch in loader]
+    np.testing.assert_array_equal(images, everything[:expected])
+
+
 def test_classes_of_images_are_not_read_from_label_maps(data_dir):
   settings = config("classification", data_dir)
   whole = inputs.open_dataset(config("segmentation", data_dir))

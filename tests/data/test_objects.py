@@ -2,11 +2,13 @@
 
 import pickle
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from hrnet_jax.data import objects, registry
-from hrnet_jax.data.builders import shapes
+from hrnet_jax.data import inputs, objects, registry
+from hrnet_jax.data.builders import landmark_rows, outlines, shapes
 from hrnet_jax.data.objects import EachObject
 
 SCENES = [
@@ -55,3 +57,49 @@ def test_view_of_the_shapes(tmp_path, monkeypatch):
   assert [int(source[i]["label"]) + 1 for i in range(len(source))] == classes
   with pytest.raises(ValueError, match="no split 'tset'; known: train, val"):
     view.source("tset")
+
+
+def test_landmarks_of_the_shapes(tmp_path, monkeypatch):
+  monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 10, "val": 2})
+  scenes = registry.open_dataset("shapes", tmp_path)
+  view = inputs.VIEWS["landmarks"]["shapes"](scenes)
+  assert view.landmark_names == ("nose", "left", "right", "tail", "centre")
+  assert view.flip_pairs == ((1, 2),)
+  assert view.normalizers == {"span": ((1,), (2,))}
+  assert view.class_names == view.palette == ()
+  kites = [
+    (scene, number)
+    for scene in scenes.source("train")
+    for number in np.flatnonzero(scene["classes"] == outlines.KITE)
+    if scene["landmarks"][number].min() > -0.5 and scene["landmarks"][number].max() < 127.5
+  ]
+  source = pickle.loads(pickle.dumps(view.source("train")))
+  assert view.splits()["train"] == len(source) == len(kites) >= 5
+  for (scene, number), record in zip(kites, list(source), strict=True):
+    assert record["name"] == f"{scene['name']}/{number}"
+    assert record["image"] == scene["image"]
+    np.testing.assert_array_equal(record["points"], scene["landmarks"][number])
+    np.testing.assert_array_equal(record["visible"], scene["visible"][number])
+    center, scale = landmark_rows.box_of_points(record["points"])
+    assert record["center"].tolist() == center.tolist()
+    assert float(record["box_size"]) == 200 * scale == 200 * float(record["scale"]) > 20
+    # Nose, right, tail and left follow each other clockwise, however the kite is turned.
+    nose, left, right, tail, _ = record["points"]
+    axis, to_left, to_right = tail - nose, left - nose, right - nose
+    assert to_right[0] * axis[1] - to_right[1] * axis[0] > 0
+    assert to_left[0] * axis[1] - to_left[1] * axis[0] < 0
+  with pytest.raises(IndexError, match=f"object 99 of {len(kites)} in EachKite"):
+    source[99]
+
+
+@given(st.floats(-np.pi / 3, np.pi / 3), st.floats(10, 118), st.floats(10, 118), st.floats(15, 35))
+def test_mirror_image_of_a_kite_is_a_kite_with_the_pairs_swapped(angle, x, y, radius):
+  kite = outlines.Outline(outlines.KITE, (x, y), radius, 1.0, angle)
+  other = outlines.Outline(outlines.KITE, (127 - x, y), radius, 1.0, -angle)
+  order = [0, 2, 1, 3, 4]
+  mirrored = kite.landmarks()[order] * np.float32([-1, 1]) + np.float32([127, 0])
+  np.testing.assert_allclose(other.landmarks(), mirrored, atol=1e-4)
+  columns, rows = np.meshgrid(np.arange(128.0), np.arange(0, 128.0, 8))
+  own = kite.distance(columns.astype(np.float32), rows.astype(np.float32))
+  seen = other.distance(columns.astype(np.float32), rows.astype(np.float32))
+  np.testing.assert_allclose(seen, own[:, ::-1], atol=1e-3)

@@ -1,5 +1,7 @@
 """Places of data sets: complete or absent, whatever happened before."""
 
+import json
+
 import pytest
 
 from hrnet_jax.data import storage
@@ -12,14 +14,14 @@ def place(tmp_path):
   return storage.Place(tmp_path, "builder/mine", "1.0.0")
 
 
-def write(folder, text):
+def write(folder, text, number=storage.FORMAT):
   folder.mkdir(parents=True)
   for name in FILES:
-    (folder / name).write_text(text)
+    (folder / name).write_text(json.dumps({"text": text, "format": number}))
 
 
 def read(place):
-  return (place.target / "metadata.json").read_text()
+  return json.loads((place.target / "metadata.json").read_text())["text"]
 
 
 def test_complete_needs_all_files(place):
@@ -27,6 +29,11 @@ def test_complete_needs_all_files(place):
   write(place.target, "new")
   assert place.complete
   (place.target / "features.json").unlink()
+  assert not place.complete
+
+
+def test_facts_of_another_format_are_as_good_as_none(place):
+  write(place.target, "old", number=storage.FORMAT - 1)
   assert not place.complete
 
 

@@ -1,19 +1,23 @@
-"""Cross entropy by hand, and against the official criterion's values and gradients."""
+"""Losses by hand: weights, ignored pixels, hard examples and the order statistic behind them."""
 
-import json
 import math
-import pathlib
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.losses.segmentation import cross_entropy, pixel_nll
-from hrnet_jax.ops.resize import resize
+from hrnet_jax.losses.segmentation import (
+  HardExamples,
+  cross_entropy,
+  dense_cross_entropy,
+  hard_cross_entropy,
+  kth_smallest,
+  pixel_nll,
+)
 from tests.golden import recipe
-
-NAMES = ["ce_weighted", "ce_unweighted", "ce_same_size", "ce_odd_size", "ce_ignore_minus1"]
 
 
 def value_and_gradient(logits: jax.Array, labels: jax.Array, **options: object) -> tuple:
@@ -72,61 +76,136 @@ def test_pixel_nll_of_a_label_outside_the_classes_is_the_normaliser() -> None:
   np.testing.assert_allclose(nll.ravel(), [3 + math.log(2)], rtol=1e-6)
 
 
-def evaluate(case: dict, dtype: str) -> tuple[float, np.ndarray]:
-  """Loss and gradient of one fixture, with the scores enlarged to the labels."""
-  scores = recipe.scores(case["score_shape"], case["score_seeds"][0], case["score_gain"])
-  labels = recipe.labels(
-    case["label_shape"],
-    case["num_classes"],
-    case["label_seed"],
-    case["ignore_label"],
-    case["label_block"],
+def test_dense_mean_divides_by_all_pixels() -> None:
+  """Probabilities 3/4 and 1/4, weights 1 and 3, and an ignored pixel that counts in the divisor."""
+  logits = pixels([0, math.log(3)], [0, math.log(3)], [5, 5])
+  labels = jnp.array([[[1, 0, 255]]], jnp.uint8)
+  loss = dense_cross_entropy(logits, labels, ignore=255, class_weights=(3, 1))
+  np.testing.assert_allclose(loss, (math.log(4 / 3) + 3 * math.log(4)) / 3, rtol=1e-6)
+
+
+def of_probabilities(*q: float) -> tuple[jnp.ndarray, jnp.ndarray]:
+  """Logits of two classes and labels, where the true class has these probabilities."""
+  rows = [[math.log(x / (1 - x)), 0.0] for x in q]
+  return pixels(*rows), jnp.zeros((1, 1, len(q)), jnp.uint8)
+
+
+def mean_nll(*q: float) -> float:
+  return float(np.mean([-math.log(x) for x in q]))
+
+
+@pytest.mark.parametrize(
+  ("threshold", "min_kept", "kept"),
+  [
+    (0.5, 1, (0.1, 0.2, 0.4)),  # those below the threshold
+    (0.5, 4, (0.1, 0.2, 0.4, 0.6)),  # the four hardest, for fewer are below the threshold
+    (0.05, 0, (0.1,)),  # at least one
+    (0.5, 5, (0.1, 0.2, 0.4, 0.6, 0.8)),
+    (0.5, 100, (0.1, 0.2, 0.4, 0.6, 0.8)),  # the easiest is left out even then
+    (0.99, 100, (0.1, 0.2, 0.4, 0.6, 0.8, 0.95)),  # unless it is below the threshold
+  ],
+)
+def test_hard_pixels_by_hand(threshold: float, min_kept: int, kept: tuple) -> None:
+  logits, labels = of_probabilities(0.8, 0.1, 0.6, 0.2, 0.95, 0.4)
+  hard = HardExamples(threshold=threshold, min_kept=min_kept)
+  loss, gradient = hard_value_and_gradient(logits, labels, hard)
+  np.testing.assert_allclose(loss, mean_nll(*kept), rtol=1e-5)
+  assert np.any(gradient, axis=-1).sum() == len(kept)
+
+
+def hard_value_and_gradient(
+  logits: jax.Array, labels: jax.Array, hard: HardExamples, **options: object
+) -> tuple:
+  options = {"ignore": 255} | options
+  return jax.jit(jax.value_and_grad(lambda x: hard_cross_entropy(x, labels, hard, **options)))(
+    logits
   )
-  assert recipe.crc32(scores) == case["scores_crc32"][0]
-  assert recipe.crc32(labels) == case["labels_crc32"]
-  weights = recipe.CITYSCAPES_WEIGHTS if case["class_weights"] else None
-
-  def loss(scores: jax.Array) -> jax.Array:
-    full = resize(scores, labels.shape[1:], "bilinear")
-    return cross_entropy(full, labels, ignore=case["ignore_label"], class_weights=weights)
-
-  value, gradient = jax.jit(jax.value_and_grad(loss))(scores.astype(dtype))
-  assert value.dtype == gradient.dtype == dtype
-  return float(value), np.asarray(gradient)
 
 
-@pytest.fixture(scope="module")
-def fixture(golden: pathlib.Path) -> dict:
-  with np.load(golden / "losses" / "seg_losses.npz") as file:
-    return {"cases": json.loads(str(file["meta"]))["cases"], **file}
+def test_the_mean_of_hard_pixels_is_not_divided_by_their_weights() -> None:
+  logits, labels = of_probabilities(0.1, 0.2, 0.9)
+  hard = HardExamples(threshold=0.5, min_kept=1)
+  loss, _ = hard_value_and_gradient(logits, labels, hard, class_weights=(3.0, 1.0))
+  np.testing.assert_allclose(loss, 3 * mean_nll(0.1, 0.2), rtol=1e-5)
 
 
-def test_all_plain_cases_are_here(fixture: dict) -> None:
-  cases = fixture["cases"]
-  assert [k for k, v in cases.items() if v["kind"] == "cross_entropy"] == NAMES
-  assert not any(cases[name]["align_corners"] for name in NAMES)
+def test_ignored_pixels_are_neither_kept_nor_counted() -> None:
+  logits, labels = of_probabilities(0.01, 0.3, 0.6, 0.7, 0.02)
+  labels = labels.at[0, 0, jnp.array([0, 4])].set(255)
+  loss, gradient = hard_value_and_gradient(logits, labels, HardExamples(threshold=0.1, min_kept=2))
+  np.testing.assert_allclose(loss, mean_nll(0.3, 0.6), rtol=1e-5)
+  np.testing.assert_array_equal(np.any(gradient, axis=-1).ravel(), [0, 1, 1, 0, 0])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_float64_is_the_official_criterion(fixture: dict, name: str) -> None:
-  case = fixture["cases"][name]
-  with jax.enable_x64(True):
-    loss, gradient = evaluate(case, "float64")
-  direction = recipe.scores(case["score_shape"], 999, 1.0)
-  np.testing.assert_allclose(loss, case["loss_float64"], rtol=1e-12)
-  np.testing.assert_allclose(np.linalg.norm(gradient), case["grad_norm"][0], rtol=1e-10)
-  np.testing.assert_allclose((gradient * direction).sum(), case["grad_dot"][0], rtol=1e-10)
-  assert np.any(gradient, axis=-1).sum() == case["grad_nonzero_pixels"][0]
-  if f"{name}.grad" in fixture:
-    np.testing.assert_allclose(gradient, fixture[f"{name}.grad"][0], rtol=1e-6, atol=1e-12)
+def test_each_group_of_images_selects_on_its_own() -> None:
+  logits, labels = of_probabilities(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+  logits, labels = logits.reshape(4, 1, 2, 2), labels.reshape(4, 1, 2)
+  loss, _ = hard_value_and_gradient(logits, labels, HardExamples(threshold=0.01, min_kept=2))
+  np.testing.assert_allclose(loss, mean_nll(0.1, 0.2), rtol=1e-5)
+  pairs = HardExamples(threshold=0.01, min_kept=2, groups=2)
+  loss, _ = hard_value_and_gradient(logits, labels, pairs)
+  expected = (mean_nll(0.1, 0.2) + mean_nll(0.5, 0.6)) / 2
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  # A group without labels has the loss zero, and the others do not notice.
+  loss, gradient = hard_value_and_gradient(logits, labels.at[:2].set(255), pairs)
+  np.testing.assert_allclose(loss, mean_nll(0.5, 0.6) / 2, rtol=1e-5)
+  assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_float32_is_off_by_rounding_only(fixture: dict, name: str) -> None:
-  case = fixture["cases"][name]
-  loss, gradient = evaluate(case, "float32")
-  direction = recipe.scores(case["score_shape"], 999, 1.0)
-  np.testing.assert_allclose(loss, case["loss_float64"], rtol=1e-6)
-  np.testing.assert_allclose(np.linalg.norm(gradient), case["grad_norm"][0], rtol=1e-5)
-  allowed = 1e-6 * np.linalg.norm(direction) * case["grad_norm"][0]
-  np.testing.assert_allclose((gradient * direction).sum(), case["grad_dot"][0], atol=allowed)
+def test_groups_have_to_divide_the_batch() -> None:
+  logits, labels = of_probabilities(0.5, 0.5)
+  with pytest.raises(ValueError, match=r"groups is 2, but 1 images .*train.batch_size"):
+    hard_value_and_gradient(logits, labels, HardExamples(threshold=0.5, min_kept=1, groups=2))
+
+
+@pytest.mark.parametrize("q", [0.95, None], ids=["one easy pixel", "none at all"])
+def test_nothing_kept_is_zero_with_zero_gradient(q: float | None) -> None:
+  logits, labels = of_probabilities(q or 0.5)
+  labels = labels if q else jnp.full_like(labels, 255)
+  loss, gradient = hard_value_and_gradient(logits, labels, HardExamples(threshold=0.9, min_kept=5))
+  assert loss == 0
+  np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("min_kept", [1, 100])
+def test_scores_that_are_not_numbers_show_in_the_loss(min_kept: int) -> None:
+  logits, labels = of_probabilities(0.1, 0.2, 0.95)
+  hard = HardExamples(threshold=0.5, min_kept=min_kept)
+  loss, _ = hard_value_and_gradient(logits.at[0, 0, 1].set(jnp.nan), labels, hard)
+  assert np.isnan(loss)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"threshold": 0.0}, r"loss\.ohem\.threshold is 0\.0"),
+    ({"threshold": 1.5}, r"loss\.ohem\.threshold is 1\.5"),
+    ({"min_kept": -1}, r"min_kept is -1"),
+    ({"groups": 0}, r"groups is 0"),
+  ],
+)
+def test_rules_that_make_no_sense_are_refused(options: dict, message: str) -> None:
+  with pytest.raises(ValueError, match=message):
+    HardExamples(**{"threshold": 0.9, "min_kept": 10} | options)
+
+
+FLOATS = st.floats(0, allow_nan=False, width=32) | st.sampled_from([0.0, 0.5, 1.0, math.inf, 1e-45])
+
+
+@settings(deadline=None, max_examples=40, database=None)
+@given(st.lists(st.lists(FLOATS, min_size=6, max_size=6), min_size=2, max_size=2), st.data())
+def test_the_order_statistic_is_that_of_a_sort(rows: list, data: st.DataObject) -> None:
+  values = np.asarray(rows, np.float32)
+  position = np.asarray([data.draw(st.integers(0, 5)) for _ in rows])
+  found = jax.jit(kth_smallest)(values.reshape(2, 3, 2), position)
+  np.testing.assert_array_equal(found, np.sort(values)[[0, 1], position])
+
+
+def test_the_order_statistic_of_many_and_in_float64() -> None:
+  values = np.random.default_rng(0).random((3, 40_000)) ** 4
+  position = np.array([0, 20_000, 39_999])
+  for dtype in ("float32", "float64"):
+    with jax.enable_x64(dtype == "float64"):
+      found = jax.jit(kth_smallest)(values.astype(dtype), position)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.sort(values.astype(dtype))[range(3), position])

@@ -1,9 +1,10 @@
 """Networks of every task against the official code: names, sizes, counts and logits.
 
-A few fixtures are committed; the others are read from the folder beside the checkout if it is
-there.
+Many fixtures are committed; the others are read from the folder beside the checkout if it is there.
 """
 
+from collections.abc import Callable
+import functools
 import json
 import pathlib
 from typing import Any
@@ -14,6 +15,9 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.models import summary
+from hrnet_jax.models.backbone import VARIANTS
+from hrnet_jax.models.network import Network
+from tests import parts
 from tests.golden import recipe
 
 TOLERANCE = 2e-5  # of the logits' standard deviation
@@ -24,14 +28,26 @@ TASKS = {
   "cls": "classification",
   "pose": "pose",
 }
-COMMITTED = ("cls_w18_small_v1", "cls_w18_small_v2", "cls_w18", "landmarks_w18_19", "pose_w48_17")
-OTHERS = (
-  *(f"cls_{width}" for width in ("w30", "w32", "w40", "w44", "w48", "w64")),
-  *(f"landmarks_w18_{count}" for count in (29, 68, 98)),
-  "pose_w32_17",
+NAMES = (
+  *(f"cls_{variant}" for variant in VARIANTS),
+  *(f"landmarks_w18_{count}" for count in (19, 29, 68, 98)),
+  *(f"pose_{width}_17" for width in ("w32", "w48")),
+  *(f"seg_{name}" for name in ("w18_small_v1", "w18_small_v2", "w48", "ocr_w48")),
   *(f"seg_w48_{name}" for name in ("ctx59", "ctx60", "lip20")),
-  "seg_ocr_w48",
 )
+MODELS, OUTPUTS = (
+  {path.stem for path in (pathlib.Path(__file__).parents[1] / "golden" / folder).iterdir()}
+  for folder in ("models", "outputs")
+)
+
+
+def cases(committed: set[str], others: bool) -> list:
+  """Names of fixtures here, or beside the checkout; one process compiles each trunk once."""
+  chosen = [name for name in NAMES if (name not in committed) is others]
+  groups = {name: pytest.mark.xdist_group(name.removesuffix("_17")) for name in chosen}
+  groups |= {n: pytest.mark.xdist_group("seg_w48") for n in chosen if n.startswith("seg_")}
+  groups |= {n: pytest.mark.xdist_group("landmarks") for n in chosen if n.startswith("landmarks_")}
+  return [pytest.param(name, marks=mark) for name, mark in groups.items()]
 
 
 def options(name: str, num_outputs: int, upsample: str | None) -> dict[str, Any]:
@@ -55,13 +71,22 @@ def check_structure(folder: pathlib.Path, name: str) -> None:
   written = hrnet_jax.convert.to_torch(model, hrnet_jax.convert.from_torch(model, state_dict))
   assert set(written) == set(state_dict)
   for key, value in state_dict.items():
+    assert written[key].dtype == value.dtype, key
     np.testing.assert_array_equal(written[key], value, err_msg=key)
   parameters, macs = summary.count(model, tuple(facts["input_hw"]))
   assert parameters == facts["params"]
   assert macs == facts["macs"] + facts.get("matmul_macs", 0)
 
 
-def check_logits(folder: pathlib.Path, name: str) -> None:
+def whole(model: Network, variables: dict[str, Any], image: np.ndarray) -> Any:
+  """The network as one program."""
+  return jax.jit(
+    functools.partial(model.apply, train=False),
+    compiler_options={"xla_backend_optimization_level": 0},
+  )(variables, image)
+
+
+def check_logits(folder: pathlib.Path, name: str, apply: Callable = whole) -> None:
   """Outputs in float32, for each interpolation that the fixture has."""
   facts = json.loads((folder / "models" / f"{name}.json").read_text())
   state_dict = recipe.fill_all(facts["state_dict"])
@@ -72,11 +97,7 @@ def check_logits(folder: pathlib.Path, name: str) -> None:
     step = json.loads(str(fixture["meta"])).get("subsample", 1)
     for prefix, upsample in upsamples.items():
       model = hrnet_jax.build_model(**options(name, facts["num_outputs"], upsample))
-      apply = jax.jit(
-        lambda v, x, model=model: model.apply(v, x, train=False),
-        compiler_options={"xla_backend_optimization_level": 0},
-      )
-      outputs = apply(hrnet_jax.convert.from_torch(model, state_dict), image)
+      outputs = apply(model, hrnet_jax.convert.from_torch(model, state_dict), image)
       keys = ("aux", "ocr") if isinstance(outputs, tuple) else ("logits",)
       for key, y in zip(keys, jax.tree.leaves(outputs), strict=True):
         expected = fixture[prefix + key]
@@ -85,26 +106,34 @@ def check_logits(folder: pathlib.Path, name: str) -> None:
         np.testing.assert_allclose(y, expected, rtol=0, atol=allowed, err_msg=prefix + key)
 
 
-@pytest.mark.parametrize("name", COMMITTED)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cases(MODELS, others=False))
 def test_structure(golden: pathlib.Path, name: str) -> None:
   check_structure(golden, name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMITTED)
+@pytest.mark.parametrize("name", [n for n in NAMES if n in OUTPUTS and not n.startswith("seg_")])
 def test_logits(golden: pathlib.Path, name: str) -> None:
+  """Those of segmentation are compared in test_golden_outputs.py, stage by stage."""
   check_logits(golden, name)
 
 
 @pytest.mark.slow
 @pytest.mark.wide
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", cases(MODELS, others=True))
 def test_structure_of_the_others(shared: pathlib.Path, name: str) -> None:
   check_structure(shared / "golden", name)
 
 
 @pytest.mark.slow
 @pytest.mark.wide
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", cases(OUTPUTS, others=True))
 def test_logits_of_the_others(shared: pathlib.Path, name: str) -> None:
-  check_logits(shared / "golden", name)
+  check_logits(shared / "golden", name, parts.forward)
+
+
+@pytest.mark.wide
+def test_every_fixture_is_named(shared: pathlib.Path) -> None:
+  for folder in ("models", "outputs"):
+    assert {path.stem for path in (shared / "golden" / folder).iterdir()} == set(NAMES)

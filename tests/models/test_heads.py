@@ -8,6 +8,7 @@ import numpy as np
 
 from hrnet_jax.models.heads import PixelHead
 from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.ocr import OCRHead
 
 
 def numerics(dtype: str = "float32") -> Numerics:
@@ -47,6 +48,22 @@ def test_mixing_is_rectified_and_scores_are_not() -> None:
   }
   y = PixelHead(2, numerics()).apply(variables, jnp.array([[[[1.0, 7]]]]), train=False)
   np.testing.assert_allclose(y.ravel(), [-2, -1], atol=2e-5)
+
+
+def test_convolutions_of_the_ocr_head_start_as_in_pytorch() -> None:
+  """Whatever the trunk starts with: uniform between the ends 1 / sqrt(fan-in)."""
+  head = OCRHead(4, numerics(), width=32, key_width=16)
+  x = jnp.zeros((1, 3, 5, 24))
+  params = jax.jit(lambda x: head.init(jax.random.key(0), x, train=False))(x)["params"]
+  kernels = {
+    jax.tree_util.keystr(path): k
+    for path, k in jax.tree_util.tree_leaves_with_path(params)
+    if k.ndim == 4
+  }
+  assert len(kernels) == 11
+  for name, kernel in kernels.items():
+    bound = (kernel.size / kernel.shape[-1]) ** -0.5
+    assert 0.8 * bound < np.abs(kernel).max() <= bound, name
 
 
 def test_scores_of_a_bfloat16_head_are_computed_in_float32(filled: Callable) -> None:

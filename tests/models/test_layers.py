@@ -72,7 +72,12 @@ def test_conv_norm_adds_bias_then_normalises_then_rectifies() -> None:
 
 
 @pytest.mark.parametrize(
-  ("init", "expected"), [("kaiming", math.sqrt(2 / (9 * 128))), ("normal_0.001", 0.001)]
+  ("init", "expected"),
+  [
+    ("kaiming", math.sqrt(2 / (9 * 128))),
+    ("normal_0.001", 0.001),
+    ("uniform_fan_in", math.sqrt(1 / (3 * 9 * 64))),  # between the ends 1 / sqrt(9 * 64)
+  ],
 )
 def test_kernels_start_with_the_named_deviation(init: str, expected: float) -> None:
   x = jnp.zeros((1, 4, 4, 64))

@@ -9,12 +9,12 @@ import sys
 import types
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
 import hrnet_jax
 from hrnet_jax.models.backbone import VARIANTS
+from tests import parts
 from tests.golden import recipe
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -73,20 +73,20 @@ def timm() -> Iterator[Any]:
       del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+  "name", [pytest.param(n, marks=pytest.mark.xdist_group(f"cls_{v}")) for n, v in NAMES.items()]
+)
 def test_logits_are_those_of_timm(name: str, timm: Any) -> None:
   import torch
 
   network = timm.create_model(name).eval()
   state_dict = recipe.fill_all({key: x.shape for key, x in network.state_dict().items()})
   network.load_state_dict({key: torch.from_numpy(x) for key, x in state_dict.items()})
-  images = recipe.image((1, 64, 64, 3), seed=0)
+  images = recipe.image((1, 224, 224, 3), seed=0)
   with torch.inference_mode():
     expected = network(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
   model = hrnet_jax.build_model(task="classification", variant=NAMES[name], num_classes=1000)
   variables = hrnet_jax.convert.from_torch(model, state_dict)
-  forward = jax.jit(lambda v, x: model.apply(v, x, train=False)).lower(variables, images)
-  # The default takes four times as long to compile and computes the same.
-  logits = forward.compile({"xla_backend_optimization_level": 0})(variables, images)
+  logits = parts.forward(model, variables, images)
   np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5 * expected.std())

@@ -8,7 +8,7 @@ import pytest
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.tasks.segmentation import Segmentation
 from hrnet_jax.training import optim, sharding
-from hrnet_jax.training.evaluate import evaluate
+from hrnet_jax.training.evaluate import Ranking, SharedStep, evaluate
 from hrnet_jax.training.step import make_eval_step
 from tests import toy
 
@@ -29,14 +29,17 @@ def task():
   return Recorder(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
 
 
-def evaluated(task, dataset, mesh, batch_size=8, process=(0, 1), num_pictures=0):
+def evaluated(task, dataset, mesh, batch_size=8, process=(0, 1), **options):
   config = toy.get_config()
   config.eval.batch_size = batch_size
   variables = toy.make_state(task.model, TX, mesh).variables
   height = sharding.height_multiple(mesh)
   with Inputs(config, dataset, *process).eval(height_multiple=height) as batches:
-    step = make_eval_step(task, mesh)
-    return evaluate(task, step, variables, batches, mesh, num_pictures=num_pictures)
+    return evaluate(task, shared_step(task, mesh), variables, batches, **options)
+
+
+def shared_step(task, mesh):
+  return SharedStep(make_eval_step(task, mesh), mesh)
 
 
 @pytest.fixture
@@ -86,12 +89,12 @@ def test_processes_have_equally_many_batches(dataset):
 def test_what_fills_up_the_last_batch_counts_for_nothing(task):
   mesh = toy.make_mesh(1)
   variables = toy.make_state(task.model, TX, mesh).variables
-  step = make_eval_step(task, mesh)
+  step = shared_step(task, mesh)
   batch = toy.make_batch((4, 32, 32)) | {"index": np.array([0, 1, -1, -1])}
   batch["mask"] = batch["index"] >= 0
-  first = evaluate(task, step, variables, [batch], mesh).report
+  first = evaluate(task, step, variables, [batch]).report
   batch["image"][2:], batch["label"][2:] = 255, 1
-  again = evaluate(task, step, variables, [batch], mesh).report
+  again = evaluate(task, step, variables, [batch]).report
   np.testing.assert_array_equal(first["confusion"], again["confusion"])
   assert first["pixels"] == (batch["label"][:2] != 255).sum()
 
@@ -110,6 +113,38 @@ def test_pictures_of_more_than_all_are_all(task, dataset):
   assert sorted(result.pictures) == list(range(toy.NUM_VAL))
 
 
+def test_every_example_has_a_quality_and_the_worst_are_drawn(task, dataset):
+  result = evaluated(task, dataset, toy.make_mesh(8), num_worst=3)
+  assert sorted(result.quality) == list(range(toy.NUM_VAL))
+  assert len(set(result.quality.values())) > 1
+  worst = sorted(result.quality, key=result.quality.get)[:3]
+  assert list(result.worst) == worst
+  assert result.pictures == {}
+
+
+def test_examples_are_handed_on_with_their_predictions(task, dataset):
+  seen = {}
+  result = evaluated(
+    task, dataset, toy.make_mesh(1), batch_size=4, consume=lambda i, *rest: seen.update({i: rest})
+  )
+  assert sorted(seen) == list(range(toy.NUM_VAL))
+  total = 0
+  for index, (prediction, example) in seen.items():
+    assert example["name"] == f"{index:02d}"
+    assert prediction.shape == example["label"].shape == (64, 64)
+    total += (prediction == example["label"]).sum()
+  assert total == result.report["confusion"].trace()
+
+
+def test_ranking_keeps_the_largest_and_never_what_is_unknown():
+  ranking = Ranking(2)
+  for index, value in enumerate([1.0, float("nan"), 3.0, 2.0, 0.0]):
+    if ranking.admits(value):
+      ranking.add(value, index, str(index))
+  assert ranking.items() == [(2, "2"), (3, "3")]
+  assert not Ranking(0).admits(1.0)
+
+
 def test_an_empty_split_is_refused(task):
   with pytest.raises(ValueError, match="nothing to evaluate: the split is empty"):
-    evaluate(task, None, {}, [], toy.make_mesh(1))
+    evaluate(task, None, {}, [])

@@ -139,3 +139,73 @@ def test_unknown_options_are_named():
     build(momentun=0.9)
   with pytest.raises(TypeError, match="powre"):
     build(schedule={"name": "poly", "powre": 0.9})
+
+
+def test_multipliers_scale_the_rate_of_a_part_and_not_its_decay():
+  _, tx = build(momentum=0.0, weight_decay=0.5, multipliers={"head": 10.0})
+  params = {"backbone": {"head_like": 1.0}, "head": {"mix": {"kernel": 1.0}}}
+  (after,) = follow(tx, params, [jax.tree.map(jnp.zeros_like, params)])
+  assert after["backbone"]["head_like"] == pytest.approx(1 - 0.1 * 0.5, abs=1e-7)
+  assert after["head"]["mix"]["kernel"] == pytest.approx(1 - 10 * 0.1 * 0.5, abs=1e-7)
+
+
+def test_multipliers_follow_schedule_and_momentum():
+  options = {"learning_rate": 1.0, "momentum": 0.9, "schedule": {"name": "poly", "power": 1.0}}
+  plain, scaled = (build(4, multipliers=m, **options)[1] for m in ({}, {"a/b": 0.5}))
+  params, gradients = {"a": {"b": 0.0, "c": 0.0}}, [{"a": {"b": 1.0, "c": 1.0}}] * 4
+  for before, after in zip(*(follow(tx, params, gradients) for tx in (plain, scaled)), strict=True):
+    assert after["a"]["c"] == before["a"]["c"]
+    assert after["a"]["b"] == pytest.approx(before["a"]["b"] / 2, rel=1e-6)
+
+
+def test_without_multipliers_the_state_is_as_it_was():
+  params = {"head": jnp.ones(2)}
+  states = [jax.tree.structure(build(multipliers=m)[1].init(params)) for m in (None, {})]
+  assert states == [jax.tree.structure(build()[1].init(params))] * 2
+
+
+@pytest.mark.parametrize("part", ["heads", "hea", "mix/head", "cls"])
+def test_a_multiplier_of_nothing_names_what_there_is(part):
+  _, tx = build(multipliers={part: 10.0, "backbone": 1.0})
+  with pytest.raises(ValueError, match=rf"'{part}', which .*; the network has backbone, head, and"):
+    jax.eval_shape(tx.init, {"backbone": jnp.ones(1), "head": {"mix": jnp.ones(1)}})
+
+
+def test_two_multipliers_of_one_parameter_are_refused():
+  _, tx = build(multipliers={"head": 10.0, "head/mix": 1.0})
+  with pytest.raises(ValueError, match=r"head and head/mix have parameters in common"):
+    tx.init({"head": {"mix": jnp.ones(1), "classify": jnp.ones(1)}})
+
+
+def test_a_second_phase_starts_anew_one_step_late():
+  schedule = {"name": "poly", "power": 1.0}
+  rate, _ = build(4, extra=(2, 0.1), learning_rate=1.0, schedule=schedule)
+  expected = [1, 1, 0.75, 0.5, 0.25, 0.1, 0.05, 0]  # the last is past the end
+  np.testing.assert_allclose([float(rate(t)) for t in range(8)], expected, rtol=1e-6, atol=1e-9)
+  np.testing.assert_allclose(jax.jit(rate)(jnp.int32(5)), 0.1, rtol=1e-6)
+
+
+def test_second_phase_of_the_reference_on_cityscapes():
+  # 484 epochs of 247 steps on train, then of 289 on trainval.
+  first, second = 119548, 139876
+  with jax.enable_x64(True):
+    schedule = {"name": "poly"}
+    rate, _ = build(first, extra=(second, 0.001), learning_rate=0.01, schedule=schedule)
+    alone, _ = build(first, learning_rate=0.01, schedule=schedule)
+    for t in (0, 1, 1001, first - 1, first):
+      assert rate(t) == alone(t)
+    np.testing.assert_allclose(rate(first), 2.69285e-7, rtol=1e-5)
+    assert rate(first + 1) == 0.001
+    for t in (1, 1000, second - 1):
+      expected = 0.001 * (1 - (t - 1) / second) ** 0.9
+      np.testing.assert_allclose(rate(first + t), expected, rtol=1e-12)
+  # Where the reference's last epoch divides by the shorter first length and fails.
+  rate, _ = build(first, extra=(second, 0.001), learning_rate=0.01, schedule={"name": "poly"})
+  assert np.isfinite(float(rate(first + second + 100)))
+
+
+def test_momentum_lasts_into_the_second_phase():
+  _, tx = build(2, extra=(2, 0.5), learning_rate=1.0, momentum=0.9, schedule={"name": "constant"})
+  history = follow(tx, 0.0, [1.0, 0.0, 0.0, 0.0])
+  # Buffers 1, 0.9, 0.81, 0.729; the third step still has the rate of the first phase.
+  np.testing.assert_allclose(history, [-1, -1.9, -2.71, -2.71 - 0.5 * 0.729], rtol=1e-6)

@@ -2,17 +2,17 @@
 
 import pytest
 
-from hrnet_jax.training.plan import Plan, make_plan
+from hrnet_jax.training.plan import Extra, Plan, make_plan
 from tests import toy
 
 
 class FakeDataset:
-  """Twelve training examples."""
+  """Twelve training examples, twenty with those of validation."""
 
   def source(self, split):
-    if split != "train":
+    if split not in ("train", "trainval"):
       raise ValueError(f"no split {split!r}")
-    return range(12)
+    return range(12 if split == "train" else 20)
 
 
 def config(**train):
@@ -71,3 +71,37 @@ def test_the_training_split_must_exist():
   value.data.train_split = "trian"
   with pytest.raises(ValueError, match="no split 'trian'"):
     make_plan(value, FakeDataset())
+
+
+EXTRA = {"epochs": 3, "split": "trainval", "learning_rate": 0.001}
+
+
+def test_a_second_phase_adds_its_steps_and_counts_its_own_epochs():
+  plan = make_plan(config(epochs=2, steps=0, batch_size=8, extra=EXTRA), FakeDataset())
+  assert (plan.first_steps, plan.steps) == (3, 3 + 8)  # 24 and 60 examples in batches of 8
+  assert plan.extra == Extra(8, "trainval", 20, 0.001)
+  assert plan.steps_per_epoch == 1.5
+  assert [plan.epoch(step) for step in (0, 3, 8, 11)] == pytest.approx([0, 2, 4, 5.2])
+  every = Plan(11, 8, 12, log_steps=99, eval_epochs=1, checkpoint_steps=99, extra=plan.extra)
+  assert when(every.evaluates, 11) == [2, 3, 6, 8, 11]
+
+
+@pytest.mark.parametrize("extra", [{}, EXTRA | {"epochs": 0}, EXTRA | {"epochs": 0, "split": ""}])
+def test_no_second_phase(extra):
+  plan = make_plan(config(extra=extra), FakeDataset())
+  assert plan == make_plan(config(), FakeDataset())
+  assert (plan.extra, plan.first_steps) == (None, 60)
+
+
+@pytest.mark.parametrize(
+  ("change", "error", "message"),
+  [
+    ({"epochs": -1}, ValueError, "train.extra has epochs -1"),
+    ({"learning_rate": 0.0}, ValueError, "learning_rate 0.0; expected .* more than 0"),
+    ({"split": "trainvall"}, ValueError, "no split 'trainvall'"),
+    ({"rate": 1.0}, TypeError, "rate"),
+  ],
+)
+def test_mistakes_in_the_second_phase(change, error, message):
+  with pytest.raises(error, match=message):
+    make_plan(config(extra=EXTRA | change), FakeDataset())

@@ -154,7 +154,8 @@ def test_evaluation_sums_only_what_is_unmasked():
   model, mesh, task = toy.Tiny(), toy.make_mesh(2), toy.make_task(toy.Tiny())
   variables = toy.make_state(model, TX, mesh).variables
   batch = toy.make_batch((4, 32, 32)) | {"mask": np.array([True, False, True, False])}
-  sums, predictions = make_eval_step(task, mesh)(variables, sharding.to_global(batch, mesh))
+  run = make_eval_step(task, mesh)
+  sums, predictions, quality = run(variables, sharding.to_global(batch, mesh))
   expected = np.zeros((toy.NUM_CLASSES, toy.NUM_CLASSES), int)
   labels = batch["label"][batch["mask"]]
   cells = labels[labels < 255], np.asarray(predictions)[batch["mask"]][labels < 255]
@@ -162,3 +163,11 @@ def test_evaluation_sums_only_what_is_unmasked():
   np.testing.assert_array_equal(sums["confusion"], expected)
   assert predictions.shape == (4, 32, 32)
   assert len(np.unique(predictions)) > 1
+  for row in range(4):
+    label, prediction = batch["label"][row], np.asarray(predictions[row])
+    counted, shares = label < 255, []
+    for k in range(toy.NUM_CLASSES):
+      true, found = label[counted] == k, prediction[counted] == k
+      if (true | found).any():
+        shares.append((true & found).sum() / (true | found).sum())
+    assert float(quality[row]) == pytest.approx(np.mean(shares), rel=1e-6)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data import images
+from hrnet_jax.data import images, storage
 
 IGNORED = 255  # in every stored label
 _SHARD_BYTES = 128 * 2**20
@@ -108,6 +108,13 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     del source
     return {}
 
+  def unions(self) -> dict[str, tuple[str, ...]]:
+    """Names for several splits taken together, one after the other: `{union: splits}`.
+
+    A union is there where all its splits are, can be read like a split and stores nothing twice.
+    """
+    return {}
+
   def record(self, item: Item) -> dict[str, Any]:
     """Reads or draws one item and checks it; called from several threads."""
     raise NotImplementedError
@@ -177,7 +184,12 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     facts = self.facts(self._source)
     subsets = self.subsets(self._source)
     self.info.metadata.update(
-      dataclasses.asdict(facts), splits={}, subsets=subsets, signature=self.signature()
+      dataclasses.asdict(facts),
+      format=storage.FORMAT,
+      splits={},
+      subsets=subsets,
+      unions={name: of for name, of in self.unions().items() if set(of) <= set(self._planned())},
+      signature=self.signature(),
     )
     self._digest = hashlib.sha256(repr((facts, subsets, sorted(self.features()))).encode())
     shards = {}

@@ -45,6 +45,14 @@ def long_side_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
   return max(1, int(height * long_side / width + 0.5)), long_side
 
 
+def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+  """Size with the given short side and the same aspect, the long side rounded half up."""
+  height, width = size
+  if height < width:
+    return short_side, int(width * short_side / height + 0.5)
+  return int(height * short_side / width + 0.5), short_side
+
+
 def pad_to(array: np.ndarray, size: tuple[int, int], value: int) -> np.ndarray:
   """Pads at the bottom and right up to `size`; a side that is large enough stays as it is."""
   height, width = array.shape[:2]

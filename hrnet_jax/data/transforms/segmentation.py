@@ -55,6 +55,9 @@ class TrainTransform(transforms.RandomMap):
       arm.
     resize: `(height, width)` to which the example is stretched first. The flip then happens
       before this, at the original size, as the reference does for LIP.
+    short_side: pixels to which the short side is brought first, aspect kept, as the reference's
+      branch HRNet-OCR does for PASCAL-Context, ADE20K and COCO-Stuff; the random scale then resizes
+      a second time.
   """
 
   crop_size: tuple[int, int]
@@ -66,10 +69,12 @@ class TrainTransform(transforms.RandomMap):
   brightness: bool = False
   flip_pairs: tuple[tuple[int, int], ...] = ()
   resize: tuple[int, int] | None = None
+  short_side: int | None = None
 
   def __post_init__(self):
     geometry.set_size(self, "crop_size")
     geometry.set_size(self, "resize", optional=True)
+    _check_first(self.resize, self.short_side)
     _check_ids("ignore", (self.ignore,))
     object.__setattr__(self, "flip_pairs", _pairs(self.flip_pairs))
     if self.scale_factor is not None and self.scale_factor < 0:
@@ -109,7 +114,7 @@ class TrainTransform(transforms.RandomMap):
     """Carries out `decisions` on a uint8 image (H, W, 3) and label map (H, W)."""
     if self.resize is not None:
       image, label = self._maybe_flip(image, label, decisions)
-      image, label = _resize(image, label, self.resize)
+    image, label = _resize(image, label, _first_size(self, label.shape))
     image, label = _resize(image, label, self._scaled_size(label.shape, decisions.scale))
     image = geometry.pad_to(image, self.crop_size, 0)
     label = geometry.pad_to(label, self.crop_size, self.ignore)
@@ -123,7 +128,7 @@ class TrainTransform(transforms.RandomMap):
 
   def _scaled_size(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
     """Size of an image of `size` after the random scale."""
-    size = tuple(size) if self.resize is None else self.resize
+    size = _first_size(self, size)
     if self.scale_factor is None:
       return size
     base_size = max(size) if self.base_size is None else self.base_size
@@ -143,6 +148,7 @@ class EvalTransform(transforms.Map):
 
   Attributes:
     resize: `(height, width)` to which image and label are stretched.
+    short_side: pixels to which the short side is brought, aspect kept.
     base_size: long side in pixels to which image and label are resized.
     center_crop: `(height, width)` of the central window that is kept.
     size: `(height, width)` up to which bottom and right are padded, so that examples of several
@@ -151,6 +157,7 @@ class EvalTransform(transforms.Map):
   """
 
   resize: tuple[int, int] | None = None
+  short_side: int | None = None
   base_size: int | None = None
   center_crop: tuple[int, int] | None = None
   size: tuple[int, int] | None = None
@@ -159,6 +166,7 @@ class EvalTransform(transforms.Map):
   def __post_init__(self):
     for field in ("resize", "center_crop", "size"):
       geometry.set_size(self, field, optional=True)
+    _check_first(self.resize, self.short_side)
     _check_ids("ignore", (self.ignore,))
     if self.base_size is not None and self.base_size <= 0:
       raise ValueError(f"transform.base_size is {self.base_size}, expected a number of pixels")
@@ -174,8 +182,7 @@ class EvalTransform(transforms.Map):
     Raises:
       ValueError: if the example is smaller than `center_crop` or larger than `size`.
     """
-    if self.resize is not None:
-      image, label = _resize(image, label, self.resize)
+    image, label = _resize(image, label, _first_size(self, label.shape))
     if self.base_size is not None:
       image, label = _resize(image, label, geometry.long_side_size(label.shape, self.base_size))
     if self.center_crop is not None:
@@ -206,6 +213,15 @@ def decode(record: Mapping) -> tuple[np.ndarray, np.ndarray]:
   return image, label
 
 
+def _first_size(transform, size):
+  """Size of an image of `size` after what the options `resize` and `short_side` ask for."""
+  if transform.resize is not None:
+    return transform.resize
+  if transform.short_side is not None:
+    return geometry.short_side_size(size, transform.short_side)
+  return tuple(size)
+
+
 def _resize(image, label, size):
   if label.shape == tuple(size):
     return image, label
@@ -227,6 +243,17 @@ def _pairs(value) -> tuple[tuple[int, int], ...]:
   if len(set(ids)) != len(ids):
     raise ValueError(f"transform.flip_pairs {pairs} names a class twice; each may be in one pair")
   return pairs
+
+
+def _check_first(resize, short_side):
+  if short_side is None:
+    return
+  if resize is not None:
+    raise ValueError(
+      f"transform.resize is {resize} and transform.short_side is {short_side}; set one of them"
+    )
+  if short_side <= 0:
+    raise ValueError(f"transform.short_side is {short_side}, expected a number of pixels")
 
 
 def _check_ids(field: str, ids):

@@ -117,3 +117,35 @@ def test_bytes_are_untouched_unless_an_id_changes(tmp_path, add_pair):
   stored = images.decode_label(record["label"], "a")
   assert (stored == 255).sum() == 7
   np.testing.assert_array_equal(stored[ids != 11], ids[ids != 11])
+
+
+def test_ids_are_mapped_and_unknown_ones_described(tmp_path, add_pair):
+  stored = {0: 255, 1: 255, 3: 0, 5: 1, 6: 2, 7: 2, 300: 3}
+  label = np.array([[0, 3, 5], [6, 7, 300]])
+  mapped = pairs.map_ids(label, stored, "a")
+  assert mapped.dtype == np.uint8
+  assert mapped.tolist() == [[255, 0, 1], [2, 2, 3]]
+  message = "a: value 2 in 1 pixels, value 301 in 2 pixels; there are 4 classes, so ids 3, 5 to 7, "
+  with pytest.raises(ValueError, match=f"^{message}300 may occur; 0, 1 are ignored$"):
+    pairs.map_ids(np.array([[2, 301, 301]]), stored, "a")
+  with pytest.raises(ValueError, match=r"so ids 3 may occur; 9 is ignored$"):
+    pairs.map_ids(label, {3: 0, 9: 255}, "a")
+
+
+def test_image_without_label_is_ignored_all_over(tmp_path, add_pair):
+  add_pair(tmp_path / "a.png", tmp_path / "label.png", size=(7, 9))
+  record = pairs.read_mapped(pairs.Pair("a", tmp_path / "a.png", None), {0: 0})
+  label = images.decode_label(record["label"], "a")
+  np.testing.assert_array_equal(label, np.full((7, 9), 255))
+  assert record["image"] == (tmp_path / "a.png").read_bytes()
+
+
+def test_endings_leave_other_files_out(tmp_path, add_pair):
+  for name in ("x", "y"):
+    add_pair(tmp_path / f"i/{name}_i.png", tmp_path / f"l/{name}_l.png")
+  add_pair(tmp_path / "i/z.png", tmp_path / "l/y_other.png")
+  found = pairs.find_pairs(tmp_path / "i", tmp_path / "l", image_ending="_i", label_ending="_l")
+  assert [(pair.name, pair.label.name) for pair in found] == [("x", "x_l.png"), ("y", "y_l.png")]
+  (tmp_path / "l/x_l.png").unlink()
+  with pytest.raises(FileNotFoundError, match=r"i/x_i\.png: .*no label; expected .*l/x_l\.png"):
+    pairs.find_pairs(tmp_path / "i", tmp_path / "l", image_ending="_i", label_ending="_l")

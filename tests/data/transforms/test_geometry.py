@@ -83,6 +83,19 @@ def test_long_side_size(size, long_side, expected):
   assert geometry.long_side_size(size, long_side) == expected
 
 
+@pytest.mark.parametrize(
+  ("size", "short_side", "expected"),
+  [
+    ((375, 500), 520, (520, 693)),  # 693.33
+    ((500, 333), 520, (781, 520)),  # 780.78 rounds up
+    ((2, 3), 3, (3, 5)),  # 4.5 rounds up
+    ((40, 40), 20, (20, 20)),
+  ],
+)
+def test_short_side_size(size, short_side, expected):
+  assert geometry.short_side_size(size, short_side) == expected
+
+
 def test_pad_to_by_hand():
   array = np.array([[1, 2]], np.uint8)
   np.testing.assert_array_equal(geometry.pad_to(array, (2, 3), 9), [[1, 2, 9], [9, 9, 9]])

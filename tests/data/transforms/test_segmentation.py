@@ -1,5 +1,6 @@
 """The augmentation equals the official one bit for bit, and its properties hold for all draws."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images
-from hrnet_jax.data.transforms import segmentation
+from hrnet_jax.data.transforms import geometry, segmentation
 from hrnet_jax.data.transforms.segmentation import Decisions, EvalTransform, TrainTransform
 from tests.golden import recipe
 
@@ -176,6 +177,23 @@ def test_a_flipped_example_is_the_mirrored_one(size, seed, pairs):
   np.testing.assert_array_equal(mirrored["image"], straight["image"][:, ::-1])
 
 
+@property_test
+@given(SIZE, st.integers(0, 2**32 - 1), st.booleans())
+def test_short_side_first_is_the_same_as_two_resizes(size, seed, flip):
+  """What the transform without the option makes of an example that is resized already."""
+  plain, first = (TrainTransform((24, 24), 32, short_side=n) for n in (None, 40))
+  small = geometry.short_side_size(size, 40)
+  assert min(small) == 40
+  image, label = example(size)
+  resized = geometry.resize_image(image, small), geometry.resize_label(label, small)
+  drawn = first.draw(np.random.default_rng(seed), size)
+  assert drawn == plain.draw(np.random.default_rng(seed), small)
+  decisions = dataclasses.replace(drawn, flip=flip)
+  expected, result = plain.apply(*resized, decisions), first.apply(image, label, decisions)
+  for key in ("image", "label"):
+    np.testing.assert_array_equal(result[key], expected[key])
+
+
 def test_all_scales_and_both_flips_occur():
   transform = TrainTransform((8, 8), 20, scale_factor=3)
   rng = np.random.default_rng(0)
@@ -242,6 +260,18 @@ def test_eval_stretches():
   np.testing.assert_array_equal(result["label"], example((20, 30))[1][::2, ::3])
 
 
+def test_eval_takes_the_centre_after_the_short_side():
+  size = (20, 30)  # to 40 x 60, of which the columns 10 to 49 are kept
+  transform = EvalTransform(short_side=40, center_crop=(40, 40), size=(40, 40))
+  image, label = example(size)
+  result = transform.apply(image, label)
+  expected = geometry.resize_image(image, (40, 60))[:, 10:50]
+  np.testing.assert_array_equal(result["image"], expected)
+  np.testing.assert_array_equal(result["label"], geometry.resize_label(label, (40, 60))[:, 10:50])
+  upright = transform.apply(image.transpose(1, 0, 2), label.T)
+  np.testing.assert_array_equal(upright["label"], result["label"].T)
+
+
 def test_an_image_larger_than_the_evaluation_size_names_what_to_change():
   with pytest.raises(ValueError, match=r"a/b.png: .* 20 x 30 .*\.size is 24 x 29; .*\(20, 30\)"):
     EvalTransform(size=(24, 29)).map(record())
@@ -281,6 +311,8 @@ def test_config_blocks_expand_as_keywords():
     ({"crop_size": (8, 8), "label_stride": 0}, "label_stride is 0"),
     ({"crop_size": (8, 8), "scale_factor": -1}, "scale_factor is -1"),
     ({"crop_size": (8, 8), "base_size": 0}, "base_size is 0"),
+    ({"crop_size": (8, 8), "short_side": 0}, "short_side is 0, expected a number of pixels"),
+    ({"crop_size": (8, 8), "short_side": 9, "resize": (9, 9)}, "short_side is 9; set one of them"),
     ({"crop_size": (8, 8), "ignore": -1}, "ignore holds -1; label maps are uint8"),
     ({"crop_size": (8, 8), "flip_pairs": ((1, 256),)}, "flip_pairs holds 256"),
     ({"crop_size": (8, 8), "flip_pairs": ((1, 2), (2, 3))}, "names a class twice"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hrnet_jax import scorecard
-from hrnet_jax.visualize import WRONG
+from hrnet_jax.visualize import scorecard
+from hrnet_jax.visualize.palette import RIGHT, WRONG
 
 IMAGE = np.full((300, 400, 3), 90, np.uint8)
 
@@ -18,7 +18,7 @@ def test_image_stays_on_top():
   assert picture.dtype == np.uint8
   np.testing.assert_array_equal(picture[:300, :400], IMAGE)
   assert count(picture, scorecard.PLAIN) > 2.9 * 0.25 * 380
-  assert count(picture, scorecard.RIGHT) == count(picture, WRONG) == 0
+  assert count(picture, RIGHT) == count(picture, WRONG) == 0
 
 
 def test_lengths_of_bars_are_the_scores():
@@ -28,13 +28,13 @@ def test_lengths_of_bars_are_the_scores():
 
 def test_truth_is_green_and_a_wrong_winner_red():
   right = scorecard.draw(IMAGE, ["cat", "dog"], [0.75, 0.25], truth="cat")
-  assert count(right, scorecard.RIGHT) > 500
+  assert count(right, RIGHT) > 500
   assert count(right, WRONG) == 0
   wrong = scorecard.draw(IMAGE, ["cat", "dog"], [0.75, 0.25], truth="dog")
   assert count(wrong, WRONG) > 500
-  assert count(wrong, scorecard.RIGHT) > 100
+  assert count(wrong, RIGHT) > 100
   missed = scorecard.draw(IMAGE, ["cat", "dog"], [0.75, 0.25], truth="eel")
-  assert count(missed, scorecard.RIGHT) == 0
+  assert count(missed, RIGHT) == 0
 
 
 @pytest.mark.parametrize("size", [(8, 8), (30, 1000), (2000, 100)])

@@ -5,7 +5,8 @@ import re
 import pytest
 
 import hrnet_jax
-from hrnet_jax.training import checkpoint, optim, scoring
+from hrnet_jax.inference import scoring
+from hrnet_jax.training import checkpoint, optim
 from tests import toy
 
 _, TX = optim.build(10, name="sgd", learning_rate=0.1, schedule={"name": "constant"})

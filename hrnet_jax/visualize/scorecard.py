@@ -4,11 +4,12 @@ from collections.abc import Sequence
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from hrnet_jax.visualize import INK, MUTED, PAPER, WRONG, Color, fit
+from hrnet_jax.visualize import text
+from hrnet_jax.visualize.palette import INK, MUTED, PAPER, RIGHT, WRONG, Color
+from hrnet_jax.visualize.sheet import fit
 
-RIGHT: Color = (26, 152, 80)
 PLAIN: Color = (120, 144, 180)
 
 
@@ -32,7 +33,7 @@ def draw(
   """
   image = fit(image, low=256, high=max_side)
   size = max(13, round(image.shape[1] / 24))
-  font, line, pad = ImageFont.load_default(size), round(1.7 * size), size // 2
+  font, line, pad = text.font(size), round(1.7 * size), size // 2
   rows = [(name, f"{100 * score:.1f} %") for name, score in zip(names, scores, strict=True)]
   widest = max(font.getlength(name) for name, _ in rows)
   room = math.ceil(font.getlength("100.0 %")) + 2 * pad

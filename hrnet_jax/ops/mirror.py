@@ -1,0 +1,36 @@
+"""Left and right change places: `heat maps (B, h, w, L) -> (B, h, w, L)`."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+
+def partners(pairs: Sequence[tuple[int, int]], num_points: int) -> np.ndarray:
+  """For every point its partner in the mirrored image, `(num_points,)`; itself without a pair.
+
+  Raises:
+    ValueError: a pair names a point that there is not.
+  """
+  order = np.arange(num_points)
+  for a, b in pairs:
+    if max(a, b) >= num_points:
+      raise ValueError(
+        f"the pair {a}, {b} names a point beyond the last of {num_points}, which is"
+        f" {num_points - 1}; flip pairs count from 0"
+      )
+    order[a], order[b] = b, a
+  return order
+
+
+def flip_back(heatmaps: jax.Array, pairs: Sequence[tuple[int, int]]) -> jax.Array:
+  """Heat maps of a mirrored crop as those of the crop itself, to be averaged with them.
+
+  No shift is needed: mirrored, a position at x is at `w - 1 - x` where whole positions are the
+  middles of cells.
+
+  Args:
+    heatmaps: `(B, h, w, L)`.
+    pairs: indices of left points and their right partners.
+  """
+  return heatmaps[:, :, ::-1][..., partners(pairs, heatmaps.shape[-1])]

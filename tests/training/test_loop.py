@@ -1,0 +1,79 @@
+"""A run of two phases: where its examples and rates come from, and resuming over the boundary."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from hrnet_jax.data.registry import Dataset
+from hrnet_jax.training import loop
+from tests import toy
+
+pytestmark = pytest.mark.slow
+
+
+class Killed(BaseException):
+  """Stands for the end of the process."""
+
+
+def config():
+  """Six steps on train and five on val, with checkpoints after 4, 8 and 11."""
+  config = toy.get_config()
+  config.train.update(steps=6, extra={"epochs": 4, "split": "val", "learning_rate": 0.02})
+  config.optimizer.multipliers = {"head": 2.0}
+  config.loss.ohem = {"threshold": 0.9, "min_kept": 100, "groups": 2}
+  config.eval.update(every_epochs=100, pictures=0, examples=3)
+  config.checkpoint.every_steps = 4
+  return config
+
+
+def entries(workdir: pathlib.Path) -> list[dict]:
+  return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def run_until(step: int, workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+  """Trains, and dies when the log would get the line of a step."""
+  progress = loop.Log.progress
+
+  def die(log, now, *args):
+    if now == step:
+      raise Killed
+    progress(log, now, *args)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(loop.Log, "progress", die)
+    with pytest.raises(Killed):
+      loop.train(config(), workdir)
+
+
+def test_two_phases_straight_and_interrupted_in_each(
+  dataset: Dataset,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+  capsys: pytest.CaptureFixture,
+) -> None:
+  del dataset  # opened by name
+  straight = loop.train(config(), tmp_path / "straight")
+  assert "6 steps of 8, then 5 steps on val, from scratch" in capsys.readouterr().err
+  assert straight.step == 11
+
+  run_until(6, tmp_path / "killed", monkeypatch)
+  run_until(10, tmp_path / "killed", monkeypatch)
+  resumed = loop.train(config(), tmp_path / "killed")
+  said = capsys.readouterr().err
+  assert "going on from step 4" in said
+  assert "going on from step 8" in said
+  jax.tree.map(np.testing.assert_array_equal, *jax.device_get((straight, resumed)))
+
+  lines = {name: entries(tmp_path / name) for name in ("straight", "killed")}
+  losses = {k: [e["loss"] for e in v if e["split"] == "train"] for k, v in lines.items()}
+  assert losses["straight"] == losses["killed"]
+  rates = [e["lr"] for e in lines["straight"] if e["split"] == "train"]
+  expected = [0.05 * (1 - max(t - 1, 0) / 6) ** 0.9 for t in range(7)]
+  expected += [0.02 * (1 - t / 5) ** 0.9 for t in range(4)]
+  np.testing.assert_allclose(rates, expected, rtol=1e-5)
+  (score,) = (e for e in lines["straight"] if e["split"] == "eval")
+  assert score["step"] == 11
+  assert score["pixels"] == 3 * 64 * 63  # of the first three images
