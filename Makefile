@@ -33,7 +33,7 @@ test: lint ## style checks and all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not wide"
 
 test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
-	@.venv/torch/bin/python -m pytest -n 2 -m "torch or wide"
+	@.venv/torch/bin/python -m pytest -n 2 --dist loadgroup -m "torch or wide"
 
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .

@@ -6,7 +6,8 @@ How a photo is shown to the network and what is written depends on the task of t
 Segmentation writes `<stem>_labels.png`, the class ids at the photo's own size, and
 `<stem>_overlay.png` for people. Classification looks at the centre of the photo, as in evaluation;
 it writes the best five classes to `<stem>_classes.png` and, with their scores, to a line of
-`predictions.csv`.
+`predictions.csv`. Landmarks are looked for in the boxes of a file (`--boxes`, see `photos.boxes`),
+or else in the whole photo; they are drawn in `<stem>_points.png` and listed in `predictions.csv`.
 """
 
 import argparse
@@ -24,16 +25,19 @@ import numpy as np
 import tqdm
 
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.photos import classification, segmentation
+from hrnet_jax.photos import classification, landmarks, segmentation
 from hrnet_jax.photos.handler import Handler, Photo
 from hrnet_jax.tasks import registry
 from hrnet_jax.training import checkpoint
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-HANDLERS: dict[str, Callable[[checkpoint.Loaded], Handler]] = {
+HANDLERS: dict[str, Callable[..., Handler]] = {
   "classification": classification.build,
+  "landmarks": landmarks.build,
   "segmentation": segmentation.build,
 }
+# What a handler takes besides the checkpoint: options of the command.
+OPTIONS: dict[str, tuple[str, ...]] = {"landmarks": ("boxes",)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +53,21 @@ class Predictor:
   handler: Handler
 
 
-def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
+def build_predictor(loaded: checkpoint.Loaded, **options: Any) -> Predictor:
   """Builds the network of a checkpoint, compiled once for every shape of batch.
 
+  Args:
+    loaded: the checkpoint.
+    **options: of the task's handler, see `OPTIONS`.
+
   Raises:
-    ValueError: nothing is known to write for the task.
+    ValueError: nothing is known to write for the task, or it has no such option.
   """
   name = loaded.config.model.task
   if name not in HANDLERS:
     raise ValueError(f"no predictions for task {name!r}; known: {', '.join(sorted(HANDLERS))}")
+  if unknown := sorted(options.keys() - set(OPTIONS.get(name, ()))):
+    raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
   task = registry.build(loaded.config, types.SimpleNamespace(**loaded.dataset))
   weights = jax.device_put(loaded.variables)
 
@@ -68,7 +78,7 @@ def build_predictor(loaded: checkpoint.Loaded) -> Predictor:
 
   return Predictor(
     run=lambda batch: jax.device_get(predict(weights, batch)),
-    handler=HANDLERS[name](loaded),
+    handler=HANDLERS[name](loaded, **options),
   )
 
 
@@ -110,14 +120,18 @@ def check_output(source: pathlib.Path, output: pathlib.Path) -> None:
     raise ValueError(f"--output: {output} is a file; name a folder")
 
 
-def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[Photo]]:
-  """Groups photos of the same input shape, as soon as a group is full; the rest at the end."""
-  waiting: dict[tuple[int, ...], list[Photo]] = {}
+def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[tuple[Photo, int]]]:
+  """Groups inputs of the same shape, as soon as a group is full; the rest at the end.
+
+  An input is a photo and the number of one of its inputs.
+  """
+  waiting: dict[tuple[int, ...], list[tuple[Photo, int]]] = {}
   for photo in photos:
-    group = waiting.setdefault(photo.input.shape, [])
-    group.append(photo)
-    if len(group) == batch_size:
-      yield waiting.pop(photo.input.shape)
+    for number, pixels in enumerate(photo.inputs):
+      group = waiting.setdefault(pixels.shape, [])
+      group.append((photo, number))
+      if len(group) == batch_size:
+        yield waiting.pop(pixels.shape)
   yield from waiting.values()
 
 
@@ -135,6 +149,7 @@ def predict_all(
     The reason for every photo that failed.
   """
   failed: dict[pathlib.Path, str] = {}
+  found: dict[pathlib.Path, dict[int, Any]] = {}
   with tqdm.tqdm(total=len(paths), unit="photo", disable=None) as bar:
 
     def load() -> Iterator[Photo]:
@@ -150,11 +165,14 @@ def predict_all(
         yield photo
 
     for group in batches(load(), batch_size):
-      rows = predictor.run(np.stack([photo.input for photo in group]))
-      for index, photo in enumerate(group):
-        row = jax.tree.map(lambda x, index=index: x[index], rows)
-        predictor.handler.save(photo, row, output / photo.path.stem)
-        bar.update()
+      rows = predictor.run(np.stack([photo.inputs[number] for photo, number in group]))
+      for index, (photo, number) in enumerate(group):
+        known = found.setdefault(photo.path, {})
+        known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
+        if len(known) == len(photo.inputs):
+          predictions = [row for _, row in sorted(found.pop(photo.path).items())]
+          predictor.handler.save(photo, predictions, output / photo.path.stem)
+          bar.update()
   return failed
 
 
@@ -166,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = find_photos(source)
     check_output(source, output)
     loaded = checkpoint.load(args.checkpoint)
-    predictor = build_predictor(loaded)
+    predictor = build_predictor(loaded, **({"boxes": args.boxes} if args.boxes else {}))
     output.mkdir(parents=True, exist_ok=True)
   except (OSError, ValueError) as error:
     print(f"predict: {error}", file=sys.stderr)
@@ -199,7 +217,12 @@ def _parse(argv: Sequence[str] | None) -> Any:
     "--batch_size",
     type=_positive,
     default=1,
-    help="photos of one shape at a time (default %(default)s; more is faster on accelerators)",
+    help="inputs of one shape at a time (default %(default)s; more is faster on accelerators)",
+  )
+  add(
+    "--boxes",
+    help="landmarks: a CSV or JSON file with photo, x0, y0, x1, y1 of each face, in pixels; "
+    "without it every photo is one face",
   )
   return parser.parse_args(argv)
 

@@ -20,7 +20,7 @@ CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__ini
 # The parts that the loop itself reads; others are keywords of a builder.
 PLAIN = ("mesh", "data", "train", "eval", "checkpoint")
 # Keys of these that not every config has.
-OPTIONAL = {"train": {"extra"}, "eval": {"examples", "protocol"}}
+OPTIONAL = {"train": {"extra"}, "eval": {"decoding", "examples", "protocol", "scoring"}}
 
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.relative_to(ROOT).as_posix())
 
@@ -112,7 +112,8 @@ def test_numbers_are_possible(path: pathlib.Path) -> None:
 def test_task_builds_and_its_network_is_traced(path: pathlib.Path) -> None:
   config = load(path).get_config()
   task = build_task(config)
-  height, width = config.transform.train.get("crop_size", (64, 64))
+  size = config.transform.train.get("crop_size", (64, 64))
+  height, width = (size, size) if isinstance(size, int) else size
   outputs, variables = trace(task.model, height, width)
   assert set(variables) == {"params", "batch_stats"}
   predict = functools.partial(task.predict, size=(height, width))

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-FOLDERS = ("hrnet_jax", "configs", "scripts", "tests")
+FOLDERS = ("hrnet_jax", "configs", "scripts", "benchmarks", "tests")
 FILES = sorted(
   [*ROOT.glob("*.py"), *(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))]
 )
@@ -29,6 +29,7 @@ BELOW = {
   "metrics": {"ops"},
   "tasks": {"ops", "models", "losses", "metrics", "visualize"},
   "training": {"ops", "models", "losses", "metrics", "tasks", "convert", "data", "visualize"},
+  "inference": {"ops", "models", "tasks", "data", "visualize", "training"},
 }
 
 # Third-party packages with one home, so that replacing one touches one place.
@@ -44,8 +45,9 @@ HOMES = {
     "hrnet_jax/training/checkpoint.py",
     "hrnet_jax/convert/__main__.py",
     "hrnet_jax/parity/__main__.py",
+    "benchmarks/",
   ),
-  "torch": ("hrnet_jax/convert/torch_file.py", "hrnet_jax/parity/torch_"),
+  "torch": ("hrnet_jax/convert/torch_file.py", "hrnet_jax/parity/torch_", "benchmarks/"),
   "tensorflow": (),
 }
 

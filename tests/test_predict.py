@@ -25,10 +25,9 @@ class Brightness:
   """Stands for a task: class 1 where the red channel is above the mean colour, else 0."""
 
   def __init__(self):
-    self.model, self.shapes = self, []
+    self.shapes = []
 
-  def apply(self, variables, x, *, train: bool):
-    assert not train
+  def outputs(self, variables, x):
     self.shapes.append(x.shape)  # when traced: once for every shape
     return x[..., 0] > variables["params"]
 
@@ -171,7 +170,7 @@ def test_arguments_that_cannot_work_are_explained(task, tmp_path, capsys):
 def test_task_without_predictions_is_named():
   config = ml_collections.ConfigDict({"model": {"task": "juggling"}})
   with pytest.raises(
-    ValueError, match="no predictions for task 'juggling'; known: classification, segmentation"
+    ValueError, match="task 'juggling'; known: classification, landmarks, segmentation"
   ):
     predict.build_predictor(types.SimpleNamespace(config=config))
 

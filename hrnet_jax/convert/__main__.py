@@ -126,7 +126,7 @@ def _initial(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array
 
 def _dataset(config: Any) -> dict[str, Any]:
   """Facts about the config's data set; with numbers for names where they cannot be had."""
-  count = config.model.get("num_classes", 0)
+  count, landmarks = (config.model.get(f"num_{x}", 0) for x in ("classes", "landmarks"))
   try:
     facts = open_dataset(config.data.name, config.data.data_dir or None).facts()
     if not count or len(facts["class_names"]) == count:
@@ -134,14 +134,16 @@ def _dataset(config: Any) -> dict[str, Any]:
     reason = f"{config.data.name} has {len(facts['class_names'])} classes, the model {count}"
   except FileNotFoundError:
     reason = f"{config.data.name} is not prepared here"
-  if count:
-    print(f"classes get numbers for names: {reason}")
+  if count or landmarks:
+    print(f"{'classes' if count else 'landmarks'} get numbers for names: {reason}")
   colours = visualize.distinct_palette(min(count, _MOST_COLOURS))
   return {
     "name": config.data.name,
     "fingerprint": "",
     "class_names": [f"class {k}" for k in range(count)],
     "palette": [list(colours[k % _MOST_COLOURS]) for k in range(count)],
+    "landmark_names": [f"landmark {k}" for k in range(landmarks)],
+    "flip_pairs": [],
     "splits": {},
   }
 

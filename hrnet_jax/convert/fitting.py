@@ -19,7 +19,7 @@ Path = tuple[str, ...]
 _FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 _PARTS = ("backbone", "representation", "head")
-_MOST = 50  # names in one line of a message
+_MOST = {True: 6, False: 50}  # names in one line of a message, with and without an explanation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +132,9 @@ def _message(problems: Mapping[str, Sequence[str]], explanation: str) -> str:
   lines = ["the state_dict does not fit the model"]
   if explanation:
     lines.append(explanation)
+  most = _MOST[bool(explanation)]
   for problem, names in problems.items():
     if names:
-      more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-      lines.append(f"{len(names)} {problem}: {', '.join(names[:_MOST])}{more}")
+      more = f" and {len(names) - most} more" if len(names) > most else ""
+      lines.append(f"{len(names)} {problem}: {', '.join(names[:most])}{more}")
   return "\n  ".join(lines)

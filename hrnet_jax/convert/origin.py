@@ -21,6 +21,15 @@ _TASKS = {
   "head.0.weight": "landmarks",
 }
 
+# By these tasks: the layer of the scores, the model's option for their number, what to give up.
+_LAST_LAYERS = {
+  "segmentation with object context (OCR)": ("cls_head.weight", "num_classes", "head"),
+  "segmentation": ("last_layer.3.weight", "num_classes", "head/classify"),
+  "classification": ("classifier.weight", "num_classes", "head"),
+  "pose": ("final_layer.weight", "num_landmarks", "head"),
+  "landmarks": ("head.3.weight", "num_landmarks", "head/classify"),
+}
+
 
 def is_counter(name: str) -> bool:
   """Whether a tensor is a norm's count of batches, which has no effect."""
@@ -60,17 +69,37 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
     own: names that the reference would give the model's tensors.
     tensors: those that do not fit.
   """
+  reasons = [_other_size(model, tensors), _other_task(own, tensors) or _other_count(model, tensors)]
+  return "\n  ".join(filter(None, reasons))
+
+
+def _other_size(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
   expected, found = getattr(model, "backbone", model).depth, depth_of(tensors)
-  if found is not None and found != expected:
-    advice = f"; set model.variant to {_name(found)!r}" if _name(found) else ""
-    return f"the weights are of {describe(found)}, the model is {describe(expected)}{advice}"
+  if found is None or found == expected:
+    return ""
+  advice = f"; set model.variant to {_name(found)!r}" if _name(found) else ""
+  return f"the weights are of {describe(found)}, the model is {describe(expected)}{advice}"
+
+
+def _other_task(own: Iterable[str], tensors: Mapping[str, np.ndarray]) -> str:
   before, now = task_of(tensors), task_of(own)
-  if before and now and before != now:
-    return (
-      f"the weights are of a network for {before}, the model is for {now}; --reinit=head takes "
-      "the backbone alone"
-    )
-  return ""
+  if not before or not now or before == now:
+    return ""
+  return (
+    f"the weights are of a network for {before}, the model is for {now}; --reinit=head takes "
+    "the backbone alone"
+  )
+
+
+def _other_count(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
+  name, option, part = _LAST_LAYERS.get(task_of(tensors), ("", "", ""))
+  expected = getattr(getattr(model, "head", None), "num_outputs", None)
+  if name not in tensors or expected in (None, found := len(tensors[name])):
+    return ""
+  return (
+    f"the weights have {found} outputs, the model has {expected}; set model.{option} to {found}, "
+    f"or --reinit={part} initialises what depends on it"
+  )
 
 
 def describe(depth: Depth) -> str:

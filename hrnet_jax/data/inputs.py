@@ -23,6 +23,9 @@ WHOLE: dict[str, tuple[type, dict[str, int]]] = {
   "segmentation": (whole_image.WholeImage, {"image": 0, "label": 255}),
 }
 
+# Tasks whose examples are mirrored with the data set's flip pairs, unless the config has others.
+PAIRED = ("landmarks",)
+
 # What a task makes of a data set whose records are not yet its examples.
 VIEWS: dict[str, dict[str, Callable[[Dataset], Dataset]]] = {
   "classification": {"shapes": objects.each_object},
@@ -127,12 +130,28 @@ class Inputs:
     transform, _ = TRANSFORMS[self.config.model.task]
     return pipeline.train_loader(
       self.dataset.source(split),
-      transform(**self.config.transform.train),
+      transform(**self._train_options(transform)),
       batch_size=self.config.train.batch_size,
       seed=seed,
       start=start,
       **self._reading(),
     )
+
+  def _train_options(self, transform: type) -> dict[str, Any]:
+    """Those of the config; which landmarks are partners is known from the data set, if not there.
+
+    Raises:
+      ValueError: nobody says so, and the examples are to be mirrored.
+    """
+    options = dict(self.config.transform.train)
+    if self.config.model.task not in PAIRED or "flip_pairs" in options:
+      return options
+    if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
+      raise ValueError(
+        f"data set {self.dataset.name!r} has no flip pairs, so its examples cannot be mirrored; "
+        "set transform.train.flip to False, or prepare it with a flip_pairs.txt"
+      )
+    return options | {"flip_pairs": self.dataset.flip_pairs}
 
   def _reading(self) -> dict[str, int]:
     data = self.config.data

@@ -1,13 +1,17 @@
-"""Predictions in the form in which a data set's judges take them: one file for each example."""
+"""Predictions as files: those that a data set's judges take, or a table of positions."""
 
 from collections.abc import Mapping, Sequence
+import csv
 import pathlib
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 from PIL import Image
 
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.tasks.landmarks import PLACE, Landmarks
+from hrnet_jax.tasks.protocol import Task
 
 
 class Writer(Protocol):
@@ -29,8 +33,9 @@ class LabelMaps:
   For Cityscapes these are the label ids, which its server wants, not the train ids.
   """
 
-  def __init__(self, folder: pathlib.Path, dataset: Dataset):
+  def __init__(self, folder: pathlib.Path, dataset: Dataset, task: Task):
     """Writes to `folder`; a name with folders gets folders in it."""
+    del task
     self._folder = folder
     ids = dataset.class_ids or tuple(range(len(dataset.class_names)))
     self._ids = np.zeros(256, np.uint8)
@@ -47,18 +52,51 @@ class LabelMaps:
     image.save(path)
 
 
-WRITERS: dict[str, type] = {"segmentation": LabelMaps}
+class LandmarkTable:
+  """`landmarks.csv`: index, name, and x and y of every landmark in the image, as annotated.
+
+  Of several processes each writes a table of its own, `landmarks_1_of_4.csv`.
+  """
+
+  def __init__(self, folder: pathlib.Path, dataset: Dataset, task: Landmarks):
+    """Writes to `folder`; a table of an earlier run is replaced."""
+    self._task = task
+    index, count = jax.process_index(), jax.process_count()
+    part = f"_{index + 1}_of_{count}" if count > 1 else ""
+    self._path = folder / f"landmarks{part}.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = range(len(dataset.landmark_names))
+    with self._path.open("w", newline="", encoding="utf-8") as file:
+      columns = [f"{axis}{i}" for i in numbers for axis in "xy"]
+      csv.writer(file).writerow(["index", "image_name", *columns])
+
+  def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
+    """See `Writer`; `prediction` is `(L, 2)` pixels of the crop."""
+    numbers = {key: np.asarray(x)[None] for key, x in example.items() if key in PLACE}
+    points = np.asarray(self._task.to_image(np.asarray(prediction)[None], numbers))[0]
+    with self._path.open("a", newline="", encoding="utf-8") as file:
+      row = [index, str(example["name"]), *(f"{x:.4f}" for x in points.ravel())]
+      csv.writer(file).writerow(row)
 
 
-def open_writer(task: str, folder: pathlib.Path, dataset: Dataset) -> Writer:
+WRITERS: dict[str, type] = {"landmarks": LandmarkTable, "segmentation": LabelMaps}
+
+
+def open_writer(name: str, folder: pathlib.Path, dataset: Dataset, task: Task) -> Writer:
   """Makes the writer of a task.
+
+  Args:
+    name: of the task, `config.model.task`.
+    folder: for the files.
+    dataset: of the examples.
+    task: that makes the predictions.
 
   Raises:
     ValueError: the task has none.
   """
-  if task not in WRITERS:
-    raise ValueError(f"no result files for task {task!r}; known: {', '.join(sorted(WRITERS))}")
-  return WRITERS[task](folder, dataset)
+  if name not in WRITERS:
+    raise ValueError(f"no result files for task {name!r}; known: {', '.join(sorted(WRITERS))}")
+  return WRITERS[name](folder, dataset, task)
 
 
 def _palette(ids: Sequence[int], colours: Sequence[Sequence[int]]) -> list[int]:

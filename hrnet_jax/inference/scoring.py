@@ -52,7 +52,8 @@ def score(
   dataset = open_dataset(config)
   task = registry.build(config, dataset)
   testing = tester.build(config, task, dataset, mesh)
-  writer = results.open_writer(config.model.task, _absolute(export), dataset) if export else None
+  files = _absolute(export) if export else None
+  writer = results.open_writer(config.model.task, files, dataset, task) if files else None
   placed = [testing.place(x.variables) for x in loaded]
   with testing.batches() as batches:
     result = evaluate(
@@ -152,7 +153,7 @@ def _write_comparison(
   first, second = both.reports
   for name, values in first.items():
     if isinstance(values, dict) and all(isinstance(x, float) for x in values.values()):
-      title = f"{name} of each class, in %"
+      title = f"{name.replace('_', ' ')}, in %"
       columns = [list(values.values()), list(second[name].values())]
       write_png(
         folder / f"{name}.png", comparison_bars(*columns, list(values), names=COMPARED, title=title)

@@ -1,5 +1,6 @@
 """Photos to classes: `(H, W, 3)` uint8 -> resized and cut as in evaluation -> the best classes."""
 
+from collections.abc import Mapping, Sequence
 import csv
 import pathlib
 from typing import Any
@@ -26,10 +27,13 @@ class Classification:
     del max_side
     pixels = images.decode_rgb(path.read_bytes(), str(path))
     seen = self._transform.apply(pixels)
-    return Photo(path, pixels, seen, seen.shape[:2])
+    return Photo(path, pixels, (seen,))
 
-  def save(self, photo: Photo, prediction: dict[str, Any], stem: pathlib.Path) -> None:
-    """Draws the photo with its best classes; `prediction` has `classes (k,)`, `scores (k,)`."""
+  def save(
+    self, photo: Photo, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
+  ) -> None:
+    """Draws the photo with its best classes; a prediction has `classes (k,)`, `scores (k,)`."""
+    (prediction,) = predictions
     names = [self._class_names[i] for i in prediction["classes"]]
     scores = prediction["scores"].tolist()
     visualize.write_png(f"{stem}_classes.png", scorecard.draw(photo.pixels, names, scores))

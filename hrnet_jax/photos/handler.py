@@ -1,5 +1,6 @@
 """The contract between the predict command and a task: photo -> `(h, w, 3)` uint8 -> files."""
 
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 from typing import Any, Protocol
@@ -9,20 +10,18 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-  """A photo and its form for the network.
+  """A photo and its forms for the network: itself, or parts of it.
 
   Attributes:
     path: where it came from.
     pixels: `(H, W, 3)` uint8 RGB, upright.
-    input: `(h, w, 3)` uint8, what the network is shown.
-    size: height and width of the photo in `input`, from its top left corner.
-    note: what people should know about this form; may be empty.
+    inputs: each `(h, w, 3)` uint8, what the network is shown; one or more.
+    note: what people should know about these forms; may be empty.
   """
 
   path: pathlib.Path
   pixels: np.ndarray
-  input: np.ndarray
-  size: tuple[int, int]
+  inputs: Sequence[np.ndarray]
   note: str = ""
 
 
@@ -40,11 +39,11 @@ class Handler(Protocol):
       OSError: the file cannot be read. ValueError: it is not an intact image.
     """
 
-  def save(self, photo: Photo, prediction: Any, stem: pathlib.Path) -> None:
+  def save(self, photo: Photo, predictions: Sequence[Any], stem: pathlib.Path) -> None:
     """Writes the files of one photo.
 
     Args:
       photo: the photo.
-      prediction: the task's, for this photo.
+      predictions: the task's, for each input.
       stem: path of the files without their endings.
     """

@@ -1,5 +1,6 @@
 """Photos to label maps: `(H, W, 3)` uint8 -> padded `(32 n, 32 m, 3)` -> class ids `(H, W)`."""
 
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 from typing import Any
@@ -15,6 +16,17 @@ from hrnet_jax.training import checkpoint
 STRIDE = 32  # of the coarsest branch
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scaled(Photo):
+  """A photo, perhaps smaller, in the top left corner of the input.
+
+  Attributes:
+    size: its height and width there.
+  """
+
+  size: tuple[int, int]
+
+
 @dataclasses.dataclass(frozen=True)
 class Segmentation:
   """Writes `<stem>_labels.png`, ids at the photo's own size, and `<stem>_overlay.png` for people.
@@ -27,7 +39,7 @@ class Segmentation:
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
 
-  def load(self, path: pathlib.Path, max_side: int) -> Photo:
+  def load(self, path: pathlib.Path, max_side: int) -> Scaled:
     """Reduces a long side above `max_side` and pads with black at the bottom and right.
 
     Sides are padded to multiples of 32, so that photos of similar sizes share one compiled program.
@@ -43,11 +55,12 @@ class Segmentation:
         "for the network; its label map has the photo's own size"
       )
     padded = np.pad(small, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
-    return Photo(path, pixels, padded, (height, width), note)
+    return Scaled(path, pixels, (padded,), note, size=(height, width))
 
-  def save(self, photo: Photo, prediction: np.ndarray, stem: pathlib.Path) -> None:
-    """Writes the label map and an overlay with a legend; `prediction` is `(h, w)` uint8 ids."""
+  def save(self, photo: Scaled, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
+    """Writes the label map and an overlay with a legend; a prediction is `(h, w)` uint8 ids."""
     height, width = photo.pixels.shape[:2]
+    (prediction,) = predictions
     label = prediction[: photo.size[0], : photo.size[1]]
     if photo.size != (height, width):
       label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)

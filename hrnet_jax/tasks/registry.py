@@ -2,10 +2,14 @@
 
 from typing import Any
 
-from hrnet_jax.tasks import classification, segmentation
+from hrnet_jax.tasks import classification, landmarks, segmentation
 from hrnet_jax.tasks.protocol import Task
 
-BUILDERS = {"classification": classification.build, "segmentation": segmentation.build}
+BUILDERS = {
+  "classification": classification.build,
+  "landmarks": landmarks.build,
+  "segmentation": segmentation.build,
+}
 
 
 def build(config: Any, dataset: Any) -> Task:

@@ -113,7 +113,10 @@ class Segmentation:
     return jax.vmap(one)(labels, predictions)
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """IoU by class, their mean, and pixel and mean accuracy, all in [0, 1]."""
+    """IoU by class, their mean, and pixel and mean accuracy, all in [0, 1]; the totals themselves.
+
+    `confusion` has a row for each true class and a column for each predicted one, in pixels.
+    """
     s = scores(sums["confusion"])
     return {
       "mean_iou": s.mean_iou,
@@ -122,6 +125,7 @@ class Segmentation:
       "pixels": int(s.support.sum()),
       "iou": dict(zip(self.class_names, s.iou.tolist(), strict=True)),
       "support": dict(zip(self.class_names, s.support.tolist(), strict=True)),
+      "confusion": np.asarray(sums["confusion"]).tolist(),
     }
 
   def table(self, report: Mapping[str, Any]) -> str:

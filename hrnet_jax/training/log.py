@@ -64,9 +64,10 @@ class Log:
       self.say(f"step {step}/{self._last}  {shown}  ETA {left}")
 
   def scalars(self, step: int, split: str, values: Mapping[str, Any]) -> None:
-    """Numbers, and by-class mappings of numbers, to `metrics.jsonl` and TensorBoard."""
+    """Numbers, and by-class mappings of numbers, to `metrics.jsonl` and TensorBoard; not lists."""
     if not self._active:
       return
+    values = {name: value for name, value in values.items() if not isinstance(value, list)}
     entry = {"step": step, "split": split, "time": round(time.time(), 3), **values}
     self._file.write(json.dumps(entry) + "\n")
     for name, value in values.items():
@@ -76,11 +77,11 @@ class Log:
       else:
         self._board.add_scalar(f"{split}/{name}", value, step)
 
-  def pictures(self, step: int, pictures: Mapping[int, np.ndarray]) -> None:
-    """Pictures `(h, w, 3)` uint8 by example, to TensorBoard."""
+  def pictures(self, step: int, group: str, pictures: Mapping[int | str, np.ndarray]) -> None:
+    """Pictures `(h, w, 3)` uint8 by example or name, to TensorBoard."""
     if self._active:
-      for index, picture in pictures.items():
-        self._board.add_image(f"predictions/{index}", picture, step, dataformats="HWC")
+      for name, picture in pictures.items():
+        self._board.add_image(f"{group}/{name}", picture, step, dataformats="HWC")
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:

@@ -152,7 +152,8 @@ class _Run:
         num_pictures=settings.pictures,
       )
     self.log.scalars(step, "eval", result.report)
-    self.log.pictures(step, result.pictures)
+    self.log.pictures(step, "predictions", result.pictures)
+    self.log.pictures(step, "charts", result.charts)
     score = result.report[self.task.metric]
     self.log.say(f"step {step}: validation {self.task.metric} {score:.4f}")
     return score

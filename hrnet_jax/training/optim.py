@@ -1,6 +1,6 @@
 """Schedules and optimizers in PyTorch's order of operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import math
 from typing import Any
 
@@ -121,6 +121,8 @@ def build(
   make_curve = _lookup(SCHEDULES, kind, "schedule")
   curve = make_curve(learning_rate, steps, **schedule)
   if extra is not None:
+    if kind in _COUNT_EPOCHS:
+      raise ValueError(f"train.extra: schedule {kind!r} cannot run anew; use poly or constant")
     curve = _one_after_another(curve, make_curve(extra[1], extra[0], **schedule), steps)
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
   core = _lookup(OPTIMIZERS, name, "optimizer")(**options)
@@ -140,20 +142,9 @@ def scale_parts(multipliers: Mapping[str, float]) -> optax.GradientTransformatio
   """
   multipliers = dict(multipliers)
 
-  def matches(name: str) -> list[str]:
-    return [part for part in multipliers if f"/{part}/" in f"/{name}/"]
-
   def init(params: optax.Params) -> optax.EmptyState:
     names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    found = [matches(name) for name in names]
-    if unused := sorted(multipliers.keys() - {part for parts in found for part in parts}):
-      known = sorted({name.partition("/")[0] for name in names})
-      raise ValueError(
-        f"optimizer.multipliers has {unused[0]!r}, which is the path of no parameter; the network "
-        f"has {', '.join(known)}, and parameters.txt of a run lists what is in them"
-      )
-    if twice := next((parts for parts in found if len(parts) > 1), None):
-      raise ValueError(f"optimizer.multipliers: {' and '.join(twice)} have parameters in common")
+    _check_parts(list(multipliers), names)
     return optax.EmptyState()
 
   def update(
@@ -162,11 +153,29 @@ def scale_parts(multipliers: Mapping[str, float]) -> optax.GradientTransformatio
     del params
 
     def scale(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
-      return x * multipliers[parts[0]] if (parts := matches(_name(path))) else x
+      parts = _parts_of(_name(path), multipliers)
+      return x * multipliers[parts[0]] if parts else x
 
     return jax.tree_util.tree_map_with_path(scale, updates), state
 
   return optax.GradientTransformation(init, update)
+
+
+def _check_parts(parts: Sequence[str], names: Sequence[str]) -> None:
+  found = [_parts_of(name, parts) for name in names]
+  if unused := sorted(set(parts) - {part for fitting in found for part in fitting}):
+    known = sorted({name.partition("/")[0] for name in names})
+    raise ValueError(
+      f"optimizer.multipliers has {unused[0]!r}, which is the path of no parameter; the network "
+      f"has {', '.join(known)}, and parameters.txt of a run lists what is in them"
+    )
+  if twice := next((fitting for fitting in found if len(fitting) > 1), None):
+    raise ValueError(f"optimizer.multipliers: {' and '.join(twice)} have parameters in common")
+
+
+def _parts_of(name: str, parts: Iterable[str]) -> list[str]:
+  """Which of the paths a parameter is in."""
+  return [part for part in parts if f"/{part}/" in f"/{name}/"]
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -116,3 +116,34 @@ def test_the_right_variant_is_named(toy: Callable) -> None:
 def test_another_task_is_named(toy: Callable, weights: Callable) -> None:
   with pytest.raises(ValueError, match="for classification, the model is for segmentation; --re"):
     fit(toy("segmentation"), weights("classification"))
+
+
+@pytest.mark.parametrize(
+  ("task", "option", "part"),
+  [
+    ("segmentation", "num_classes", "head/classify"),
+    ("classification", "num_classes", "head"),
+    ("landmarks", "num_landmarks", "head/classify"),
+    ("pose", "num_landmarks", "head"),
+  ],
+)
+def test_another_number_of_outputs_is_named(
+  toy: Callable, weights: Callable, task: str, option: str, part: str
+) -> None:
+  model, given = toy(task, **{option: 9}), weights(task)
+  count = toy(task).head.num_outputs
+  message = (
+    f"the weights have {count} outputs, the model has 9; set model.{option} to {count}, "
+    f"or --reinit={part} initialises"
+  )
+  with pytest.raises(ValueError, match=message):
+    fit(model, given)
+  assert {path[1] for path in fit(model, given, [part]).initialised} == {"head"}
+
+
+def test_long_lists_are_cut_where_the_reason_is_known(toy: Callable, weights: Callable) -> None:
+  with pytest.raises(ValueError, match="does not fit") as error:
+    fit(toy("segmentation", width=8), weights("segmentation"))
+  explained, *rest = str(error.value).splitlines()[1:]
+  assert explained.startswith("  the weights are of a network of width 4")
+  assert all(line.count(" expected ") <= 6 and " more" in line for line in rest)

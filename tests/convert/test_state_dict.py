@@ -65,7 +65,8 @@ def test_every_kind_of_misfit_is_listed_at_once(state_dict: dict) -> None:
   broken["model.conv1.weight"] = state_dict["conv1.weight"]
   with pytest.raises(ValueError, match="does not fit") as error:
     from_torch(toy(), broken)
-  _, missing, unused, misshapen = str(error.value).splitlines()
+  _, reason, missing, unused, misshapen = str(error.value).splitlines()
+  assert "7 outputs" in reason
   assert missing.startswith("  2 missing: ")
   assert "conv1.weight (64, 3, 3, 3)" in missing
   assert "bn2.running_var (64,)" in missing

@@ -1,5 +1,7 @@
 """Config to batches: how a task looks at a data set, and the size of evaluation."""
 
+import dataclasses
+
 import ml_collections
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ TRANSFORM = {
   "classification": {
     "train": {"crop_size": (32, 32)},
     "eval": {"crop_size": (32, 32), "resize": 36},
+  },
+  "landmarks": {
+    "train": {"crop": "affine", "crop_size": 32},
+    "eval": {"crop": "affine", "crop_size": 32},
   },
 }
 
@@ -132,6 +138,45 @@ def test_classes_of_images_are_not_read_from_label_maps(data_dir):
   whole = inputs.open_dataset(config("segmentation", data_dir))
   with Inputs(settings, whole).train() as loader, pytest.raises(ValueError, match="label maps"):
     next(loader)
+
+
+def transform_of(settings, dataset, monkeypatch):
+  """The training transform that the loader gets."""
+  seen = []
+  monkeypatch.setattr(
+    inputs.pipeline, "train_loader", lambda source, transform, **options: seen.append(transform)
+  )
+  Inputs(settings, dataset).train()
+  return seen[0]
+
+
+def test_partners_of_landmarks_are_known_from_the_data_set(data_dir, monkeypatch):
+  settings = config("landmarks", data_dir)
+  dataset = inputs.open_dataset(settings)
+  assert transform_of(settings, dataset, monkeypatch).flip_pairs == dataset.flip_pairs == ((1, 2),)
+  settings.transform.train.flip_pairs = ((3, 4),)
+  assert transform_of(settings, dataset, monkeypatch).flip_pairs == ((3, 4),)
+
+
+def test_landmarks_without_partners_are_not_mirrored_unasked(data_dir, monkeypatch):
+  settings = config("landmarks", data_dir)
+  bare = dataclasses.replace(inputs.open_dataset(settings), flip_pairs=())
+  with pytest.raises(
+    ValueError, match=r"'shapes' has no flip pairs.*set transform\.train\.flip to"
+  ):
+    Inputs(settings, bare).train()
+  settings.transform.train.flip = False
+  assert not transform_of(settings, bare, monkeypatch).flip
+  with settings.unlocked():
+    settings.transform.train = {"crop": "affine", "crop_size": 32, "flip_pairs": ()}
+  assert transform_of(settings, bare, monkeypatch).flip  # said so: all lie on the axis
+
+
+def test_pairs_of_landmarks_are_none_of_classes(data_dir, monkeypatch):
+  settings = config("segmentation", data_dir)
+  dataset = inputs.open_dataset(settings)
+  assert dataset.flip_pairs
+  assert transform_of(settings, dataset, monkeypatch).flip_pairs == ()
 
 
 def test_every_task_has_views_only_of_known_data_sets():

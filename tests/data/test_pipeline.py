@@ -283,6 +283,8 @@ def test_evaluation_by_hand():
   loader = evaluate(length=6, batch_size=4)
   assert loader.num_batches == 2
   first, last = loader
+  names = [str(x) for x in (*first.pop("name"), *last.pop("name"))]
+  assert names == [Numbers(6)[i]["name"] for i in (0, 1, 2, 3, 4, 5, 5, 5)]
   np.testing.assert_equal(first, {"value": [0, 1, 2, 3], "mask": [True] * 4, "index": [0, 1, 2, 3]})
   np.testing.assert_equal(
     last, {"value": [4, 5, 5, 5], "mask": [True, True, False, False], "index": [4, 5, -1, -1]}

@@ -11,3 +11,10 @@ def data(tmp_path_factory):
   folder = tmp_path_factory.mktemp("data")
   toy.prepare(folder)
   return folder
+
+
+@pytest.fixture
+def dataset(data, monkeypatch):
+  """Opened; $HRNET_JAX_DATA names its folder."""
+  monkeypatch.setenv("HRNET_JAX_DATA", str(data))
+  return toy.registry.open_dataset(toy.NAME)

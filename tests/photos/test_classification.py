@@ -73,7 +73,7 @@ def test_network_sees_what_it_was_evaluated_on(predictor, tmp_path):
   (tmp_path / "a.png").write_bytes(images.encode_png(pixels))
   photo = predictor.handler.load(tmp_path / "a.png", max_side=10)
   want = EvalTransform(crop_size=(32, 32), resize=36).apply(pixels)
-  np.testing.assert_array_equal(photo.input, want)
+  np.testing.assert_array_equal(photo.inputs[0], want)
   np.testing.assert_array_equal(photo.pixels, pixels)
 
 

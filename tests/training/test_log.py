@@ -35,7 +35,7 @@ def test_tensorboard_has_scalars_by_class_and_pictures(tmp_path):
   with Log(tmp_path, first=0, last=10) as log:
     log.progress(5, {"loss": 0.5}, 0.0)
     log.scalars(5, "eval", {"iou": {"road": 0.5}})
-    log.pictures(5, {3: np.zeros((4, 6, 3), np.uint8)})
+    log.pictures(5, "predictions", {3: np.zeros((4, 6, 3), np.uint8)})
   content = events(tmp_path)
   for tag in (b"train/loss", b"eval/iou/road", b"predictions/3", b"\x89PNG"):
     assert tag in content
@@ -84,6 +84,6 @@ def test_other_processes_are_silent(tmp_path, capsys, monkeypatch):
   with Log(tmp_path, first=0, last=10) as log:
     log.say("hello")
     log.progress(1, {"loss": 1.0}, 1.0)
-    log.pictures(1, {0: np.zeros((4, 6, 3), np.uint8)})
+    log.pictures(1, "predictions", {0: np.zeros((4, 6, 3), np.uint8)})
   assert list(tmp_path.iterdir()) == []
   assert capsys.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 """A run of two phases: where its examples and rates come from, and resuming over the boundary."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -7,11 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.data.registry import Dataset
+from hrnet_jax.losses.segmentation import HardExamples
 from hrnet_jax.training import loop
 from tests import toy
-
-pytestmark = pytest.mark.slow
 
 
 class Killed(BaseException):
@@ -22,11 +21,18 @@ def config():
   """Six steps on train and five on val, with checkpoints after 4, 8 and 11."""
   config = toy.get_config()
   config.train.update(steps=6, extra={"epochs": 4, "split": "val", "learning_rate": 0.02})
-  config.optimizer.multipliers = {"head": 2.0}
-  config.loss.ohem = {"threshold": 0.9, "min_kept": 100, "groups": 2}
+  config.optimizer.multipliers = {"Conv_0": 2.0}
   config.eval.update(every_epochs=100, pictures=0, examples=3)
   config.checkpoint.every_steps = 4
   return config
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+  """The small network and its task stand for those of the config."""
+  hard = HardExamples(threshold=0.9, min_kept=100, groups=2)
+  task = dataclasses.replace(toy.make_task(toy.Tiny(dropout=0.2)), hard=hard)
+  monkeypatch.setattr(loop.registry, "build", lambda config, dataset: task)
 
 
 def entries(workdir: pathlib.Path) -> list[dict]:
@@ -48,13 +54,13 @@ def run_until(step: int, workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
       loop.train(config(), workdir)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("dataset", "small")
 def test_two_phases_straight_and_interrupted_in_each(
-  dataset: Dataset,
   tmp_path: pathlib.Path,
   monkeypatch: pytest.MonkeyPatch,
   capsys: pytest.CaptureFixture,
 ) -> None:
-  del dataset  # opened by name
   straight = loop.train(config(), tmp_path / "straight")
   assert "6 steps of 8, then 5 steps on val, from scratch" in capsys.readouterr().err
   assert straight.step == 11

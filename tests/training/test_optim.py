@@ -209,3 +209,8 @@ def test_momentum_lasts_into_the_second_phase():
   history = follow(tx, 0.0, [1.0, 0.0, 0.0, 0.0])
   # Buffers 1, 0.9, 0.81, 0.729; the third step still has the rate of the first phase.
   np.testing.assert_allclose(history, [-1, -1.9, -2.71, -2.71 - 0.5 * 0.729], rtol=1e-6)
+
+
+def test_a_schedule_that_counts_epochs_has_no_second_phase():
+  with pytest.raises(ValueError, match=r"train\.extra: schedule 'step' cannot run anew"):
+    build(extra=(2, 0.1), steps_per_epoch=3, schedule={"name": "step", "milestones": (1,)})

@@ -63,6 +63,10 @@ class Face300w(faces.Faces):
   # The file as its authors distribute it has a blank in its name.
   RENAMED: ClassVar = {"ibug/image_092_01.jpg": "ibug/image_092 _01.jpg"}
 
+  def unions(self) -> dict[str, tuple[str, ...]]:
+    """Everything that results are published on."""
+    return {"full_and_test": ("full", "test")}
+
   def facts(self, source: pathlib.Path | None) -> base.Facts:
     """Landmarks of the 300W scheme."""
     del source

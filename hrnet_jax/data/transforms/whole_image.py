@@ -1,4 +1,4 @@
-"""Whole images for testing: `bytes -> uint8 (H, W, 3)` as the network sees it, `uint8 (h, w)` labels.
+"""Whole images for testing: `bytes -> uint8 (H, W, 3)` as the network sees it, `(h, w)` labels.
 
 The label keeps its own size, at which scores are compared with it, whatever happens to the image.
 Sources: `__getitem__` for the lists `testval` in lib/datasets/ of the segmentation repository.

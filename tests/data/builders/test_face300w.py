@@ -22,6 +22,7 @@ def test_common_and_challenge_make_up_the_full_split(source, tmp_path):
   assert all(name.startswith("ibug/") for name in names(dataset, "challenge"))
   assert all(name.startswith(("helen/", "lfpw/")) for name in names(dataset, "common"))
   assert all(name.startswith("Test/") for name in names(dataset, "test"))
+  assert names(dataset, "full_and_test") == names(dataset, "full") + names(dataset, "test")
   assert set(dataset.normalizers) == {"inter_ocular", "inter_pupil"}
 
 
