@@ -117,9 +117,7 @@ def measure(
   versions = {"jax": jax.__version__, "torch": torch_testing.version()}
   result = {"machine": harness.machine(threads, versions), "images": images, "rounds": rounds}
   for kind in protocols:
-    protocol = Protocol(
-      kind=kind, base_size=480, crop_size=CROPS[kind], scales=SCALES, flip=True
-    )
+    protocol = Protocol(kind=kind, base_size=480, crop_size=CROPS[kind], scales=SCALES, flip=True)
     network = torch_testing.build(VARIANT, count, UPSAMPLE, weights)
     rivals = {OURS: _ours(task, protocol, variables)}
     for layout in torch_testing.LAYOUTS:
@@ -186,7 +184,7 @@ def _agreement(ours: Sequence[Answer], theirs: Sequence[Answer]) -> dict[str, fl
   if equal < AGREEMENT or totals[0].sum() != totals[1].sum():
     raise ValueError(f"the rivals do not compute the same: {equal:.6f} of the pixels are equal")
   moved = int(np.abs(totals[0] - totals[1]).sum() // 2)
-  return {"equal_pixels": float(equal), "pixels_moved_in_confusion": moved}
+  return {"equal_pixels": float(equal), "pixels_moved": moved}
 
 
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
@@ -194,7 +192,7 @@ def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
   rows = []
   for name, x in figures.items():
     rate, faster = (harness.Rate(**x[key]) for key in ("images_per_second", "ours_is_faster_by"))
-    same = ("", "") if name == OURS else (f"{x['equal_pixels']:.6f}", x["pixels_moved_in_confusion"])
+    same = ("", "") if name == OURS else (f"{x['equal_pixels']:.6f}", x["pixels_moved"])
     rows.append((name, rate, "" if name == OURS else faster, *same))
   return harness.table(header, rows)
 

@@ -91,10 +91,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
   """Text in columns, the first one to the left."""
   lines = [[str(cell) for cell in row] for row in (header, *rows)]
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  return "\n".join(
-    "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-    for row in lines
-  )
+  text = []
+  for first, *rest in lines:
+    cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+    text.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+  return "\n".join(text)
 
 
 def write(path: pathlib.Path, result: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Multi-scale testing in PyTorch, to compare with: uint8 `(H, W, 3)` -> classes `(H, W)`.
 
-Written from the protocol's definition, apart from `hrnet_jax.inference`: one image at a time, eager,
-images resized by OpenCV and scores by `interpolate`. Needs the extra `torch`.
+Written from the protocol's definition, apart from `hrnet_jax.inference`: one image at a time in
+eager mode, images resized by OpenCV and scores by `interpolate`. Needs the extra `torch`.
 """
 
 from collections.abc import Iterator, Mapping

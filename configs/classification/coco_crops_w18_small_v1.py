@@ -6,7 +6,9 @@
   python train.py --config=configs/classification/coco_crops_w18_small_v1.py --workdir=runs/crops
 
 COCO holds train2017/, val2017/ and annotations/instances_*.json. `model.num_classes` must be what
-the first command prints. Cost: TODO.
+the first command prints. Cost: five and a half minutes of CPU time for 184 crops of ten classes.
+These are too few to learn more than cars from: top-1 is 23 to 27 % on 147 other crops, guessing
+10 %, the most frequent class 20 %; see docs/classification.md.
 """
 
 import ml_collections

@@ -2,7 +2,8 @@
 
   python train.py --config=configs/landmarks/shapes_w18_small_v1.py --workdir=runs/kites
 
-Needs no data: examples are the kites of the built-in `shapes`. Cost: TODO.
+Needs no data: examples are the kites of the built-in `shapes`. Cost: about
+four minutes on two cores.
 """
 
 import ml_collections

@@ -30,7 +30,8 @@ class Writer(Protocol):
 class LabelMaps:
   """`NAME.png`, 8 bits a pixel, with the ids that the data set's own files use and its colours.
 
-  For Cityscapes these are the label ids, which its server wants, not the train ids.
+  For Cityscapes these are the label ids, which its server wants, not the train ids. Where ids go
+  beyond 255, as those of PASCAL-Context do, it is 16 bits a pixel without colours.
   """
 
   def __init__(self, folder: pathlib.Path, dataset: Dataset, task: Task):
@@ -38,9 +39,10 @@ class LabelMaps:
     del task
     self._folder = folder
     ids = dataset.class_ids or tuple(range(len(dataset.class_names)))
-    self._ids = np.zeros(256, np.uint8)
+    wide = max(ids) > np.iinfo(np.uint8).max
+    self._ids = np.zeros(256, np.uint16 if wide else np.uint8)
     self._ids[: len(ids)] = ids
-    self._palette = _palette(ids, dataset.palette)
+    self._palette = None if wide else _palette(ids, dataset.palette)
 
   def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
     """See `Writer`; `prediction` is `(h, w)` classes."""
@@ -48,7 +50,8 @@ class LabelMaps:
     path = self._folder / f"{example['name']}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(self._ids[prediction])
-    image.putpalette(self._palette)
+    if self._palette:
+      image.putpalette(self._palette)
     image.save(path)
 
 

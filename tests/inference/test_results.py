@@ -32,6 +32,14 @@ def test_label_map_has_official_ids_and_colours(tmp_path, class_ids, expected):
   assert colours[0].tolist() == [[128, 64, 128], [0, 0, 142], [70, 130, 180]]
 
 
+def test_ids_beyond_a_byte_make_a_label_map_of_16_bits(tmp_path):
+  writer = results.open_writer("segmentation", tmp_path, dataset((2, 255, 458)), None)
+  writer.add(0, np.array([[0, 1, 2]], np.uint8), {"name": "2008_000002"})
+  image = np.asarray(Image.open(tmp_path / "2008_000002.png"))
+  assert image.dtype == np.uint16
+  assert image.tolist() == [[2, 255, 458]]
+
+
 def test_a_task_without_result_files_is_said(tmp_path):
   with pytest.raises(ValueError, match="no result files for task 'juggling'; known: "):
     results.open_writer("juggling", tmp_path, dataset(()), None)

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import functools
+import inspect
 import types
 
 import flax.linen as nn
@@ -18,6 +19,7 @@ from hrnet_jax.ops import heatmaps, targets
 from hrnet_jax.tasks import registry
 from hrnet_jax.tasks.landmark_scores import Split
 from hrnet_jax.tasks.landmarks import Decoding, Landmarks
+from hrnet_jax.tasks.protocol import Task
 from tests import drawn_faces
 
 PAIRS = ((0, 1), (3, 4))
@@ -281,3 +283,11 @@ def test_flip_needs_to_know_the_partners() -> None:
 def test_misspelt_keys_are_refused(key: str) -> None:
   with pytest.raises(TypeError, match=key.rpartition("__")[2]):
     build(**{key: 1})
+
+
+def test_the_contract_of_a_task_is_kept() -> None:
+  for name, method in inspect.getmembers(Task, inspect.isfunction):
+    if not name.startswith("_"):
+      ours = inspect.signature(getattr(TASK, name))
+      assert len(ours.parameters) == len(inspect.signature(method).parameters) - 1, name
+  assert isinstance(TASK.metric, str)
