@@ -120,8 +120,9 @@ def measure(
     protocol = Protocol(kind=kind, base_size=480, crop_size=CROPS[kind], scales=SCALES, flip=True)
     network = torch_testing.build(VARIANT, count, UPSAMPLE, weights)
     rivals = {OURS: _ours(task, protocol, variables)}
-    for layout in torch_testing.LAYOUTS:
-      rivals[f"PyTorch, {layout}"] = _theirs(torch_testing, network, protocol, layout)
+    for variant in torch_testing.VARIANTS:
+      step = torch_testing.TorchTesting(network, protocol, variant)
+      rivals[f"PyTorch, {variant}"] = _theirs(step)
     result[kind] = _compare(rivals, batches[:images], rounds)
     print(f"\n{kind}\n{_table(result[kind])}", flush=True)
   return result
@@ -145,11 +146,7 @@ def _ours(task: Segmentation, protocol: Protocol, variables: Any) -> Rival:
   return run
 
 
-def _theirs(torch_testing: Any, network: Any, protocol: Protocol, layout: str) -> Rival:
-  # Moving a network between layouts copies it, so each rival has one of its own.
-  import copy
-
-  step = torch_testing.TorchTesting(copy.deepcopy(network), protocol, layout)
+def _theirs(step: Callable[..., Answer]) -> Rival:
   return lambda batch: step(batch["image"][0], batch["label"][0])
 
 

@@ -4,7 +4,8 @@ Written from the protocol's definition, apart from `hrnet_jax.inference`: one im
 eager mode, images resized by OpenCV and scores by `interpolate`. Needs the extra `torch`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+import copy
 import math
 
 import cv2
@@ -17,21 +18,23 @@ from hrnet_jax.inference.protocol import Protocol
 from hrnet_jax.ops.normalize import MEAN, STD
 from hrnet_jax.parity import torch_hrnet
 
-LAYOUTS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}
-_IGNORE = 255
+# Memory format, and whether an image and its mirror are one batch.
+VARIANTS = {
+  "NCHW": (torch.contiguous_format, False),
+  "channels last": (torch.channels_last, False),
+  "channels last, mirror in the batch": (torch.channels_last, True),
+}
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 
 class TorchTesting:
   """Tests a PyTorch network under a protocol without preparation and class pairs."""
 
-  def __init__(
-    self, network: torch_hrnet.Trunk, protocol: Protocol, layout: str, *, join: bool = False
-  ):
-    """`layout` is a key of `LAYOUTS`; `join` puts an image and its mirror into one batch."""
-    self._format, self._join, self._protocol = LAYOUTS[layout], join, protocol
-    self._network = network.eval().to(memory_format=self._format)
-    self._mode = torch_hrnet.MODES[network.upsample]
+  def __init__(self, network: torch_hrnet.Trunk, protocol: Protocol, variant: str):
+    """`variant` is a key of `VARIANTS`; the network is copied."""
+    self._format, self._join = VARIANTS[variant]
+    self._protocol, self._mode = protocol, torch_hrnet.MODES[network.upsample]
+    self._network = copy.deepcopy(network).eval().to(memory_format=self._format)
 
   @torch.inference_mode()
   def __call__(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,35 +71,15 @@ class TorchTesting:
 
   def _at(self, x: Tensor, scale: float) -> Tensor:
     """Scores at one scale, `(1, K, h, w)`."""
-    if self._protocol.kind == "whole":
-      return self._look(x) if scale <= 1 else self._side_by_side(x)
-    return self._overlapping(x)
-
-  def _side_by_side(self, x: Tensor) -> Tensor:
-    def starts(length: int, width: int) -> list[int]:
-      count = max(math.ceil((length - width) / width) + 1, 1)
-      return [max(min(k * width + width, length) - width, 0) for k in range(count)]
-
-    (height, width), crop = x.shape[2:], self._protocol.crop_size
-    boxes = [
-      (y, z, min(y + crop[0], height), min(z + crop[1], width))
-      for y in starts(height, crop[0])
-      for z in starts(width, crop[1])
-    ]
-    return self._mean(x, boxes)
-
-  def _overlapping(self, x: Tensor) -> Tensor:
-    def starts(length: int, width: int) -> Iterator[int]:
-      stride = int(width * 2 / 3)
-      return (k * stride for k in range(math.ceil((max(length, width) - width) / stride) + 1))
-
-    (height, width), crop = x.shape[2:], self._protocol.crop_size
-    boxes = [
-      (y, z, min(y + crop[0], height), min(z + crop[1], width))
-      for y in starts(height, crop[0])
-      for z in starts(width, crop[1])
-    ]
-    return self._mean(x, boxes)
+    if self._protocol.kind == "whole" and scale <= 1:
+      return self._look(x)
+    starts = _moved_inside if self._protocol.kind == "whole" else _overlapping
+    size, crop = x.shape[2:], self._protocol.crop_size
+    rows, columns = (starts(length, width) for length, width in zip(size, crop, strict=True))
+    corners = [(y, z) for y in rows for z in columns]
+    return self._mean(
+      x, [(y, z, min(y + crop[0], size[0]), min(z + crop[1], size[1])) for y, z in corners]
+    )
 
   def _mean(self, x: Tensor, boxes: list[Box]) -> Tensor:
     total, count = None, torch.zeros(1, 1, *x.shape[2:])
@@ -138,7 +121,22 @@ class TorchTesting:
     return functional.interpolate(x, size=tuple(size), mode=mode, align_corners=aligned)
 
 
-def build(depth: str, num_classes: int, upsample: str, weights: Mapping[str, np.ndarray]):
+def _moved_inside(length: int, width: int) -> list[int]:
+  """Starts of windows side by side, the last one moved back inside."""
+  count = max(math.ceil((length - width) / width) + 1, 1)
+  return [max(min(k * width + width, length) - width, 0) for k in range(count)]
+
+
+def _overlapping(length: int, width: int) -> list[int]:
+  """Starts of windows that overlap by a third; the last one may leave the image."""
+  stride = int(width * 2 / 3)
+  count = math.ceil((max(length, width) - width) / stride) + 1
+  return [k * stride for k in range(count)]
+
+
+def build(
+  depth: str, num_classes: int, upsample: str, weights: Mapping[str, np.ndarray]
+) -> torch_hrnet.Trunk:
   """The PyTorch segmentation network with given weights."""
   network = torch_hrnet.build("segmentation", depth, num_classes, upsample=upsample)
   torch_hrnet.load(network, weights)
