@@ -208,6 +208,7 @@ def test_waiting_is_announced(tmp_path):
   _, errors = process.communicate(timeout=120)
   assert process.returncode == 0, errors
 
+
 def test_no_tensorflow_and_nothing_in_the_home(tmp_path):
   script = """
   import sys
