@@ -97,8 +97,9 @@ def taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray,
     source = np.maximum((out + 0.5) * (n_in / n_out) - 0.5, 0)
   else:
     source = out * ((n_in - 1) / max(n_out - 1, 1))
-  low = np.minimum(np.floor(source).astype(np.int64), n_in - 1)
-  return low, np.minimum(low + 1, n_in - 1), source - low
+  # 32 bits whatever the precision of the run, so that one compiled gather serves all.
+  low = np.minimum(np.floor(source).astype(np.int32), np.int32(n_in - 1))
+  return low, np.minimum(low + 1, np.int32(n_in - 1)), source - low
 
 
 @functools.cache

@@ -40,10 +40,11 @@ def golden_folder(golden: pathlib.Path, request: pytest.FixtureRequest) -> Calla
   """`golden_folder(name)` -> facts and outputs of the official network; skips if not there."""
 
   def find(name: str) -> tuple[dict[str, Any], Any]:
+    files = f"models/{name}.json", f"outputs/{name}.npz"
     folder = golden
-    if not (folder / "models" / f"{name}.json").is_file():
+    if not all((folder / file).is_file() for file in files):
       folder = request.getfixturevalue("shared") / "golden"
-    facts = json.loads((folder / "models" / f"{name}.json").read_text())
-    return facts, np.load(folder / "outputs" / f"{name}.npz")
+    facts, outputs = (folder / file for file in files)
+    return json.loads(facts.read_text()), np.load(outputs)
 
   return find
