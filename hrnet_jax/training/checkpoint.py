@@ -67,6 +67,9 @@ class Checkpoints:
     return self
 
   def __exit__(self, *exc_info: object) -> None:
+    # Left-overs are removed in the background. Nothing public waits for that, and a program that
+    # ends before it is done prints a traceback.
+    self._manager._maybe_await_cleanup_tmp_directory()
     self._manager.wait_until_finished()
     self._manager.close()
 
