@@ -82,7 +82,7 @@ class Dataset:
       return _Joined(tuple(self.source(part) for part in self.unions[split]))
     if split in self.subsets:
       parent, positions = self.subsets[split]
-      return _Part(self.source(parent), positions)
+      return Part(self.source(parent), positions)
     self._of(split)
     return Source(self.directory, split, self.fingerprint)
 
@@ -159,11 +159,11 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part(Sequence):
-  """Some records of a source."""
+class Part(Sequence):
+  """Some records of a source, by their positions in it."""
 
-  source: Source
-  positions: tuple[int, ...]
+  source: Sequence[dict[str, Any]]
+  positions: Sequence[int]
 
   def __len__(self) -> int:
     return len(self.positions)

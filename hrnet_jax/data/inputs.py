@@ -1,6 +1,6 @@
 """Config -> batches: joins a prepared data set, the task's transforms and the loader."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.data import objects, pipeline, ragged, registry
-from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.dataset import Dataset, Part
 from hrnet_jax.data.transforms import classification, landmarks, segmentation, whole_image
 
 # For each task its transforms of training and evaluation; `config.transform` holds their keywords.
@@ -95,7 +95,7 @@ class Inputs:
       options["size"] = self._eval_size(height_multiple)
     source = self.dataset.source(self.config.data.eval_split)
     return pipeline.eval_loader(
-      _First(source, limit) if 0 < limit < len(source) else source,
+      Part(source, range(limit)) if 0 < limit < len(source) else source,
       transform(**options),
       batch_size=self.config.eval.batch_size,
       **self._reading(),
@@ -161,20 +161,6 @@ class Inputs:
       "workers": data.workers,
       "threads": data.threads,
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class _First(Sequence):
-  """The first records of a source."""
-
-  source: Sequence[Mapping[str, Any]]
-  count: int
-
-  def __len__(self) -> int:
-    return self.count
-
-  def __getitem__(self, index: int) -> Mapping[str, Any]:
-    return self.source[index]
 
 
 def _round_up(n: int, multiple: int) -> int:

@@ -74,8 +74,7 @@ class MultiScale:
     """
     total = None
     for scale in self.protocol.scales:
-      tiles, counted = self._tile(sizes, scale)
-      scaled = [tiling.scaled_size(size, self.protocol.base_size, scale) for size in sizes]
+      scaled, tiles, counted = self._tile(sizes, scale)
       canvas = self._rescale(
         images,
         *self._taps(sizes, scaled, tiles.canvas, Resize.BILINEAR),
@@ -87,8 +86,8 @@ class MultiScale:
       total = self._collect(total, scores, count, *self._taps(scaled, targets, out, self._method))
     return total
 
-  def _tile(self, sizes: Sequence[Size], scale: float) -> tuple[Tiling, np.ndarray]:
-    """The windows of a scale, and for each image which of them it has, `(D, windows)`."""
+  def _tile(self, sizes: Sequence[Size], scale: float) -> tuple[list[Size], Tiling, np.ndarray]:
+    """The images' sizes at a scale, its windows, and which of them each has, `(D, windows)`."""
     p = self.protocol
     scaled = [tiling.scaled_size(size, p.base_size, scale) for size in sizes]
     if p.kind == "whole":
@@ -98,10 +97,10 @@ class MultiScale:
           "'windows', or eval.protocol.resize"
         )
       tiles = tiling.whole(scaled[0], p.crop_size, scale)
-      return tiles, np.ones((len(sizes), len(tiles.starts)), bool)
+      return scaled, tiles, np.ones((len(sizes), len(tiles.starts)), bool)
     counts = np.array([tiling.count_windows(size, p.crop_size) for size in scaled]).max(0)
     tiles = tiling.windows((int(counts[0]), int(counts[1])), p.crop_size)
-    return tiles, tiling.needed(tiles, p.crop_size, scaled)
+    return scaled, tiles, tiling.needed(tiles, p.crop_size, scaled)
 
   def _windows(
     self, variables: Any, canvas: jax.Array, tiles: Tiling, counted: np.ndarray

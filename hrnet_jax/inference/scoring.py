@@ -74,8 +74,8 @@ def score(
   if jax.process_index() == 0:
     print(task.table(result.report))
     print(f"checkpoint  {loaded[0].path}\ntested      {testing.text}\nresults     {folder}")
-    if export:
-      print(f"exported    {_absolute(export)}")
+    if files:
+      print(f"exported    {files}")
   if against:
     with testing.batches() as batches:
       both = compare.compare(
