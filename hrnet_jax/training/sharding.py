@@ -12,12 +12,13 @@ import numpy as np
 DATA, SPACE = "data", "space"  # batch axis, image-height axis
 
 
-def make_mesh(shape: Mapping[str, int]) -> Mesh:
+def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
   """Builds the mesh over all devices of all processes.
 
   Args:
     shape: sizes of the axes `data` and `space`; one of them may be -1 and takes what is left,
       a missing one is 1.
+    devices: other devices, such as those of a topology that is not here.
 
   Raises:
     ValueError: an unknown axis, or sizes that do not cover the devices.
@@ -25,16 +26,16 @@ def make_mesh(shape: Mapping[str, int]) -> Mesh:
   if unknown := sorted(set(shape) - {DATA, SPACE}):
     raise ValueError(f"unknown mesh axes {unknown}; known: {DATA}, {SPACE}")
   sizes = {DATA: 1, SPACE: 1} | dict(shape)
-  count = jax.device_count()
+  devices = jax.devices() if devices is None else devices
+  count = len(devices)
   fixed = math.prod(size for size in sizes.values() if size != -1)
   if fixed >= 1 and list(sizes.values()).count(-1) == 1:
     sizes = {axis: count // fixed if size == -1 else size for axis, size in sizes.items()}
   if min(sizes.values()) < 1 or math.prod(sizes.values()) != count:
     raise ValueError(f"mesh {dict(shape)} does not cover the {count} devices; use -1 for one axis")
   # The default type of axes is Explicit, which asks every scatter for an output sharding.
-  return jax.make_mesh(
-    tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
-  )
+  types = (AxisType.Auto,) * len(sizes)
+  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices, axis_types=types)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
