@@ -1,5 +1,6 @@
 """Convolutions in PyTorch's padding: `(B, H, W, C), (k, k, C, K) -> (B, h, w, K)`."""
 
+from collections.abc import Callable
 import functools
 
 import jax
@@ -22,10 +23,9 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     `(B, ceil(H / stride), ceil(W / stride), K)` in the dtype of `x`.
   """
   if kernel.shape[:2] == (1, 1) and stride == 1:
-    # The same product; XLA's CPU convolution is about four times slower at it.
-    return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
-  if kernel.shape[:2] == (3, 3) and stride == 2:
-    return _conv3x3_stride2(x, kernel)
+    return _pointwise(x, kernel[0, 0])
+  if kernel.shape[:2] == (3, 3) and stride in (1, 2):
+    return _conv3x3(x, kernel, stride)
   return _conv(x, kernel, stride)
 
 
@@ -37,29 +37,115 @@ def _conv(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 @jax.custom_vjp
-def _conv3x3_stride2(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  return _conv(x, kernel, 2)
+def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  # The product of a 1x1 convolution; XLA's CPU convolution is about four times slower at it.
+  return jnp.einsum("bhwc,ck->bhwk", x, kernel)
 
 
-def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-  return _conv(x, kernel, 2), (x, kernel)
+def _pointwise_forward(x: jax.Array, kernel: jax.Array) -> tuple:
+  return _pointwise(x, kernel), (x, kernel)
 
 
-def _backward(residuals: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _pointwise_backward(residuals: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
   x, kernel = residuals
-  dkernel = jax.linear_transpose(lambda k: _conv(x, k, 2), kernel)(dy)[0]
-  # XLA's CPU backend runs the dilated convolution of the plain transpose on one core, over
-  # three quarters zeros. Other backends have kernels for it and keep it.
+  # Differentiation takes the other order of the factors, which can be four times slower on a CPU.
+  return jnp.einsum("bhwk,ck->bhwc", dy, kernel), _outer(x, dy)
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv3x3(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+  return _conv(x, kernel, stride)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, tuple]:
+  return _conv(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, residuals: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Other backends than XLA's CPU have kernels for the plain transposes and keep them."""
+  x, kernel = residuals
+
+  def plain_dx(x: jax.Array, dy: jax.Array, kernel: jax.Array) -> jax.Array:
+    return jax.linear_transpose(lambda x: _conv(x, kernel, stride), x)(dy)[0]
+
+  def plain_dkernel(x: jax.Array, dy: jax.Array) -> jax.Array:
+    return jax.linear_transpose(lambda k: _conv(x, k, stride), kernel)(dy)[0]
+
+  by_phase = functools.partial(_input_gradient_by_phase, size=x.shape[1:3])
+  by_products = _kernel_gradient(x.shape[-1], dy.shape[-1], stride) or plain_dkernel
   dx = jax.lax.platform_dependent(
+    x,
     dy,
     kernel,
-    cpu=functools.partial(_input_gradient_by_phase, size=x.shape[1:3]),
-    default=lambda dy, kernel: jax.linear_transpose(lambda x: _conv(x, kernel, 2), x)(dy)[0],
+    cpu=plain_dx if stride == 1 else lambda _, dy, kernel: by_phase(dy, kernel),
+    default=plain_dx,
   )
+  dkernel = jax.lax.platform_dependent(x, dy, cpu=by_products, default=plain_dkernel)
   return dx, dkernel
 
 
-_conv3x3_stride2.defvjp(_forward, _backward)
+_conv3x3.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(inputs: int, outputs: int, stride: int) -> Callable | None:
+  """The way to the kernel's gradient that is fastest on a CPU, `(x, dy)`; None is the convolution.
+
+  XLA's CPU backend computes it as a convolution with a window as large as the map, which is slow
+  unless it has 32 or 64 outputs. Measured on two cores with AVX-512, maps of 12x15 to 256x512.
+  """
+  if inputs < 16:
+    return functools.partial(_by_columns, stride=stride)
+  if stride == 2:
+    return _by_taps_of_input
+  if inputs >= 4 * outputs:
+    return _by_rows
+  if outputs in (32, 64):
+    return None
+  return _by_rows if outputs < 48 else _by_taps
+
+
+def _by_columns(x: jax.Array, dy: jax.Array, *, stride: int) -> jax.Array:
+  """One product with the nine inputs of every output side by side."""
+  columns = jnp.concatenate(
+    [_tap(x, i, j, dy.shape, stride) for i in range(3) for j in range(3)], -1
+  )
+  return _outer(columns, dy).reshape(3, 3, x.shape[-1], dy.shape[-1])
+
+
+def _by_taps_of_input(x: jax.Array, dy: jax.Array) -> jax.Array:
+  """A product for each tap of a convolution with stride 2."""
+  taps = [[_outer(_tap(x, i, j, dy.shape, 2), dy) for j in range(3)] for i in range(3)]
+  return jnp.stack([jnp.stack(row) for row in taps])
+
+
+def _by_taps(x: jax.Array, dy: jax.Array) -> jax.Array:
+  """A product for each tap: input p meets output p + 1 - i through tap i."""
+  taps = [[_outer(x, _tap(dy, 2 - i, 2 - j, x.shape, 1)) for j in range(3)] for i in range(3)]
+  return jnp.stack([jnp.stack(row) for row in taps])
+
+
+def _by_rows(x: jax.Array, dy: jax.Array) -> jax.Array:
+  """A product for each row of taps, with the outputs of its three taps side by side."""
+  padded = jnp.pad(dy, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  _, h, w, c = x.shape
+  columns = jnp.concatenate([padded[:, :, 2 - j : 2 - j + w] for j in range(3)], -1)
+  rows = [_outer(x, columns[:, 2 - i : 2 - i + h]).reshape(c, 3, -1) for i in range(3)]
+  return jnp.stack(rows).transpose(0, 2, 1, 3)
+
+
+def _tap(x: jax.Array, i: int, j: int, shape: tuple[int, ...], stride: int) -> jax.Array:
+  """What tap (i, j) of a 3x3 window sees, for every position of `shape`."""
+  padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  rows, columns = ((shape[k] - 1) * stride + 1 for k in (1, 2))
+  return padded[:, i : i + rows : stride, j : j + columns : stride]
+
+
+def _outer(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Sum over all positions of the products of channels, `(C, K)`."""
+  return jnp.einsum("bhwc,bhwk->ck", x, y)
 
 
 def _input_gradient_by_phase(dy: jax.Array, kernel: jax.Array, size: tuple[int, int]) -> jax.Array:
