@@ -18,7 +18,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from hrnet_jax.inference import scoring
-from hrnet_jax.training import runtime
+from hrnet_jax.training import cluster, runtime
 
 
 def define_flags() -> None:
@@ -28,6 +28,7 @@ def define_flags() -> None:
   flags.DEFINE_string("checkpoint", None, "A checkpoint, or another run's workdir.")
   flags.DEFINE_string("export", None, "A folder for result files in the data set's own form.")
   flags.DEFINE_string("against", None, "A second checkpoint or workdir to compare with.")
+  cluster.define_flags()
   flags.mark_flags_as_required(["config", "workdir"])
 
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
   runtime.set_up()
   f = flags.FLAGS
-  with runtime.errors_for_humans():
+  with cluster.leaving_together(), runtime.errors_for_humans():
+    cluster.join()
     scoring.score(f.config, f.workdir, f.checkpoint, export=f.export, against=f.against)
 
 

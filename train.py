@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.training import loop, runtime
+from hrnet_jax.training import cluster, loop, runtime
 
 
 def define_flags() -> None:
   """Defines the command's flags; only the command itself does, so that importing is free of it."""
   config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
   flags.DEFINE_string("workdir", None, "For checkpoints and logs; holds one run.")
+  cluster.define_flags()
   flags.mark_flags_as_required(["config", "workdir"])
 
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
   runtime.set_up()
-  with runtime.errors_for_humans():
+  with cluster.leaving_together(), runtime.errors_for_humans():
+    cluster.join()
     loop.train(flags.FLAGS.config, flags.FLAGS.workdir)
 
 

@@ -30,12 +30,13 @@ BELOW = {
   "tasks": {"ops", "models", "losses", "metrics", "visualize"},
   "training": {"ops", "models", "losses", "metrics", "tasks", "convert", "data", "visualize"},
   "inference": {"ops", "models", "tasks", "data", "visualize", "training"},
+  "preflight": {"tasks", "data", "training"},
 }
 
 # Third-party packages with one home, so that replacing one touches one place.
 HOMES = {
   "flax.linen": tuple(f"hrnet_jax/{x}/" for x in ("models", "convert", "tasks", "training")),
-  "orbax": ("hrnet_jax/training/checkpoint.py",),
+  "orbax": tuple(f"hrnet_jax/training/{x}.py" for x in ("checkpoint", "items", "processes")),
   "tensorflow_datasets": ("hrnet_jax/data/",),
   "h5py": ("hrnet_jax/data/builders/cofw.py",),
   "ml_collections": (
@@ -45,6 +46,7 @@ HOMES = {
     "hrnet_jax/training/checkpoint.py",
     "hrnet_jax/convert/__main__.py",
     "hrnet_jax/parity/__main__.py",
+    "hrnet_jax/preflight/__main__.py",
     "benchmarks/",
   ),
   "torch": ("hrnet_jax/convert/torch_file.py", "hrnet_jax/parity/torch_", "benchmarks/"),

@@ -90,9 +90,10 @@ def final_state(workdir):
   """Everything in the newest checkpoint."""
   config = toy.get_config()
   _, tx = optim.build(config.train.steps, **config.optimizer)
-  state = toy.make_state(hrnet_jax.build_model(**config.model), tx, toy.make_mesh(1))
+  mesh = toy.make_mesh(1)
+  state = toy.make_state(hrnet_jax.build_model(**config.model), tx, mesh)
   with checkpoint.Checkpoints(workdir, facts={}) as saver:
-    return saver.restore(state)
+    return saver.restore(state, mesh)
 
 
 def content(folder):

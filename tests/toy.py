@@ -72,7 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
   }
   config.train = {"epochs": 0, "steps": 60, "batch_size": 8, "accumulate": 1, "log_every": 1}
   config.eval = {"batch_size": 8, "every_epochs": 40, "pictures": 2}
-  config.checkpoint = {"every_steps": 20, "keep_last": 2}
+  config.checkpoint = {"every_steps": 20, "keep_last": 2, "retry_seconds": 2.0}
   return config
 
 
@@ -135,7 +135,8 @@ class Tiny(nn.Module):
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     x = ConvNorm(8, self.numerics, stride=2)(images.astype(self.numerics.dtype), train=train)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return nn.Conv(NUM_CLASSES, (1, 1))(x.astype(jnp.float32))
+    wide = self.numerics.param_dtype
+    return nn.Conv(NUM_CLASSES, (1, 1), param_dtype=wide)(x.astype(wide))
 
 
 def make_task(model: nn.Module) -> Segmentation:

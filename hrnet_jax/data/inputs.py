@@ -51,8 +51,8 @@ class Inputs:
   Attributes:
     config: the whole config; uses `seed`, `model.task`, `data`, `transform`, `train`, `eval`.
     dataset: opened.
-    process_index: of this process.
-    process_count: of all processes.
+    process_index: of this process among those that read different examples.
+    process_count: of these.
   """
 
   config: Any

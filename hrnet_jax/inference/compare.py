@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from hrnet_jax.tasks.protocol import Task
-from hrnet_jax.training.evaluate import Ranking, Step, add_processes, gather_processes, widen
+from hrnet_jax.training.evaluate import Ranking, Step, widen
+from hrnet_jax.training.processes import add_processes, gather_processes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,14 +90,14 @@ def score(
 
 
 def _load(config: Any, path: Path, mesh: Any) -> checkpoint.Loaded:
-  loaded = checkpoint.load(path, sharding.replicated(mesh))
+  loaded = checkpoint.load(path, mesh)
   _check_model(config.model.to_dict(), loaded)
   return loaded
 
 
 def _check_model(model: dict[str, Any], loaded: checkpoint.Loaded) -> None:
   """Values that do not change what the weights mean may differ."""
-  free = ("dtype", "bn_momentum", "init")
+  free = ("dtype", "bn_momentum", "bn_group_size", "init", "roll", "remat")
   trained = loaded.config.model.to_dict()
   keys = sorted((model.keys() | trained.keys()) - set(free))
   if lines := [

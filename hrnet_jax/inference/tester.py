@@ -45,9 +45,9 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> Tester:
   Raises:
     ValueError: a value of the protocol is wrong, or the task has none.
   """
-  inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
   values = dict(config.eval.get("protocol") or {})
   if not values:
+    inputs = Inputs(config, dataset, *sharding.data_share(mesh))
     multiple = sharding.height_multiple(mesh)
     step = SharedStep(make_eval_step(task, mesh), mesh)
     return Tester(step, lambda: inputs.eval(height_multiple=multiple), lambda x: x, "as validation")
@@ -56,6 +56,7 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> Tester:
     raise ValueError(f"task {name!r} has no eval.protocol; leave it empty")
   protocol, local = PROTOCOLS[name](**values), sharding.local_mesh()
   options = {key: getattr(protocol, key) for key in _PREPARATION}
+  inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
   return Tester(
     ProtocolStep(task, config.model.upsample, protocol, local),
     lambda: inputs.test(local.size, **options),

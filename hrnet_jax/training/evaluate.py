@@ -7,13 +7,13 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 import jax
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 import numpy as np
 
 from hrnet_jax.data import ragged
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training import sharding
+from hrnet_jax.training.processes import add_processes, gather_processes
 
 Example = dict[str, np.ndarray]
 
@@ -67,8 +67,8 @@ class SharedStep:
     scored = jax.device_get(self.run(variables, sharding.to_global(numbers, self.mesh)))
     sums, predictions, quality = scored
     # This process's examples are one run of rows of the global batch.
-    count = len(batch["mask"])
-    own = slice(jax.process_index() * count, (jax.process_index() + 1) * count)
+    count, (part, _) = len(batch["mask"]), sharding.data_share(self.mesh)
+    own = slice(part * count, (part + 1) * count)
     predictions, quality = jax.tree.map(lambda x: x[own], (predictions, quality))
     return Scored(sums, predictions, quality)
 
@@ -174,31 +174,6 @@ class Ranking:
   def items(self) -> list[tuple[int, Any]]:
     """Indices and entries, largest value first."""
     return [(-index, entry) for _, index, entry in sorted(self._heap, key=lambda x: x[:2])[::-1]]
-
-
-def add_processes(total: Any) -> Any:
-  """Sums of arrays over all processes, in 64 bits."""
-  if jax.process_count() == 1:
-    return total
-  return jax.tree.map(lambda x: np.asarray(_exchange(x)).sum(0), total)
-
-
-def gather_processes(values: Mapping[int, float]) -> dict[int, float]:
-  """Joins `{index: value}` of all processes; no index is on two."""
-  if jax.process_count() == 1:
-    return dict(values)
-  longest = int(_exchange(np.int64(len(values))).max())
-  rows = np.full((longest, 2), -1, np.float64)
-  rows[: len(values)] = np.array(list(values.items()), np.float64).reshape(-1, 2)
-  rows = _exchange(rows).reshape(-1, 2)
-  return {int(index): float(value) for index, value in rows if index >= 0}
-
-
-def _exchange(x: np.ndarray) -> np.ndarray:
-  """The arrays of all processes, `(processes, ...)`; as bytes, because JAX narrows 64 bits."""
-  x = np.asarray(x)
-  data = multihost_utils.process_allgather(np.frombuffer(x.tobytes(), np.uint8))
-  return np.frombuffer(np.asarray(data).tobytes(), x.dtype).reshape(-1, *x.shape)
 
 
 def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:

@@ -10,14 +10,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from hrnet_jax.training.sinks import Board, Lines
 
 
 class Log:
   """Writes on process 0 and is silent on the others; a context manager.
 
-  A run that goes on from step n first drops the lines of later steps, which it will do again.
+  A run that goes on from step n first drops the lines of later steps, which it will do again. A
+  full disk is said once, and does not end the run.
   """
 
   def __init__(self, workdir: pathlib.Path, *, first: int, last: int):
@@ -29,8 +31,9 @@ class Log:
       return
     path = workdir / "metrics.jsonl"
     _drop_after(path, first)
-    self._file = path.open("a", buffering=1)
-    self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first + 1)
+    self._told = False
+    self._lines = Lines(path, self._failed)
+    self._board = Board(workdir / "tensorboard", first + 1, self._failed)
     if sys.stderr.isatty():
       self._bar = tqdm(total=last, initial=first, unit="step", dynamic_ncols=True)
 
@@ -41,14 +44,8 @@ class Log:
     if self._bar is not None:
       self._bar.close()
     if self._active:
-      self._file.close()
+      self._lines.close()
       self._board.close()
-
-  def say(self, text: str) -> None:
-    """Prints a message for people."""
-    if self._active:
-      tqdm.write(text, file=sys.stderr)
-      sys.stderr.flush()
 
   def progress(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
     """Scalars of training, to all three places."""
@@ -61,27 +58,41 @@ class Log:
       self._bar.set_postfix_str(shown)
     else:
       left = datetime.timedelta(seconds=round(seconds_left))
-      self.say(f"step {step}/{self._last}  {shown}  ETA {left}")
+      say(f"step {step}/{self._last}  {shown}  ETA {left}")
 
   def scalars(self, step: int, split: str, values: Mapping[str, Any]) -> None:
     """Numbers, and by-class mappings of numbers, to `metrics.jsonl` and TensorBoard; not lists."""
     if not self._active:
       return
     values = {name: value for name, value in values.items() if not isinstance(value, list)}
-    entry = {"step": step, "split": split, "time": round(time.time(), 3), **values}
-    self._file.write(json.dumps(entry) + "\n")
+    now = time.time()
+    self._lines.write(json.dumps({"step": step, "split": split, "time": round(now, 3), **values}))
     for name, value in values.items():
       if isinstance(value, Mapping):
         for key, x in value.items():
-          self._board.add_scalar(f"{split}/{name}/{key}", x, step)
+          self._board.scalar(f"{split}/{name}/{key}", x, step, now)
       else:
-        self._board.add_scalar(f"{split}/{name}", value, step)
+        self._board.scalar(f"{split}/{name}", value, step, now)
+    self._board.flush()
 
   def pictures(self, step: int, group: str, pictures: Mapping[int | str, np.ndarray]) -> None:
     """Pictures `(h, w, 3)` uint8 by example or name, to TensorBoard."""
     if self._active:
       for name, picture in pictures.items():
-        self._board.add_image(f"{group}/{name}", picture, step, dataformats="HWC")
+        self._board.picture(f"{group}/{name}", picture, step, time.time())
+      self._board.flush()
+
+  def _failed(self, error: OSError) -> None:
+    if not self._told:
+      say(f"the log cannot be written: {error}; training goes on")
+    self._told = True
+
+
+def say(text: str) -> None:
+  """Prints a message for people, on process 0; beside a progress bar if there is one."""
+  if jax.process_index() == 0:
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:

@@ -1,6 +1,6 @@
 """The training loop, the same for every task: config and workdir -> final state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import dataclasses
 import pathlib
 from typing import Any
@@ -13,19 +13,26 @@ from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.tasks import registry
 from hrnet_jax.tasks.protocol import Task
-from hrnet_jax.training import optim, sharding
+from hrnet_jax.training import optim, processes, sharding
 from hrnet_jax.training.checkpoint import Checkpoints
 from hrnet_jax.training.evaluate import SharedStep, evaluate
-from hrnet_jax.training.log import Log
+from hrnet_jax.training.log import Log, say
 from hrnet_jax.training.meter import Diverged, Meter
 from hrnet_jax.training.plan import Plan, make_plan
+from hrnet_jax.training.processes import Ballot
 from hrnet_jax.training.runtime import Termination
 from hrnet_jax.training.state import TrainState, all_finite, init_state
 from hrnet_jax.training.step import make_eval_step, make_train_step
 from hrnet_jax.training.transfer import Transfer, start_from
+from hrnet_jax.training.watchdog import Watchdog
 from hrnet_jax.training.workdir import open_workdir
 
 TRANSFER_FILE = "init_from.txt"
+_DUE = "evaluation_due"  # in a checkpoint whose validation was broken off
+
+
+class _Stopped(Exception):
+  """The run is to end while a validation is under way."""
 
 
 def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
@@ -35,7 +42,8 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   names one (see `transfer`); else they are initialised.
 
   Order and augmentation of examples are functions of the seed and the step, so a run that was
-  killed and started again ends with the same bits as one that was not.
+  killed and started again ends with the same bits as one that was not, and may go on with another
+  number of processes and devices.
 
   Args:
     config: see `configs/`.
@@ -59,24 +67,30 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   )
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
-  inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
+  inputs = Inputs(config, dataset, *sharding.data_share(mesh))
+  watchdog = Watchdog(**config.train.get("watchdog", {}))
   state = init_state(task.model, tx, config.seed, sharding.replicated(mesh))
   _write_overview(workdir / "parameters.txt", state)
-  keep = config.checkpoint.keep_last
-  with Checkpoints(workdir, facts=facts, keep_last=keep) as saver, Termination() as termination:
-    start, transfer = 0, None
-    if saver.latest is not None:
-      state, position = saver.restore(state)
-      start = position["next_batch"]
+  keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
+  with (
+    Checkpoints(workdir, facts=facts, **keeping) as saver,
+    Termination() as termination,
+    watchdog,
+  ):
+    watchdog.watch("reading the newest checkpoint", patient=True)
+    processes.meet("reading")
+    position, transfer = {"next_batch": 0}, None
+    if restored := saver.restore(state, mesh):
+      state, position = restored
     elif config.get("init_from", ""):
       state, transfer = start_from(config.init_from, state)
     first = int(state.step)
     switch = (plan.first_steps, plan.extra.split) if plan.extra else None
-    batches = inputs.train(start=start, switch=switch)
+    batches = inputs.train(start=position["next_batch"], switch=switch)
     with Log(workdir, first=first, last=plan.steps) as log, batches as loader:
-      log.say(_greeting(config, workdir, state, plan, first))
+      say(_greeting(config, workdir, state, plan, first))
       if transfer is not None:
-        _tell(transfer, workdir, log)
+        _tell(transfer, workdir)
       run = _Run(
         task=task,
         plan=plan,
@@ -90,8 +104,14 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
         saver=saver,
         log=log,
         termination=termination,
+        ballot=Ballot(mesh),
+        watchdog=watchdog,
       )
-      return run.go(state, loader, first)
+      due = not position.get(_DUE) or run.make_up(state, loader)
+      state = run.go(state, loader, first) if due else state
+      watchdog.watch("writing the last checkpoint")
+      saver.finish()
+      return state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,55 +128,100 @@ class _Run:
   saver: Checkpoints
   log: Log
   termination: Termination
+  ballot: Ballot
+  watchdog: Watchdog
 
   def go(self, state: TrainState, loader: Loader, first: int) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
-    meter = Meter(self.plan.batch_size)
+    meter, train_step = Meter(self.plan.batch_size), None
     for step in range(first + 1, self.plan.steps + 1):
-      state, scalars = self.train_step(state, sharding.to_global(next(loader), self.mesh))
-      stopping, score = self.termination.requested, None
-      try:
-        meter.add(step, scalars)
-        if self.plan.logs(step):
-          self._log(step, meter)
-        if stopping or self.plan.saves(step):
-          meter.drain()
-          if not all_finite(state):
-            raise Diverged(f"step {step}: the update left numbers that are not finite")
-      except Diverged as error:
-        raise Diverged(f"{error}; {self._advice()}") from None
+      self.watchdog.watch(f"waiting for batch {step} of the training data")
+      batch = sharding.to_global(next(loader), self.mesh)
+      train_step = train_step or self._compile(state, batch)
+      self.watchdog.watch(f"step {step} on the devices")
+      state, scalars = train_step(state, batch)
+      stopping, score = self.ballot.cast(self.termination.requested), None
+      saving = stopping or self.plan.saves(step) or self.saver.retry_is_due
+      self._note(meter, step, scalars, state if saving else None)
       if self.plan.evaluates(step) and not stopping:
         score = self._evaluate(step, state)
-      if stopping or self.plan.saves(step):
-        self.saver.save(state, loader.state(), score=score)
+        stopping = score is None
+      if saving:
+        self.watchdog.watch(f"saving step {step}")
+        # Only a validation that was broken off has to be made up for.
+        due = {_DUE: 1} if stopping and self.plan.evaluates(step) else {}
+        self.saver.save(state, loader.state() | due, score=score)
         meter.restart()
       if stopping:
-        self.log.say(f"SIGTERM: saving step {step}; the same command goes on from there")
+        say(f"SIGTERM: saving step {step}; the same command goes on from there")
         break
     return state
+
+  def _compile(self, state: TrainState, batch: Any) -> Callable[..., Any]:
+    """The training step for these shapes, ready in all processes."""
+    self.watchdog.watch("compiling the training step", patient=True)
+    compiled = self.train_step.lower(state, batch).compile()
+    processes.meet("compiled")
+    return compiled
+
+  def make_up(self, state: TrainState, loader: Loader) -> bool:
+    """Does the validation that the run's end broke off; False if it is broken off again."""
+    score = self._evaluate(int(state.step), state)
+    if score is not None:
+      self.saver.save(state, loader.state(), score=score, replace=True)
+    return score is not None
+
+  def _note(self, meter: Meter, step: int, scalars: Any, saved: TrainState | None) -> None:
+    """Logs where it is due, and looks at what is to be saved.
+
+    Raises:
+      Diverged: a loss, or a number that is to be saved, is not finite.
+    """
+    try:
+      meter.add(step, scalars)
+      if self.plan.logs(step):
+        self._log(step, meter)
+      if saved is not None:
+        meter.drain()
+        if not all_finite(jax.tree.map(lambda x: x.addressable_data(0), saved)):
+          raise Diverged(f"step {step}: the update left numbers that are not finite")
+    except Diverged as error:
+      raise Diverged(f"{error}; {self._advice()}") from None
 
   def _log(self, step: int, meter: Meter) -> None:
     means, seconds = meter.read()
     now = {"epoch": self.plan.epoch(step), "lr": float(self.schedule(step - 1))}
     self.log.progress(step, means | now, seconds * (self.plan.steps - step))
 
-  def _evaluate(self, step: int, state: TrainState) -> float:
+  def _evaluate(self, step: int, state: TrainState) -> float | None:
+    """The score of the validation; None if the run is to end before it is complete."""
     settings, multiple = self.inputs.config.eval, sharding.height_multiple(self.mesh)
     limit = settings.get("examples", 0)
     with self.inputs.eval(height_multiple=multiple, limit=limit) as batches:
-      result = evaluate(
-        self.task,
-        self.eval_step,
-        state.variables,
-        batches,
-        num_pictures=settings.pictures,
-      )
+      try:
+        result = evaluate(
+          self.task,
+          self.eval_step,
+          state.variables,
+          self._until_stopped(step, batches),
+          num_pictures=settings.pictures,
+        )
+      except _Stopped:
+        return None
     self.log.scalars(step, "eval", result.report)
     self.log.pictures(step, "predictions", result.pictures)
     self.log.pictures(step, "charts", result.charts)
     score = result.report[self.task.metric]
-    self.log.say(f"step {step}: validation {self.task.metric} {score:.4f}")
+    say(f"step {step}: validation {self.task.metric} {score:.4f}")
     return score
+
+  def _until_stopped(self, step: int, batches: Loader) -> Iterator[Any]:
+    for number in range(1, batches.num_batches + 1):
+      what = f"batch {number} of {batches.num_batches} of the validation after step {step}"
+      self.watchdog.watch(what, patient=number == 1)
+      if self.ballot.now(self.termination.requested):
+        raise _Stopped
+      yield next(batches)
 
   def _advice(self) -> str:
     step = self.saver.latest
@@ -180,9 +245,9 @@ def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan,
   )
 
 
-def _tell(transfer: Transfer, workdir: pathlib.Path, log: Log) -> None:
+def _tell(transfer: Transfer, workdir: pathlib.Path) -> None:
   """The outline for the terminal, the full list for a file."""
-  log.say(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
+  say(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
   if jax.process_index() == 0:
     (workdir / TRANSFER_FILE).write_text(transfer.listing())
 

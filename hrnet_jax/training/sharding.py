@@ -35,12 +35,49 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
     raise ValueError(f"mesh {dict(shape)} does not cover the {count} devices; use -1 for one axis")
   # The default type of axes is Explicit, which asks every scatter for an output sharding.
   types = (AxisType.Auto,) * len(sizes)
-  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices, axis_types=types)
+  mesh = jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices, axis_types=types)
+  # What is near in the topology stays near; the examples of a process become one run of rows.
+  rows = sorted(mesh.devices, key=lambda row: sorted((d.process_index, d.id) for d in row))
+  return Mesh(np.array(rows), mesh.axis_names, axis_types=types)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
   """Every device holds all of the array."""
   return NamedSharding(mesh, PartitionSpec())
+
+
+def data_share(mesh: Mesh) -> tuple[int, int]:
+  """Which part of every global batch this process reads, and into how many parts it is divided.
+
+  Where one image lies on devices of several processes, these read the same part.
+
+  Raises:
+    ValueError: the processes cannot take equal parts on this mesh.
+  """
+  owners = [sorted({d.process_index for d in row}) for row in mesh.devices]
+  shares = [rows for i, rows in enumerate(owners) if i == 0 or rows != owners[i - 1]]
+  own = [i for i, rows in enumerate(shares) if jax.process_index() in rows]
+  if len(own) != 1 or len({owners.count(rows) for rows in shares}) != 1:
+    raise ValueError(
+      f"{jax.process_count()} processes cannot take equal parts of a batch on mesh "
+      f"{dict(mesh.shape)}; make mesh.space divide the devices of a process, or the reverse"
+    )
+  return own[0], len(shares)
+
+
+def batch_shardings(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, NamedSharding]:
+  """Axis 0 is the batch; axis 1 of the image, and of maps of its size, is the height.
+
+  Args:
+    mesh: devices.
+    batch: arrays or their shapes by name, with `image (B, H, W, 3)`.
+  """
+  size = batch["image"].shape[1:3]
+
+  def spec(x: Any) -> PartitionSpec:
+    return PartitionSpec(DATA, SPACE) if x.shape[1:3] == size else PartitionSpec(DATA)
+
+  return {name: NamedSharding(mesh, spec(x)) for name, x in batch.items()}
 
 
 def batch_sharding(mesh: Mesh, rank: int) -> NamedSharding:
@@ -95,15 +132,39 @@ def on_each_device(
   return run
 
 
+def on_own_devices(value: int, mesh: Mesh) -> jax.Array:
+  """A global array `(devices,)` int32 that holds the value on the devices of this process."""
+  where = NamedSharding(mesh, PartitionSpec((DATA, SPACE)))
+  return jax.make_array_from_callback((mesh.size,), where, lambda _: np.full(1, value, np.int32))
+
+
+def put_everywhere(x: Any, mesh: Mesh) -> Any:
+  """Puts arrays of numpy that all processes have on all devices of all processes."""
+  whole = replicated(mesh)
+  return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, whole, a.__getitem__), x)
+
+
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """Puts this process's share `{name: (b, ...)}` on its devices, as part of global arrays."""
-  for value in batch.values():
-    if value.ndim >= 3:
-      check_height(mesh, value.shape[1])
-  return {
-    name: jax.make_array_from_process_local_data(batch_sharding(mesh, value.ndim), value)
-    for name, value in batch.items()
-  }
+  """Puts this process's part `{name: (b, ...)}` on its devices, as part of global arrays.
+
+  Images are whole, also where other processes have a part of their height.
+
+  Raises:
+    ValueError: the height of the image cannot be split.
+  """
+  check_height(mesh, batch["image"].shape[1])
+  index, count = data_share(mesh)
+
+  def place(value: np.ndarray, where: NamedSharding) -> jax.Array:
+    first = index * len(value)
+
+    def piece(place: tuple[slice, ...]) -> np.ndarray:
+      start, stop, _ = place[0].indices(count * len(value))
+      return value[(slice(start - first, stop - first), *place[1:])]
+
+    return jax.make_array_from_callback((count * len(value), *value.shape[1:]), where, piece)
+
+  return {name: place(batch[name], x) for name, x in batch_shardings(mesh, batch).items()}
 
 
 def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:

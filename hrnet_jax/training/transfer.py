@@ -63,15 +63,15 @@ def start_from(path: str | pathlib.Path, state: TrainState) -> tuple[TrainState,
 
   Args:
     path: a workdir, a checkpoint or a folder of `python -m hrnet_jax.convert`.
-    state: initial; gives shapes, dtypes and shardings.
+    state: initial, on all devices of a mesh; gives shapes and dtypes.
 
   Raises:
     FileNotFoundError: there is no checkpoint.
     ValueError: the backbones differ; names their tensors.
   """
-  sharding = jax.tree.leaves(state.params)[0].sharding
+  mesh = jax.tree.leaves(state.params)[0].sharding.mesh
   try:
-    loaded = checkpoint.load(path, sharding)
+    loaded = checkpoint.load(path, mesh)
   except FileNotFoundError as error:
     raise FileNotFoundError(f"config.init_from: {error}") from None
   target = traverse_util.flatten_dict(state.variables)

@@ -20,6 +20,13 @@ _PACKAGES = (
 # Keys that configs gained since the first runs, with what their absence means.
 _LATER = {"init_from": ""}
 
+# Keys that may change from one start to the next: where and how fast a run computes, and what it
+# says. Its numbers stay the same, but for rounding.
+_FREE = (
+  "mesh", "data.data_dir", "data.workers", "data.threads", "model.roll", "model.remat",
+  "train.watchdog", "checkpoint",
+)  # fmt: skip
+
 
 def open_workdir(
   workdir: str | os.PathLike, config: Mapping[str, Any], dataset: Mapping[str, Any]
@@ -87,13 +94,17 @@ def _check_same(path: pathlib.Path, stored: dict[str, Any], config: dict[str, An
   lines = [
     f"  config.{key}: {before.get(key, absent)!r} there, {now.get(key, absent)!r} now"
     for key in sorted(before.keys() | now.keys())
-    if before.get(key, absent) != now.get(key, absent)
+    if before.get(key, absent) != now.get(key, absent) and not _is_free(key)
   ]
   if lines:
     raise ValueError(
       f"{path} belongs to a run with another config:\n" + "\n".join(lines) + "\n"
       "go on with the same config, or choose another --workdir"
     )
+
+
+def _is_free(key: str) -> bool:
+  return any(key == free or key.startswith(f"{free}.") for free in _FREE)
 
 
 def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

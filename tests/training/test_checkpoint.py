@@ -1,6 +1,8 @@
 """Saved and restored bit for bit; the best and the newest are kept, and found again."""
 
 import re
+import shutil
+import time
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +66,7 @@ def test_the_best_and_the_two_newest_are_kept(run):
 def test_everything_comes_back_bit_for_bit(run):
   with Checkpoints(run, facts=FACTS) as saver:
     assert saver.latest == 5
-    state, position = saver.restore(state_at(0))
+    state, position = saver.restore(state_at(0), toy.make_mesh(1))
     assert saver.path(5) == run / "checkpoints" / "5"
   assert position == {"next_batch": 50}
   assert_same_bits(state, state_at(5))
@@ -75,7 +77,7 @@ def test_everything_comes_back_bit_for_bit(run):
 def test_other_devices_can_go_on(run, data, space):
   mesh = toy.make_mesh(data, space)
   with Checkpoints(run, facts=FACTS) as saver:
-    state, _ = saver.restore(state_at(0, mesh))
+    state, _ = saver.restore(state_at(0, mesh), mesh)
   assert_same_bits(state, state_at(5))
   for x in jax.tree.leaves(state):
     assert x.sharding.device_set == set(mesh.devices.flat)
@@ -136,6 +138,99 @@ def test_no_checkpoint_is_said_with_the_place(tmp_path):
   with pytest.raises(FileNotFoundError, match="checkpoints holds no complete checkpoint"):
     checkpoint.load(tmp_path)
   assert Checkpoints(tmp_path, facts=FACTS).latest is None
+
+
+def damage(folder, change):
+  """Changes the file of a checkpoint that holds most of its weights."""
+  files = (folder / "variables" / "ocdbt.process_0" / "d").iterdir()
+  file = max(files, key=lambda path: path.stat().st_size)
+  file.write_bytes(change(bytearray(file.read_bytes())))
+
+
+def flip(content):
+  content[len(content) // 2] ^= 16
+  return content
+
+
+@pytest.mark.parametrize("change", [flip, lambda x: x[: len(x) // 2], lambda x: b""])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, capsys, change):
+  save(tmp_path, {1: None, 2: None})
+  damage(tmp_path / "checkpoints" / "2", change)
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    state, position = saver.restore(state_at(0), toy.make_mesh(1))
+    assert_same_bits(state, state_at(1))
+    assert position == {"next_batch": 10}
+    saver.save(state_at(2), {"next_batch": 20})  # the place is free
+  said = capsys.readouterr().err
+  assert f"{tmp_path / 'checkpoints' / '2'} is damaged: " in said
+  assert f"moved to {tmp_path / 'damaged' / '2_'}" in said
+  assert steps(tmp_path) == [1, 2]
+  assert len(list((tmp_path / "damaged").iterdir())) == 1
+  assert_same_bits(checkpoint.load(tmp_path).variables, state_at(2).variables)
+
+
+def test_a_damaged_position_is_seen(tmp_path):
+  save(tmp_path, {1: None, 2: None})
+  path = next((tmp_path / "checkpoints" / "2" / "loader").glob("metadata"))
+  path.write_text(path.read_text().replace("20", "21"))
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert saver.restore(state_at(0), toy.make_mesh(1))[1] == {"next_batch": 10}
+
+
+def test_if_none_can_be_used_nothing_is_changed(tmp_path):
+  save(tmp_path, {1: None, 2: None})
+  for step in (1, 2):
+    damage(tmp_path / "checkpoints" / str(step), flip)
+  before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    message = r"(?s)no checkpoint of .* can be used:.*checkpoints/2: .*checkpoints/1: .*--workdir"
+    with pytest.raises(ValueError, match=message):
+      saver.restore(state_at(0), toy.make_mesh(1))
+  assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+  with pytest.raises(checkpoint.Damaged, match=r"checkpoints/2 is damaged: .*use another"):
+    checkpoint.load(tmp_path)
+
+
+def test_checkpoints_without_digests_are_taken(tmp_path):
+  save(tmp_path, {3: None})
+  shutil.rmtree(tmp_path / "checkpoints" / "3" / "digests")
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert_same_bits(saver.restore(state_at(0), toy.make_mesh(1))[0], state_at(3))
+
+
+def test_a_folder_without_room_is_said_and_tried_again(tmp_path, capsys, monkeypatch):
+  with Checkpoints(tmp_path, facts=FACTS, retry_seconds=0.05) as saver:
+    saver.save(state_at(1), {"next_batch": 10})
+    with monkeypatch.context() as patch:
+      patch.setattr(checkpoint.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+      saver.save(state_at(2), {"next_batch": 20})
+      assert not saver.retry_is_due
+      with pytest.raises(OSError, match=r"could not be written .* goes on from step 1"):
+        saver.finish()
+    said = capsys.readouterr().err
+    assert "the checkpoint of step 2 could not be written: " in said
+    assert "has room for 0 MiB" in said
+    time.sleep(0.06)
+    assert saver.retry_is_due
+    saver.save(state_at(3), {"next_batch": 30})
+    saver.finish()
+    assert not saver.retry_is_due
+  assert steps(tmp_path) == [1, 3]
+
+
+def test_a_step_can_be_written_again_with_its_score(tmp_path):
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    saver.save(state_at(1), {"next_batch": 10, "evaluation_due": 1})
+    saver.save(state_at(1), {"next_batch": 10}, score=0.5, replace=True)
+    saver.save(state_at(2), {"next_batch": 20}, score=0.4)
+  assert checkpoint.find(tmp_path).name == "1"
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert saver.latest == 2
+
+
+def test_without_a_checkpoint_there_is_nothing_to_restore(tmp_path):
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert saver.restore(state_at(0), toy.make_mesh(1)) is None
 
 
 def test_at_least_one_is_kept(tmp_path):

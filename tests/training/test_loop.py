@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 
 import jax
 import numpy as np
@@ -83,3 +85,40 @@ def test_two_phases_straight_and_interrupted_in_each(
   (score,) = (e for e in lines["straight"] if e["split"] == "eval")
   assert score["step"] == 11
   assert score["pixels"] == 3 * 64 * 63  # of the first three images
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dataset", "small")
+def test_a_validation_that_was_broken_off_is_made_up_for(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+  options = config()
+  options.train.update(steps=3, extra={})
+  options.eval.update(every_epochs=1, pictures=0, examples=0, batch_size=8)  # after step 2
+  straight = loop.train(options, tmp_path / "straight")
+  evaluate, calls = loop.evaluate, []
+
+  def evaluate_until_sigterm(task, step, variables, batches, **kwargs):
+    def some():
+      for number, batch in enumerate(batches):
+        yield batch
+        if number == 0 and not calls:
+          calls.append(os.kill(os.getpid(), signal.SIGTERM))
+
+    return evaluate(task, step, variables, some(), **kwargs)
+
+  capsys.readouterr()
+  with monkeypatch.context() as patch:
+    patch.setattr(loop, "evaluate", evaluate_until_sigterm)
+    stopped = loop.train(options, tmp_path / "stopped")
+  assert stopped.step == 2
+  assert "SIGTERM: saving step 2" in capsys.readouterr().err
+  assert [e["split"] for e in entries(tmp_path / "stopped")] == ["train", "train"]
+  resumed = loop.train(options, tmp_path / "stopped")
+  jax.tree.map(np.testing.assert_array_equal, *jax.device_get((straight, resumed)))
+  lines = [
+    [(e["step"], e["split"], e.get("loss"), e.get("mean_iou")) for e in entries(tmp_path / name)]
+    for name in ("straight", "stopped")
+  ]
+  assert lines[0] == lines[1]
+  assert lines[0][2][:2] == (2, "eval")

@@ -1,0 +1,222 @@
+"""Joins the processes of a job before anything is computed: environment or flags -> JAX.
+
+One process has to run on every host of a TPU slice, and one for every GPU or every node. TPU pods,
+SLURM and Open MPI say in the environment who the others are; elsewhere three flags do.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import dataclasses
+import glob
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from typing import NoReturn
+
+from absl import flags
+import jax
+
+_SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+_OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+_HOW = "give all of --coordinator_address=HOST:PORT --num_processes=N --process_id=I"
+_TIMEOUT = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """How this process finds the others; what is None is found out by JAX.
+
+  Attributes:
+    origin: who says so, for messages.
+    address: host and port of process 0.
+    processes: how many there are.
+    process: which one this is.
+  """
+
+  origin: str
+  address: str | None = None
+  processes: int | None = None
+  process: int | None = None
+
+
+def define_flags() -> None:
+  """Defines the flags by which a command joins other processes."""
+  flags.DEFINE_string(
+    "coordinator_address", None, "HOST:PORT of process 0, where the environment does not say."
+  )
+  flags.DEFINE_integer("num_processes", None, "How many processes there are.", lower_bound=1)
+  flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", lower_bound=0)
+  flags.DEFINE_integer("join_timeout", _TIMEOUT, "Seconds to wait for the others.", lower_bound=1)
+
+
+def join() -> None:
+  """Joins the other processes as flags and environment say; alone if there are none.
+
+  Raises:
+    ValueError: the flags are incomplete, or contradict each other.
+    TimeoutError: there is no process 0 at the address within `--join_timeout` seconds.
+    OSError: process 0 cannot listen at its port.
+  """
+  f = flags.FLAGS
+  job = find_job(os.environ, f.coordinator_address, f.num_processes, f.process_id)
+  if job is not None:
+    connect(job, f.join_timeout)
+
+
+def find_job(
+  environ: Mapping[str, str],
+  address: str | None = None,
+  processes: int | None = None,
+  process: int | None = None,
+) -> Job | None:
+  """The job that this process is a part of; None if it is alone.
+
+  Args:
+    environ: the environment.
+    address, processes, process: as flags give them; they go before the environment.
+
+  Raises:
+    ValueError: the flags are incomplete, or contradict each other.
+  """
+  given = (address, processes, process)
+  if None not in given:
+    return _checked(Job("the flags", *given))
+  if all(name in environ for name in _OPEN_MPI) and int(environ[_OPEN_MPI[0]]) > 1:
+    # Open MPI 5 no longer tells the address of the first host.
+    if address is None and "OMPI_MCA_orte_hnp_uri" not in environ:
+      raise ValueError(
+        f"Open MPI started {environ[_OPEN_MPI[0]]} processes and does not say where process 0 is; "
+        "add --coordinator_address=HOST:PORT, a free port of the first host"
+      )
+    size, rank = (int(environ[name]) for name in _OPEN_MPI)
+    return _checked(
+      Job("Open MPI", address, processes or size, rank if process is None else process)
+    )
+  if all(name in environ for name in _SLURM) and int(environ["SLURM_NTASKS"]) > 1:
+    return Job("SLURM", *given)
+  if any(x is not None for x in given):
+    raise ValueError(f"the flags name only a part of the job; {_HOW}")
+  hosts = environ.get("TPU_WORKER_HOSTNAMES", "") + environ.get("TPU_PROCESS_ADDRESSES", "")
+  if "," in hosts or "MEGASCALE_COORDINATOR_ADDRESS" in environ or _is_tpu_host(environ):
+    return Job("the TPU slice")
+  return None
+
+
+def connect(job: Job, timeout: float) -> None:
+  """Waits for all processes of the job; a process that waits in vain says so and ends.
+
+  JAX itself would end it with a trace of its own code.
+
+  Raises:
+    TimeoutError: there is no process 0 at its address.
+    OSError: process 0 cannot listen at its port.
+  """
+  began = time.monotonic()
+  if job.address and job.process == 0:
+    _check_port(job.address)
+  elif job.address:
+    _wait_for(job, timeout)
+  # Only processes of the CPU need this, which other backends ignore.
+  jax.config.update("jax_cpu_collectives_implementation", "gloo")
+  jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is the loop's
+  who = f"process {job.process}" if job.process is not None else "this process"
+  count = f"of {job.processes} " if job.processes else ""
+  message = (
+    f"{who} {count}has waited {timeout:.0f} s for the others (told by {job.origin}); "
+    "are all of them running, with the same address and number of processes?"
+  )
+  with _limit(timeout - (time.monotonic() - began), message):
+    jax.distributed.initialize(
+      job.address, job.processes, job.process, initialization_timeout=int(timeout) + 60
+    )
+
+
+@contextlib.contextmanager
+def leaving_together() -> Iterator[None]:
+  """Where there are other processes, an error ends this one at once.
+
+  The usual end would wait for the others, which wait for this one.
+  """
+  try:
+    yield
+  except BaseException as error:
+    if jax.process_count() == 1:
+      raise
+    if isinstance(error, SystemExit):
+      print(error.code, file=sys.stderr)
+    else:
+      traceback.print_exc()
+    _leave(1)
+
+
+def _checked(job: Job) -> Job:
+  host, _, port = (job.address or "").rpartition(":")
+  if job.address is not None and not (host and port.isdigit()):
+    raise ValueError(f"--coordinator_address is {job.address!r}, expected HOST:PORT")
+  if not 0 <= job.process < job.processes:
+    raise ValueError(
+      f"process {job.process} of {job.processes}: expected 0 .. {job.processes - 1} ({job.origin})"
+    )
+  return job
+
+
+def _is_tpu_host(environ: Mapping[str, str]) -> bool:
+  platforms = environ.get("JAX_PLATFORMS", "tpu")
+  return "tpu" in platforms and bool(glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*"))
+
+
+def _check_port(address: str) -> None:
+  port = int(address.rpartition(":")[2])
+  with socket.socket() as probe:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      probe.bind(("", port))
+    except OSError as error:
+      raise OSError(
+        f"process 0 cannot listen at port {port} ({error.strerror}); give all processes another "
+        "port in --coordinator_address"
+      ) from None
+
+
+def _wait_for(job: Job, timeout: float) -> None:
+  host, _, port = job.address.rpartition(":")
+  end, reason = time.monotonic() + timeout, "no answer"
+  while time.monotonic() < end:
+    try:
+      socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+      return
+    except OSError as error:
+      reason = error.strerror or str(error)
+      time.sleep(0.2)
+  raise TimeoutError(
+    f"process {job.process} of {job.processes} found no process 0 at {job.address} within "
+    f"{timeout:.0f} s ({reason}); is it running there, and may this host reach that port?"
+  )
+
+
+@contextlib.contextmanager
+def _limit(
+  seconds: float, message: str, leave: Callable[[int], None] | None = None
+) -> Iterator[None]:
+  """Ends the process with the message if the body takes longer; it may be deep in other code."""
+
+  def give_up() -> None:
+    print(f"error: {message}", file=sys.stderr)
+    (leave or _leave)(1)
+
+  timer = threading.Timer(max(seconds, 0.1), give_up)
+  timer.daemon = True
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
+
+
+def _leave(status: int) -> NoReturn:
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(status)
