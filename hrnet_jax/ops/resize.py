@@ -2,8 +2,10 @@
 
 import enum
 import functools
+from typing import Any
 
 import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 
@@ -70,9 +72,10 @@ def _enlarge(x: jax.Array, axis: int, factor: int) -> jax.Array:
   phase `p` alone, so slices and sums suffice: no gather, and no scatter in the gradient.
   """
   n = x.shape[axis]
-  edge = [(0, 0)] * x.ndim
-  edge[axis] = (1, 1)
-  padded = jnp.pad(x, edge, mode="edge")
+  # `jnp.pad` would pad the other axes as well, by nothing, but in the gradient every device then
+  # sends an example of the batch to its neighbours.
+  first, last = (jax.lax.slice_in_dim(x, k, k + 1, axis=axis) for k in (0, n - 1))
+  padded = jnp.concatenate([first, x, last], axis=axis)
   before, after = (jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in (0, 2))
   phases = []
   for p in range(factor):
@@ -102,6 +105,20 @@ def taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray,
   return low, np.minimum(low + 1, np.int32(n_in - 1)), source - low
 
 
+def _symbolic_taps(n_in: Any, n_out: Any, method: Resize) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """`taps` for sizes that only the call of an exported program will tell.
+
+  Positions are quotients of whole numbers, so nothing is lost without float64.
+  """
+  out = jnp.arange(n_out, dtype=jnp.int32)
+  if method is Resize.BILINEAR:
+    above, below = jnp.maximum((2 * out + 1) * n_in - n_out, 0), 2 * n_out
+  else:
+    above, below = out * (n_in - 1), jnp.maximum(n_out - 1, 1)
+  low = jnp.minimum(above // below, n_in - 1)
+  return low, jnp.minimum(low + 1, n_in - 1), (above - low * below) / below
+
+
 @functools.cache
 def _matrix(n_in: int, n_out: int, method: Resize) -> np.ndarray:
   """The interpolation of one axis as a dense `(n_out, n_in)` matrix."""
@@ -119,7 +136,9 @@ def _interpolate(x: jax.Array, axis: int, n_out: int, method: Resize) -> jax.Arr
   The gradient is a product with the transposed matrix, because the transpose of a
   gather is a scatter, several times slower on every backend.
   """
-  low, high, weight = taps(x.shape[axis], n_out, method)
+  n_in = x.shape[axis]
+  symbolic = export.is_symbolic_dim(n_in) or export.is_symbolic_dim(n_out)
+  low, high, weight = (_symbolic_taps if symbolic else taps)(n_in, n_out, method)
   shape = [1] * x.ndim
   shape[axis] = n_out
   weight = jnp.asarray(weight.reshape(shape), x.dtype)

@@ -6,6 +6,7 @@ import functools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -162,3 +163,15 @@ def test_errors_say_what_was_expected() -> None:
     resize(jnp.zeros((4, 4, 3)), (8, 8), "nearest")
   with pytest.raises(ValueError, match="bicubic"):
     resize(jnp.zeros((1, 4, 4, 3)), (8, 8), "bicubic")
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bilinear_aligned"])
+def test_sizes_left_open_are_settled_by_the_call(method: str) -> None:
+  """An exported program computes its positions; they are those of known sizes."""
+  shape = export.symbolic_shape("b, h, w, 2")
+  move_on = jax.jit(lambda x: resize(x, (2 * x.shape[1] + 1, 3 * x.shape[2] - 2), method))
+  program = export.export(move_on)(jax.ShapeDtypeStruct(shape, jnp.float32))
+  for h, w in ((1, 1), (5, 7), (97, 150)):
+    x = noise(2, h, w, 2).astype(np.float32)
+    expected = move((2 * h + 1, 3 * w - 2), method)(x)
+    np.testing.assert_allclose(program.call(x), expected, rtol=0, atol=1e-5)
