@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 
 from absl import logging
 import tensorflow_datasets as tfds
@@ -134,6 +135,24 @@ def prepare(
       builder.build()
     place.publish()
   return _open(name, place), True
+
+
+def published_facts(name: str) -> base.Facts | None:
+  """What is known about a data set before it is prepared.
+
+  Returns:
+    None where it depends on the user's files, and for data sets that TFDS itself prepares.
+
+  Raises:
+    ValueError: no such name.
+  """
+  if name in tfds_prepared.SPLITS:
+    return None
+  builder, _ = _locate(name, None)
+  if builder.HAS_VARIANTS:
+    return None
+  with tempfile.TemporaryDirectory() as folder, _QuietTfds():
+    return builder(data_dir=folder, file_format="array_record").facts(None)
 
 
 def _locate(name, data_dir):

@@ -1,0 +1,92 @@
+"""Batches of data sets that are not here: shapes of the config's own transform."""
+
+import importlib
+import pathlib
+from typing import Any
+
+import ml_collections
+import numpy as np
+import pytest
+
+from hrnet_jax.data.registry import BUILDERS, published_facts
+from hrnet_jax.preflight import standin
+from hrnet_jax.tasks import registry
+from tests import toy
+
+UINT8, FLOAT32, INT32 = (np.dtype(name) for name in ("uint8", "float32", "int32"))
+CITYSCAPES = "segmentation.cityscapes.seg_hrnet_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484"
+
+
+def load(name: str) -> ml_collections.ConfigDict:
+  return importlib.import_module(f"configs.{name}").get_config()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_prepared(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.setenv("HRNET_JAX_DATA", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+  ("name", "shapes"),
+  [
+    (CITYSCAPES, {"image": ((12, 512, 1024, 3), UINT8), "label": ((12, 512, 1024), UINT8)}),
+    (
+      "landmarks.wflw_w18",
+      {"image": ((16, 256, 256, 3), UINT8), "heatmap_points": ((16, 98, 2), FLOAT32)},
+    ),
+    (
+      "landmarks.csv_w18_small_v1",
+      {"image": ((16, 128, 128, 3), UINT8), "heatmap_points": ((16, 5, 2), FLOAT32)},
+    ),
+    (
+      "classification.imagenet_w18",
+      {"image": ((128, 224, 224, 3), UINT8), "label": ((128,), INT32)},
+    ),
+  ],
+)
+def test_shapes_without_data(name: str, shapes: dict[str, Any]) -> None:
+  config = load(name)
+  dataset, prepared = standin.open_dataset(config)
+  assert not prepared
+  assert standin.batch_shapes(config, dataset) == shapes
+  task = registry.build(config, dataset)  # which checks the facts
+  assert task.model is not None
+
+
+def test_published_facts_are_the_data_sets_own(tmp_path: pathlib.Path) -> None:
+  dataset, _ = standin.open_dataset(load(CITYSCAPES))
+  assert dataset.class_names[:2] == ("road", "sidewalk")
+  assert dataset.class_weights[0] == 0.8373
+  assert not (tmp_path / "none").exists()
+  for name, builder in BUILDERS.items():
+    facts = published_facts(name)
+    assert (facts is None) == builder.HAS_VARIANTS
+    assert facts is None or facts.class_names or facts.landmark_names
+  assert published_facts("imagenet2012") is None
+
+
+def test_the_prepared_data_set_is_used(tmp_path: pathlib.Path) -> None:
+  config = toy.get_config()
+  assert not standin.open_dataset(config)[1]
+  config.data.data_dir = str(tmp_path)
+  toy.prepare(tmp_path)
+  dataset, prepared = standin.open_dataset(config)
+  assert prepared
+  assert dataset.class_names == ("ground", "light", "red")
+  shapes = standin.batch_shapes(config, dataset)
+  assert shapes == {"image": ((8, 64, 64, 3), UINT8), "label": ((8, 64, 64), UINT8)}
+
+
+def test_mistakes_are_those_of_training() -> None:
+  config = toy.get_config()
+  config.data.name = "citiscapes"
+  with pytest.raises(ValueError, match="unknown data set 'citiscapes'; known: ade20k"):
+    standin.open_dataset(config)
+  config = toy.get_config()
+  config.model.task = "guessing"
+  with pytest.raises(ValueError, match="no made-up record for task 'guessing'"):
+    standin.open_dataset(config)
+  config = toy.get_config()
+  config.transform.train.crop_size = (63, 0)
+  with pytest.raises(ValueError, match="crop_size"):
+    standin.batch_shapes(config, standin.open_dataset(config)[0])
