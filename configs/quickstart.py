@@ -22,6 +22,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "shapes",
@@ -44,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "poly", "power": 0.9},
   }
   config.train = {"epochs": 12, "steps": 0, "batch_size": 16, "accumulate": 1, "log_every": 25}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {"batch_size": 16, "every_epochs": 6, "pictures": 8}
   config.checkpoint = {"every_steps": 200, "keep_last": 2}
   return config

@@ -28,6 +28,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "image_folder_classification/coco_crops",
@@ -52,6 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "step", "milestones": (30, 40), "factor": 0.1},
   }
   config.train = {"epochs": 45, "steps": 0, "batch_size": 32, "accumulate": 1, "log_every": 10}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {"batch_size": 32, "every_epochs": 5, "pictures": 16}
   config.checkpoint = {"every_steps": 200, "keep_last": 2}
   return config

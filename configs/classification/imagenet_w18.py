@@ -31,6 +31,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "image_folder_classification/imagenet",
@@ -55,6 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "step", "milestones": (30, 60, 90), "factor": 0.1},
   }
   config.train = {"epochs": 100, "steps": 0, "batch_size": 128, "accumulate": 1, "log_every": 100}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {"batch_size": 128, "every_epochs": 1, "pictures": 8}
   config.checkpoint = {"every_steps": 2000, "keep_last": 2}
   return config

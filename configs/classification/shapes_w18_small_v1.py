@@ -23,6 +23,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "shapes",
@@ -47,6 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "step", "milestones": (2,), "factor": 0.1},
   }
   config.train = {"epochs": 3, "steps": 0, "batch_size": 64, "accumulate": 1, "log_every": 10}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {"batch_size": 64, "every_epochs": 1, "pictures": 16}
   config.checkpoint = {"every_steps": 200, "keep_last": 2}
   return config

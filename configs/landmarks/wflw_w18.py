@@ -31,6 +31,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.01,
     "dtype": "float32",
     "init": "normal_0.001",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "wflw",
@@ -62,6 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "step", "milestones": (30, 50), "factor": 0.1},
   }
   config.train = {"epochs": 60, "steps": 0, "batch_size": 16, "accumulate": 1, "log_every": 50}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {
     "batch_size": 16,
     "every_epochs": 1,

@@ -24,6 +24,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "camvid",
@@ -47,6 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "poly", "power": 0.9},
   }
   config.train = {"epochs": 30, "steps": 0, "batch_size": 8, "accumulate": 1, "log_every": 20}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {"batch_size": 8, "every_epochs": 1, "pictures": 4}
   config.checkpoint = {"every_steps": 100, "keep_last": 2}
   return config

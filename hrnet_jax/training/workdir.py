@@ -18,7 +18,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 # Keys that configs gained since the first runs, with what their absence means.
-_LATER = {"init_from": ""}
+_LATER = {"init_from": "", "model.bn_group_size": 0}
 
 # Keys that may change from one start to the next: where and how fast a run computes, and what it
 # says. Its numbers stay the same, but for rounding.
@@ -89,7 +89,7 @@ def manifest(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str,
 
 
 def _check_same(path: pathlib.Path, stored: dict[str, Any], config: dict[str, Any]) -> None:
-  before, now = dict(_flatten(_LATER | stored)), dict(_flatten(_LATER | config))
+  before, now = _LATER | dict(_flatten(stored)), _LATER | dict(_flatten(config))
   absent = "(absent)"
   lines = [
     f"  config.{key}: {before.get(key, absent)!r} there, {now.get(key, absent)!r} now"

@@ -32,6 +32,9 @@ def get_config() -> ml_collections.ConfigDict:
     "bn_momentum": 0.01,
     "dtype": "float32",
     "init": "normal_0.001",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
   config.data = {
     "name": "cityscapes",
@@ -60,6 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
     "schedule": {"name": "poly", "power": 0.9},
   }
   config.train = {"epochs": 484, "steps": 0, "batch_size": 12, "accumulate": 1, "log_every": 20}
+  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
   config.eval = {
     "batch_size": 16,
     "every_epochs": 1,
