@@ -90,7 +90,7 @@ def score(
 
 
 def _load(config: Any, path: Path, mesh: Any) -> checkpoint.Loaded:
-  loaded = checkpoint.load(path, mesh)
+  loaded = checkpoint.load(path, sharding.replicated(mesh))
   _check_model(config.model.to_dict(), loaded)
   return loaded
 

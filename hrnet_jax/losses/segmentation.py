@@ -18,7 +18,7 @@ class HardExamples:
     groups: equal parts of the batch, consecutive images each, that select on their own and whose
       losses are averaged. The reference selects on each of its GPUs, so `groups` is its number
       of GPUs; with 1 the selection is over the whole global batch. Neither depends on how many
-      devices there are here.
+      devices there are here. A batch that is run in parts has `groups` in each of them.
 
   Raises:
     ValueError: a number is out of range.
@@ -78,6 +78,16 @@ def cross_entropy(
   nll = jnp.where(counts, pixel_nll(logits, labels), 0)
   total = weight.sum()
   return (nll * weight).sum() / jnp.where(total > 0, total, 1)
+
+
+def total_weight(
+  labels: jax.Array, *, ignore: int, class_weights: Sequence[float] | None = None
+) -> jax.Array:
+  """What `cross_entropy` divides by: the sum of the weights of the pixels that count.
+
+  Arguments as there.
+  """
+  return _pixel_weights(labels, labels != ignore, class_weights, jnp.result_type(float)).sum()
 
 
 def dense_cross_entropy(

@@ -8,6 +8,7 @@ import jax
 from hrnet_jax.models.blocks import Bottleneck
 from hrnet_jax.models.exchange import Pyramid, Stage, Transition
 from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.models.repeat import run_parts
 from hrnet_jax.ops.resize import Resize
 
 STEM_WIDTH = 64
@@ -57,12 +58,16 @@ class HRNet(nn.Module):
     upsample: interpolation in the exchange units.
     numerics: see `Numerics`.
     outputs: how many maps the last exchange computes; HRNetV1 computes the finest alone.
+    roll: equal parts are loops: another program, which compiles faster, with the same variables.
+    remat: the backward pass computes the inside of stage 1 and of every exchange module again.
   """
 
   depth: Depth
   upsample: Resize
   numerics: Numerics
   outputs: int = 4
+  roll: bool = False
+  remat: bool = False
 
   @property
   def levels(self) -> tuple[Level, ...]:
@@ -77,13 +82,43 @@ class HRNet(nn.Module):
     x = images.astype(n.dtype)
     for i in (1, 2):
       x = ConvNorm(STEM_WIDTH, n, stride=2, name=f"stem_{i}")(x, train=train)
-    for block in range(depth.bottlenecks):
-      x = Bottleneck(depth.bottleneck_width, n, name=f"stage1_{block}")(x, train=train)
-    xs: Pyramid = (x,)
+    xs: Pyramid = (self._stage1(x, train),)
     for stage, modules in enumerate(depth.modules, start=2):
       widths = tuple(depth.width * 2**i for i in range(stage))
       xs = Transition(widths, n, name=f"transition{stage}")(xs, train=train)
       outputs = self.outputs if stage == 4 else None
-      part = Stage(modules, depth.blocks, self.upsample, n, outputs, name=f"stage{stage}")
+      options = {"outputs": outputs, "roll": self.roll, "remat": self.remat}
+      part = Stage(modules, depth.blocks, self.upsample, n, **options, name=f"stage{stage}")
       xs = part(xs, train=train)
     return xs
+
+  def _stage1(self, x: jax.Array, train: bool) -> jax.Array:
+    if not self.remat or self.is_initializing():
+      return _bottlenecks(self, x, train)
+    part = _Bottlenecks(self.depth, self.numerics, self.roll, parent=None)
+    names = [f"stage1_{block}" for block in range(self.depth.bottlenecks)]
+    return run_parts(self, part, [dict(zip(names, names, strict=True))], x, train=train, remat=True)
+
+
+class _Bottlenecks(nn.Module):
+  """Stage 1 apart from the network, whose names it uses."""
+
+  depth: Depth
+  numerics: Numerics
+  roll: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    return _bottlenecks(self, x, train)
+
+
+def _bottlenecks(owner: HRNet | _Bottlenecks, x: jax.Array, train: bool) -> jax.Array:
+  """The blocks of stage 1 as submodules of `owner`; all but the first are alike."""
+  width, n = owner.depth.bottleneck_width, owner.numerics
+  names = [f"stage1_{block}" for block in range(owner.depth.bottlenecks)]
+  rolled = owner.roll and not owner.is_initializing()
+  for name in names[:1] if rolled else names:
+    x = Bottleneck(width, n, name=name)(x, train=train)
+  if rolled:
+    x = run_parts(owner, Bottleneck(width, n, parent=None), names[1:], x, train=train, roll=True)
+  return x

@@ -9,6 +9,7 @@ import jax
 
 from hrnet_jax.models.blocks import BasicBlock
 from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.models.repeat import run_parts
 from hrnet_jax.ops.resize import Resize, resize
 
 # Finest first: map i has shape (B, ceil(H / 2**i), ceil(W / 2**i), widths[i]).
@@ -75,7 +76,14 @@ class ExchangeUnit(nn.Module):
 class Stage(nn.Module):
   """`modules` times residual blocks on every branch, then an exchange: pyramid -> pyramid.
 
-  The last exchange computes only the first `outputs` branches.
+  Attributes:
+    modules: how many.
+    blocks: of each branch in a module.
+    upsample: interpolation in the exchanges.
+    numerics: see `Numerics`.
+    outputs: how many branches the last exchange computes, from the finest; all by default.
+    roll: modules, and the blocks of a branch, are loops.
+    remat: the backward pass computes the inside of every module again.
   """
 
   modules: int
@@ -83,9 +91,13 @@ class Stage(nn.Module):
   upsample: Resize
   numerics: Numerics
   outputs: int | None = None
+  roll: bool = False
+  remat: bool = False
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    if (self.remat or (self.roll and self.modules > 1)) and not self.is_initializing():
+      return self._in_parts(xs, train)
     for m in range(self.modules):
       xs = tuple(self._branch(m, i, x, train) for i, x in enumerate(xs))
       outputs = self.outputs if m == self.modules - 1 else None
@@ -94,9 +106,29 @@ class Stage(nn.Module):
     return xs
 
   def _branch(self, module: int, i: int, x: jax.Array, train: bool) -> jax.Array:
-    for block in range(self.blocks):
-      x = BasicBlock(self.numerics, name=f"branch_{module}_{i}_{block}")(x, train=train)
+    names = [f"branch_{module}_{i}_{block}" for block in range(self.blocks)]
+    if self.roll and not self.is_initializing():
+      block = BasicBlock(self.numerics, parent=None)
+      return run_parts(self, block, names, x, train=train, roll=True)
+    for name in names:
+      x = BasicBlock(self.numerics, name=name)(x, train=train)
     return x
+
+  def _in_parts(self, xs: Pyramid, train: bool) -> Pyramid:
+    """Every module is a stage of one; the last stands alone if it computes fewer branches."""
+    alike = self.modules - (self.outputs not in (None, len(xs)))
+    for modules, outputs in ((range(alike), None), (range(alike, self.modules), self.outputs)):
+      part = self.clone(modules=1, outputs=outputs, remat=False, name=None, parent=None)
+      places = [self._place(m, len(xs)) for m in modules]
+      options = {"train": train, "roll": self.roll, "remat": self.remat}
+      xs = run_parts(self, part, places, xs, **options)
+    return xs
+
+  def _place(self, module: int, branches: int) -> dict[str, str]:
+    """Names of the submodules in a stage of one module -> their names here."""
+    indices = [(i, block) for i in range(branches) for block in range(self.blocks)]
+    names = {f"branch_0_{i}_{block}": f"branch_{module}_{i}_{block}" for i, block in indices}
+    return {**names, "exchange_0": f"exchange_{module}"}
 
 
 class Transition(nn.Module):

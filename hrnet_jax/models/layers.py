@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.ops.batch_norm import batch_norm
+from hrnet_jax.ops.batch_norm import grouped_batch_norm
 from hrnet_jax.ops.conv import conv
 
 # Keys are values of `config.model.init`; sources: the classification repository (He et al.,
@@ -33,7 +33,9 @@ class Numerics:
       Parameters, statistics and logits are float32 (float64 in a float64 network).
     bn_momentum: weight of the new batch in the running statistics, as in PyTorch.
     bn_epsilon: added to the variance.
+    bn_group_size: consecutive examples that share statistics in training; 0 is the whole batch.
     init: initialisation of convolution kernels, a key of `INITIALIZERS`.
+    folded: whether every norm is part of the convolution before it; see `fold_batchnorm`.
 
   Raises:
     ValueError: a value is unknown or out of range.
@@ -43,12 +45,19 @@ class Numerics:
   bn_momentum: float
   init: str
   bn_epsilon: float = 1e-5
+  bn_group_size: int = 0
+  folded: bool = False
 
   def __post_init__(self):
     if not 0 < self.bn_momentum <= 0.5:
       raise ValueError(
         f"bn_momentum is the weight of the new batch, as in PyTorch (0.1 or 0.01); "
         f"got {self.bn_momentum}; Flax's momentum is one minus it"
+      )
+    if self.bn_group_size < 0:
+      raise ValueError(
+        f"bn_group_size is {self.bn_group_size}; expected a number of examples, or 0 for the whole "
+        "batch"
       )
     if self.init not in INITIALIZERS:
       raise ValueError(f"unknown init {self.init!r}; known: {', '.join(sorted(INITIALIZERS))}")
@@ -98,7 +107,9 @@ class BatchNorm(nn.Module):
   """Batch normalisation over batch and space, shape preserving.
 
   Normalises with the biased variance of the batch and stores the unbiased one, as PyTorch
-  does and Flax does not. Under `jit` the batch is the global one, whatever its sharding.
+  does and Flax does not. Under `jit` the batch is the global one, whatever its sharding. With
+  `bn_group_size` each group of examples normalises itself, and the running statistics move once,
+  by the mean over the groups.
   """
 
   numerics: Numerics
@@ -115,9 +126,10 @@ class BatchNorm(nn.Module):
       gain = scale * jax.lax.rsqrt(var.value + n.bn_epsilon)
       wide = x.astype(n.param_dtype)
       return (wide * gain + (bias - mean.value * gain)).astype(n.dtype)
-    y, batch_mean, batch_var = batch_norm(x, scale, bias, n.bn_epsilon)
+    size = n.bn_group_size or x.shape[0]
+    y, batch_mean, batch_var = grouped_batch_norm(x, scale, bias, n.bn_epsilon, size)
     if not self.is_initializing():
-      count = math.prod(x.shape[:-1])
+      count = size * math.prod(x.shape[1:-1])
       unbiased = batch_var * (count / max(count - 1, 1))
       mean.value += n.bn_momentum * (batch_mean - mean.value)
       var.value += n.bn_momentum * (unbiased - var.value)
@@ -140,6 +152,12 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = Conv(self.features, self.kernel, self.numerics, self.stride, self.use_bias, name="conv")(x)
-    x = BatchNorm(self.numerics, name="bn")(x, train=train)
+    n = self.numerics
+    if n.folded and train:
+      raise ValueError(
+        "this network's norms are folded into its convolutions, which is for inference alone; "
+        "train the model that fold_batchnorm was given"
+      )
+    x = Conv(self.features, self.kernel, n, self.stride, self.use_bias or n.folded, name="conv")(x)
+    x = x if n.folded else BatchNorm(n, name="bn")(x, train=train)
     return nn.relu(x) if self.relu else x

@@ -118,6 +118,9 @@ def build_backbone(
   bn_momentum: float = 0.1,
   dtype: Any = "float32",
   init: str = "kaiming",
+  bn_group_size: int = 0,
+  roll: bool = False,
+  remat: bool = False,
   **depth: Any,
 ) -> HRNet:
   """Builds the trunk alone: `(B, H, W, 3)` -> four maps at strides 4, 8, 16 and 32.
@@ -128,21 +131,26 @@ def build_backbone(
     bn_momentum: weight of the new batch in BatchNorm's running statistics, as in PyTorch.
     dtype: `float32`, `bfloat16` or `float64` (parity); see `Numerics`.
     init: a key of `layers.INITIALIZERS`, such as `kaiming` (fan-out normal) or `normal_0.001`.
+    bn_group_size: examples that share BatchNorm's statistics in training; 0 is the whole batch.
+    roll: compiles equal parts of the network once, as loops; the same variables and numbers.
+    remat: saves memory in training: the backward pass computes stage 1 and every exchange module
+      again instead of keeping what is inside.
     **depth: fields of `Depth` that differ from the variant's, such as `blocks=1` for a toy.
 
   Raises:
     ValueError: an unknown name or value. TypeError: neither `variant` nor `width`, or an
       unknown keyword.
   """
-  numerics = Numerics(dtype=dtype, bn_momentum=bn_momentum, init=init)
+  numerics = Numerics(dtype=dtype, bn_momentum=bn_momentum, init=init, bn_group_size=bn_group_size)
   if upsample not in list(Resize):
     raise ValueError(f"unknown upsample {upsample!r}; known: {', '.join(Resize)}")
   if "modules" in depth:
     depth["modules"] = tuple(depth["modules"])
   if variant is None:
-    return HRNet(Depth(**depth), Resize(upsample), numerics)
-  shape = dataclasses.replace(_lookup(VARIANTS, variant, "variant"), **depth)
-  return HRNet(shape, Resize(upsample), numerics)
+    shape = Depth(**depth)
+  else:
+    shape = dataclasses.replace(_lookup(VARIANTS, variant, "variant"), **depth)
+  return HRNet(shape, Resize(upsample), numerics, roll=roll, remat=remat)
 
 
 def build_representation(

@@ -76,8 +76,9 @@ def _macs(jaxpr: Any) -> int:
     elif equation.primitive.name == "dot_general":
       (contracted, _), _ = equation.params["dimension_numbers"]
       total += outputs * math.prod(equation.invars[0].aval.shape[k] for k in contracted)
+    turns = equation.params["length"] if equation.primitive.name == "scan" else 1
     for parameter in equation.params.values():
       inner = getattr(parameter, "jaxpr", parameter)
       if hasattr(inner, "eqns"):
-        total += _macs(inner)
+        total += turns * _macs(inner)
   return total

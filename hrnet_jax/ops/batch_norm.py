@@ -52,3 +52,37 @@ def _backward(residuals, cotangents):
 
 
 batch_norm.defvjp(_forward, _backward)
+
+
+def grouped_batch_norm(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, size: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """`batch_norm` of every `size` consecutive examples apart.
+
+  Devices that hold whole groups need nothing from each other to normalise.
+
+  Args:
+    x: `(B, H, W, C)`.
+    scale: `(C,)`, as in `batch_norm`.
+    bias: `(C,)`.
+    epsilon: added to the variance.
+    size: examples in a group; B must be a multiple of it.
+
+  Returns:
+    The normalised map in the dtype of `x`, and the means over the groups of their means and of
+    their biased variances, `(C,)`.
+
+  Raises:
+    ValueError: B is not a multiple of `size`.
+  """
+  batch = x.shape[0]
+  if batch == size:
+    return batch_norm(x, scale, bias, epsilon)
+  if batch % size:
+    raise ValueError(
+      f"bn_group_size is {size}, but BatchNorm sees {batch} examples at a time; use a divisor of "
+      f"{batch}, or 0 for the whole batch (with train.accumulate, the batch is one part)"
+    )
+  groups = x.reshape(batch // size, size, *x.shape[1:])
+  y, mean, var = jax.vmap(batch_norm, in_axes=(0, None, None, None))(groups, scale, bias, epsilon)
+  return y.reshape(x.shape), mean.mean(0), var.mean(0)

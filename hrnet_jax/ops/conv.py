@@ -65,7 +65,11 @@ def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, t
 
 
 def _backward(stride: int, residuals: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Other backends than XLA's CPU have kernels for the plain transposes and keep them."""
+  """Other backends than XLA's CPU have kernels for the plain transposes and keep them.
+
+  The CPU's convolutions here all have `_LAYOUT`: outside of loops XLA brings others into it, but
+  in the body of a loop it computes them one product at a time, about ten times slower.
+  """
   x, kernel = residuals
 
   def plain_dx(x: jax.Array, dy: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -74,24 +78,22 @@ def _backward(stride: int, residuals: tuple, dy: jax.Array) -> tuple[jax.Array, 
   def plain_dkernel(x: jax.Array, dy: jax.Array) -> jax.Array:
     return jax.linear_transpose(lambda k: _conv(x, k, stride), kernel)(dy)[0]
 
-  by_phase = functools.partial(_input_gradient_by_phase, size=x.shape[1:3])
-  by_products = _kernel_gradient(x.shape[-1], dy.shape[-1], stride) or plain_dkernel
-  dx = jax.lax.platform_dependent(
-    x,
-    dy,
-    kernel,
-    cpu=plain_dx if stride == 1 else lambda _, dy, kernel: by_phase(dy, kernel),
-    default=plain_dx,
-  )
-  dkernel = jax.lax.platform_dependent(x, dy, cpu=by_products, default=plain_dkernel)
+  def fast_dx(x: jax.Array, dy: jax.Array, kernel: jax.Array) -> jax.Array:
+    if stride == 2:
+      return _input_gradient_by_phase(dy, kernel, x.shape[1:3])
+    return _conv(dy, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+
+  fast_dkernel = _kernel_gradient(x.shape[-1], dy.shape[-1], stride)
+  dx = jax.lax.platform_dependent(x, dy, kernel, cpu=fast_dx, default=plain_dx)
+  dkernel = jax.lax.platform_dependent(x, dy, cpu=fast_dkernel, default=plain_dkernel)
   return dx, dkernel
 
 
 _conv3x3.defvjp(_forward, _backward)
 
 
-def _kernel_gradient(inputs: int, outputs: int, stride: int) -> Callable | None:
-  """The way to the kernel's gradient that is fastest on a CPU, `(x, dy)`; None is the convolution.
+def _kernel_gradient(inputs: int, outputs: int, stride: int) -> Callable:
+  """The way to the kernel's gradient that is fastest on a CPU, `(x, dy)`.
 
   XLA's CPU backend computes it as a convolution with a window as large as the map, which is slow
   unless it has 32 or 64 outputs. Measured on two cores with AVX-512, maps of 12x15 to 256x512.
@@ -103,8 +105,20 @@ def _kernel_gradient(inputs: int, outputs: int, stride: int) -> Callable | None:
   if inputs >= 4 * outputs:
     return _by_rows
   if outputs in (32, 64):
-    return None
+    return _by_convolution
   return _by_rows if outputs < 48 else _by_taps
+
+
+def _by_convolution(x: jax.Array, dy: jax.Array) -> jax.Array:
+  """Channels of the input are the batch, and the batch the channels; the window is a map."""
+  y = jax.lax.conv_general_dilated(
+    x.transpose(3, 1, 2, 0),
+    dy.transpose(1, 2, 0, 3),
+    (1, 1),
+    [(1, 1)] * 2,
+    dimension_numbers=_LAYOUT,
+  )
+  return y.transpose(1, 2, 0, 3)
 
 
 def _by_columns(x: jax.Array, dy: jax.Array, *, stride: int) -> jax.Array:

@@ -58,6 +58,10 @@ class Classification:
     loss = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
     return loss, {"top1": (rank(logits, labels) < 1).mean()}
 
+  def weight(self, batch: Batch) -> jax.Array:
+    """The number of examples."""
+    return jnp.asarray(batch["label"].shape[0], jnp.result_type(float))
+
   def sums(self, logits: jax.Array, batch: Batch) -> Sums:
     """Right examples and examples by class `(K,)`, those in the best five, and the loss."""
     labels, mask = batch["label"], batch["mask"]

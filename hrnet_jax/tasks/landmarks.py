@@ -118,6 +118,10 @@ class Landmarks:
     """Mean squared error of the heat maps."""
     return mean_squared_error(outputs, self._targets(outputs, batch)), {}
 
+  def weight(self, batch: Batch) -> jax.Array:
+    """The number of examples."""
+    return jnp.asarray(batch["image"].shape[0], jnp.result_type(float))
+
   def sums(self, outputs: jax.Array, batch: Batch) -> Sums:
     """Errors of every example at its position `(N,)`, for each normaliser, and the loss."""
     mask = batch["mask"]

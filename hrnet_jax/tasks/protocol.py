@@ -29,6 +29,12 @@ class Task(Protocol):
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The scalar to minimise, and further scalars to log."""
 
+  def weight(self, batch: Batch) -> jax.Array:
+    """What the loss of this batch is divided by, or a multiple of it: a scalar, 0 or more.
+
+    Of two halves of a batch, the mean of their losses with these weights is the loss of the whole.
+    """
+
   def sums(self, outputs: Any, batch: Batch) -> Sums:
     """What adds up over batches; examples whose `mask` is False count for nothing."""
 

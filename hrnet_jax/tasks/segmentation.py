@@ -15,6 +15,7 @@ from hrnet_jax.losses.segmentation import (
   cross_entropy,
   dense_cross_entropy,
   hard_cross_entropy,
+  total_weight,
 )
 from hrnet_jax.metrics.confusion import confusion_matrix, scores
 from hrnet_jax.models.network import build_model
@@ -93,6 +94,16 @@ class Segmentation:
     total = sum(w * x for w, x in zip(self.balance, losses, strict=True))
     return total, {f"loss_{k}": x for k, x in enumerate(losses)} if len(losses) > 1 else {}
 
+  def weight(self, batch: Batch) -> jax.Array:
+    """The weights of the pixels that count, in sum; with hard examples the number of images.
+
+    Hard examples are selected in each part of a batch on its own, so that `k` parts with
+    `hard.groups` each are one batch with `k * hard.groups` groups.
+    """
+    if self.hard is not None:
+      return jnp.asarray(batch["label"].shape[0], jnp.result_type(float))
+    return total_weight(batch["label"], **self._pixels)
+
   def sums(self, outputs: Any, batch: Batch) -> Sums:
     """Confusion matrix `(K, K)`, true classes in rows."""
     labels = jnp.where(batch["mask"][:, None, None], batch["label"], self.ignore)
@@ -169,13 +180,18 @@ class Segmentation:
       image, example["label"], first, second, self.palette, self.class_names, names=COMPARED
     )
 
-  def _losses(self, logits: list[jax.Array], labels: jax.Array) -> list[jax.Array]:
+  @property
+  def _pixels(self) -> dict[str, Any]:
+    """Which pixels the losses count, and how much."""
     if self.class_weights == DATASET:
       raise ValueError(
         f"loss.class_weights is {DATASET!r}, but this data set has no published weights; give "
         f"{self.num_classes} numbers, or () for none"
       )
-    options = {"ignore": self.ignore, "class_weights": self.class_weights or None}
+    return {"ignore": self.ignore, "class_weights": self.class_weights or None}
+
+  def _losses(self, logits: list[jax.Array], labels: jax.Array) -> list[jax.Array]:
+    options = self._pixels
     if self.hard is None:
       return [cross_entropy(x, labels, **options) for x in logits]
     *auxiliary, main = logits

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, Sharding, SingleDeviceSharding
 from ml_collections import ConfigDict
 import orbax.checkpoint as ocp
 
@@ -162,7 +162,8 @@ class Checkpoints:
         found, unreadable[step] = None, error
       if processes.all_agree(found is not None):
         self._put_aside(unreadable)
-        whole = sharding.put_everywhere({x: found[x] for x in expected}, mesh)
+        arrays = {x: found[x] for x in expected}
+        whole = sharding.put_copies(arrays, sharding.replicated(mesh))
         return TrainState(**whole["variables"], **whole["training"]), found["loader"]
       unreadable.setdefault(step, OSError("another process cannot read it"))
     if not unreadable:
@@ -284,13 +285,13 @@ class Loaded:
   path: pathlib.Path
 
 
-def load(path: str | pathlib.Path, mesh: Mesh | None = None) -> Loaded:
+def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
   """Loads a network for use.
 
   Args:
     path: a workdir, whose best checkpoint is taken (the newest if none has a score), or one
       checkpoint.
-    mesh: on all of whose devices to put the arrays; the first device by default.
+    where: to put the arrays; the first device of this process by default.
 
   Raises:
     FileNotFoundError: there is no checkpoint.
@@ -305,10 +306,8 @@ def load(path: str | pathlib.Path, mesh: Mesh | None = None) -> Loaded:
     variables = items.read(folder, {"variables": abstract}, ())["variables"]
   except Damaged as error:
     raise Damaged(f"{folder} is damaged: {error}; use another checkpoint") from None
-  if mesh is None:
-    variables = jax.device_put(variables, jax.local_devices()[0])
-  else:
-    variables = sharding.put_everywhere(variables, mesh)
+  where = where or SingleDeviceSharding(jax.local_devices()[0])
+  variables = sharding.put_copies(variables, where)
   return Loaded(config, variables, int(folder.name), facts["dataset"], folder)
 
 

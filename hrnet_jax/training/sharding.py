@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 import numpy as np
 
 DATA, SPACE = "data", "space"  # batch axis, image-height axis
@@ -80,11 +80,6 @@ def batch_shardings(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, NamedShar
   return {name: NamedSharding(mesh, spec(x)) for name, x in batch.items()}
 
 
-def batch_sharding(mesh: Mesh, rank: int) -> NamedSharding:
-  """Axis 0 is the batch; axis 1 of images and label maps is the height."""
-  return NamedSharding(mesh, PartitionSpec(DATA, SPACE) if rank >= 3 else PartitionSpec(DATA))
-
-
 def local_mesh() -> Mesh:
   """The devices of this process alone in one row, for work that processes do not share."""
   devices = jax.local_devices()
@@ -138,10 +133,9 @@ def on_own_devices(value: int, mesh: Mesh) -> jax.Array:
   return jax.make_array_from_callback((mesh.size,), where, lambda _: np.full(1, value, np.int32))
 
 
-def put_everywhere(x: Any, mesh: Mesh) -> Any:
-  """Puts arrays of numpy that all processes have on all devices of all processes."""
-  whole = replicated(mesh)
-  return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, whole, a.__getitem__), x)
+def put_copies(x: Any, where: Sharding) -> Any:
+  """Puts arrays of numpy that all processes have, on devices of one or of many processes."""
+  return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, where, a.__getitem__), x)
 
 
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
@@ -203,12 +197,18 @@ def height_multiple(mesh: Mesh, coarsest_stride: int = 32) -> int:
 def check_height(mesh: Mesh, height: int) -> None:
   """Refuses an image height that cannot be split over the mesh; see `height_multiple`.
 
+  Where both axes are divided and `space` is 2, one row of the coarsest map on each device is not
+  enough: the gradients of a sum of a map and its convolution are wrong (JAX 0.10.2, CPU).
+
   Raises:
-    ValueError: with the multiple to use.
+    ValueError: with the heights to use.
   """
   multiple = height_multiple(mesh)
-  if height % multiple:
+  both = mesh.shape[SPACE] == 2 and mesh.shape[DATA] > 1
+  least = 2 * multiple if both else multiple
+  if height % multiple or height < least:
+    more = f", {least} or more" if both else ""
     raise ValueError(
       f"image height {height} cannot be split over {mesh.shape[SPACE]} devices along mesh axis "
-      f"{SPACE!r}; use a multiple of {multiple}"
+      f"{SPACE!r}; use a multiple of {multiple}{more}"
     )

@@ -32,8 +32,8 @@ def make_train_step(
     tx: optimizer.
     mesh: devices; the batch is split over it, the state replicated.
     seed: of dropout and the like; folded with the step.
-    accumulate: equal parts of the batch that are run one after the other, to save memory.
-      Gradients and scalars are their means; BatchNorm sees one part at a time.
+    accumulate: equal parts of the batch that are run one after the other, to save memory. The
+      step is that of the whole batch with BatchNorm over parts: see `accumulated`.
     prepare: from the batch's images to the network's input.
   """
 
@@ -51,22 +51,33 @@ def make_train_step(
   gradient = jax.grad(loss_fn, has_aux=True)
 
   def accumulated(state: TrainState, batch: Batch, key: jax.Array) -> tuple:
-    def part(batch_stats: Any, inputs: tuple) -> tuple:
-      k, piece = inputs
-      piece = jax.lax.with_sharding_constraint(
-        piece, {name: sharding.batch_sharding(mesh, x.ndim) for name, x in piece.items()}
-      )
-      key_k = jax.random.fold_in(key, k)
-      grads, (batch_stats, scalars) = gradient(state.params, batch_stats, piece, key_k)
-      return batch_stats, (grads, scalars)
+    """What `gradient` returns, from parts: part k has the examples k, k + accumulate, ...
 
-    # Every device gives a share of its own examples to each part.
+    A mean over the batch is the mean of the parts' means, each with the weight that it was divided
+    by. The running statistics move once, from where they were, by the mean over the parts.
+    """
+    # Strided, so that every device gives a share of its own examples to each part, and the parts
+    # are the same on every mesh.
     pieces = {
       name: x.reshape(-1, accumulate, *x.shape[1:]).swapaxes(0, 1) for name, x in batch.items()
     }
-    batch_stats, stacked = jax.lax.scan(part, state.batch_stats, (jnp.arange(accumulate), pieces))
-    grads, scalars = jax.tree.map(lambda x: x.mean(0), stacked)
-    return grads, (batch_stats, scalars)
+    weights = jax.vmap(task.weight)(pieces)
+    shares = weights / jnp.where(weights.sum() > 0, weights.sum(), 1)
+
+    def part(totals: tuple, inputs: tuple) -> tuple:
+      k, share, piece = inputs
+      piece = jax.lax.with_sharding_constraint(piece, sharding.batch_shardings(mesh, piece))
+      key_k = jax.random.fold_in(key, k)
+      grads, (stats, scalars) = gradient(state.params, state.batch_stats, piece, key_k)
+      means, moved = totals
+      return (_add(means, (grads, scalars), share), _add(moved, stats, 1 / accumulate)), None
+
+    first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), pieces)
+    shapes = jax.eval_shape(gradient, state.params, state.batch_stats, first, key)
+    grads, (stats, scalars) = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    inputs = (jnp.arange(accumulate), shares, pieces)
+    ((grads, scalars), stats), _ = jax.lax.scan(part, ((grads, scalars), stats), inputs)
+    return grads, (stats, scalars)
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
     key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -85,6 +96,10 @@ def make_train_step(
 
   everywhere = sharding.replicated(mesh)
   return jax.jit(train_step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+
+
+def _add(totals: Any, values: Any, share: jax.Array | float) -> Any:
+  return jax.tree.map(lambda t, x: t + x * jnp.asarray(share, x.dtype), totals, values)
 
 
 def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, Any, jax.Array]]:

@@ -63,15 +63,15 @@ def start_from(path: str | pathlib.Path, state: TrainState) -> tuple[TrainState,
 
   Args:
     path: a workdir, a checkpoint or a folder of `python -m hrnet_jax.convert`.
-    state: initial, on all devices of a mesh; gives shapes and dtypes.
+    state: initial, gives shapes, dtypes and shardings.
 
   Raises:
     FileNotFoundError: there is no checkpoint.
     ValueError: the backbones differ; names their tensors.
   """
-  mesh = jax.tree.leaves(state.params)[0].sharding.mesh
+  where = jax.tree.leaves(state.params)[0].sharding
   try:
-    loaded = checkpoint.load(path, mesh)
+    loaded = checkpoint.load(path, where)
   except FileNotFoundError as error:
     raise FileNotFoundError(f"config.init_from: {error}") from None
   target = traverse_util.flatten_dict(state.variables)

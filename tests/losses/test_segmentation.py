@@ -16,6 +16,7 @@ from hrnet_jax.losses.segmentation import (
   hard_cross_entropy,
   kth_smallest,
   pixel_nll,
+  total_weight,
 )
 from tests.golden import recipe
 
@@ -51,6 +52,21 @@ def test_ignored_pixels_do_not_count() -> None:
     np.testing.assert_allclose(loss, alone, rtol=1e-6)
     np.testing.assert_array_equal(gradient[0, 0, 1], 0)
     assert (gradient[0, 0, ::2] != 0).all()
+
+
+@pytest.mark.parametrize(("weights", "total"), [(None, 3), ((3, 0.5), 4)])
+def test_losses_of_parts_are_joined_by_their_weights(weights: tuple | None, total: float) -> None:
+  """Pixels of class 1, 0 and 1, and one that is ignored, in two images."""
+  logits = jnp.asarray(recipe.scores((2, 1, 2, 2), seed=0))
+  labels = jnp.array([[[1, 255]], [[0, 1]]], jnp.uint8)
+  options = {"ignore": 255, "class_weights": weights}
+  assert total_weight(labels, **options) == total
+  parts = sum(
+    cross_entropy(logits[k : k + 1], labels[k : k + 1], **options)
+    * total_weight(labels[k : k + 1], **options)
+    for k in range(2)
+  )
+  np.testing.assert_allclose(parts / total, cross_entropy(logits, labels, **options), rtol=1e-6)
 
 
 @pytest.mark.parametrize("weights", [None, (1.0, 2.0, 3.0)])

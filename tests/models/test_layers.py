@@ -38,6 +38,20 @@ def test_running_statistics_by_hand() -> None:
   assert stats["var"].item() == 1.25 + 0.25 * (4.5 - 1.25)
 
 
+def test_groups_by_hand() -> None:
+  """1, 3 and 10, 16: means 2 and 13, biased variances 1 and 9, unbiased 2 and 18; one update."""
+  layer = BatchNorm(NUMERICS(bn_group_size=2))
+  x = column(1, 3, 10, 16)
+  variables = layer.init(jax.random.key(0), x, train=True)
+  y, new = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+  np.testing.assert_allclose(y.ravel(), [-1, 1, -1, 1], atol=1e-5)
+  stats = new["batch_stats"]
+  assert stats["mean"].item() == 0.25 * 7.5
+  assert stats["var"].item() == 1 + 0.25 * (10 - 1)
+  alone = layer.apply(variables, x[:3], train=False)  # groups are for training
+  np.testing.assert_allclose(alone, x[:3], rtol=1e-5)
+
+
 def test_one_value_per_channel_has_no_variance() -> None:
   variables = BatchNorm(NUMERICS()).init(jax.random.key(0), column(7), train=True)
   y, variables = updated(variables, column(7))
@@ -116,6 +130,7 @@ def test_bfloat16_keeps_parameters_and_statistics_in_float32() -> None:
       r"weight of the new batch.* got 0\.99; Flax's momentum is one minus it",
     ),
     ({"bn_momentum": 0.0}, "weight of the new batch"),
+    ({"bn_group_size": -1}, "bn_group_size is -1; expected a number of examples, or 0"),
     ({"init": "xavier"}, "unknown init 'xavier'; known: kaiming, .*normal_0.001"),
     ({"dtype": "float16"}, "unknown dtype 'float16'; known: float32, bfloat16, float64"),
     ({"dtype": "float64"}, "JAX_ENABLE_X64"),

@@ -2,12 +2,14 @@
 
 import functools
 
+import hypothesis
+from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.ops.batch_norm import batch_norm
+from hrnet_jax.ops.batch_norm import batch_norm, grouped_batch_norm
 
 # Compiled as one piece without optimisation: much faster than operation by operation.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -88,3 +90,71 @@ def test_bfloat16_maps_have_float32_statistics() -> None:
   dx, dscale, dbias = vjp((y, mean, var))
   assert (dx.dtype, dscale.dtype, dbias.dtype) == (jnp.bfloat16, jnp.float32, jnp.float32)
   np.testing.assert_allclose(dbias, np.asarray(y, np.float64).sum((0, 1, 2)), rtol=1e-4, atol=1e-2)
+
+
+def apart(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, size: int) -> tuple:
+  """Groups one after the other, as devices without a common batch would do."""
+  ys, means, variances = [], [], []
+  for group in np.split(x, len(x) // size):
+    mean, var = group.mean((0, 1, 2)), group.var((0, 1, 2))
+    ys.append((group - mean) / np.sqrt(var + EPSILON) * scale + bias)
+    means.append(mean)
+    variances.append(var)
+  return np.concatenate(ys), np.mean(means, 0), np.mean(variances, 0)
+
+
+@hypothesis.given(
+  size=st.integers(1, 3), groups=st.integers(1, 3), side=st.integers(1, 2), seed=st.integers(0, 99)
+)
+@hypothesis.settings(max_examples=12)
+def test_groups_equal_batches_of_their_own(size: int, groups: int, side: int, seed: int) -> None:
+  rng = np.random.default_rng(seed)
+  x = rng.normal(2, 3, (size * groups, side, 2, 2)) + 10 * rng.random((size * groups, 1, 1, 2))
+  scale, bias = rng.uniform(0.5, 1.5, 2), rng.standard_normal(2)
+  with jax.enable_x64(True):
+    ours = compiled(lambda *a: grouped_batch_norm(*a, EPSILON, size))(x, scale, bias)
+  for a, b in zip(ours, apart(x, scale, bias, size), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_gradient_of_groups_equals_automatic_differentiation(size: int) -> None:
+  x, scale, bias = inputs((6, 3, 2, 4))
+  weight = np.random.default_rng(1).standard_normal(x.shape)
+
+  def theirs(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    ys = [plain(group, scale, bias) for group in jnp.split(x, 6 // size)]
+    return (weight * jnp.concatenate(ys) ** 2).sum()
+
+  def ours(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    return (weight * grouped_batch_norm(x, scale, bias, EPSILON, size)[0] ** 2).sum()
+
+  with jax.enable_x64(True):
+    found = [compiled(jax.grad(f, argnums=(0, 1, 2)))(x, scale, bias) for f in (ours, theirs)]
+  for a, b in zip(*found, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_batch_that_does_not_divide_into_groups() -> None:
+  x, scale, bias = inputs((4, 1, 1, 2))
+  with pytest.raises(ValueError, match=r"bn_group_size is 3, .* 4 examples .* a divisor of 4"):
+    grouped_batch_norm(x, scale, bias, EPSILON, 3)
+
+
+@pytest.mark.parametrize(("size", "exchanged"), [(2, False), (8, True), (16, True)])
+def test_devices_with_whole_groups_exchange_nothing(size: int, exchanged: bool) -> None:
+  """16 examples on 8 devices: groups of 2 stay at home; larger ones need sums over devices."""
+  mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+  rows, whole = (
+    jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in (("data",), ())
+  )
+  x, scale, bias = (np.float32(a) for a in inputs((16, 2, 3, 4)))
+  step = compiled(
+    lambda *a: grouped_batch_norm(*a, EPSILON, size)[0],
+    in_shardings=(rows, whole, whole),
+    out_shardings=rows,
+  )
+  text = step.lower(x, scale, bias).compile().as_text()
+  assert ("all-reduce(" in text) == exchanged
+  assert "all-gather(" not in text
+  np.testing.assert_allclose(step(x, scale, bias), apart(x, scale, bias, size)[0], atol=1e-5)

@@ -1,6 +1,7 @@
 """Convolution against explicit sums, and its stride-2 gradient against XLA's own."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +88,20 @@ def test_gradient_of_one_by_one_equals_that_of_xla() -> None:
     theirs = jax.grad(lambda x, k: (plain(x, k, 1) ** 2).sum(), argnums=(0, 1))
     for a, b in zip(compiled(ours)(x, kernel), compiled(theirs)(x, kernel), strict=True):
       np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_gradients_in_a_loop_have_the_layout_that_is_fast_on_cpu(way: tuple[int, ...]) -> None:
+  """XLA brings convolutions into it, but not those in the body of a loop."""
+  inputs, outputs, stride = way
+  shapes = [(3, 2, 6, 8, inputs), (3, 3, 3, inputs, outputs)]
+  xs, kernels = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
+  gradient = jax.grad(lambda x, k: (conv(x, k, stride) ** 2).sum(), argnums=(0, 1))
+  loop = compiled(lambda *a: jax.lax.map(lambda each: gradient(*each), a))
+  text = loop.lower(xs, kernels).compile().as_text()
+  labels = set(re.findall(r"dim_labels=(\S+?->\w+), metadata.*conv_general_dilated", text))
+  assert " while(" in text
+  assert labels == {"b01f_01io->b01f"}
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

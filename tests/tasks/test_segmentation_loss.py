@@ -110,6 +110,7 @@ def test_selection_does_not_depend_on_the_devices(groups: int) -> None:
     assert gradient.dtype == np.float64
     for shape in ((8, 1), (4, 2)):
       mesh = toy.make_mesh(*shape)
-      there = loss(*(jax.device_put(x, sharding.batch_sharding(mesh, 3)) for x in batch.values()))
+      where = sharding.batch_shardings(mesh, batch | {"image": batch["logits"]})
+      there = loss(*(jax.device_put(x, where[name]) for name, x in batch.items()))
       np.testing.assert_allclose(there[0], expected, rtol=1e-12)
       np.testing.assert_allclose(there[1], gradient, rtol=1e-9, atol=1e-15)

@@ -42,7 +42,7 @@ def test_tensorboard_has_scalars_by_class_and_pictures(tmp_path):
 
 
 def test_messages_go_to_standard_error(tmp_path, capsys):
-  with Log(tmp_path, first=0, last=10) as log:
+  with Log(tmp_path, first=0, last=10):
     say("hello")
   assert capsys.readouterr() == ("", "hello\n")
 

@@ -1,5 +1,7 @@
 """Meshes, what each device gets, and sizes that are refused."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -47,13 +49,58 @@ def test_unknown_axis_is_named():
 
 def test_batch_and_height_are_split_and_nothing_else():
   mesh = toy.make_mesh(4, 2)
-  batch = toy.make_batch((8, 64, 32)) | {"mask": np.arange(8) < 5}
+  batch = toy.make_batch((8, 128, 32)) | {"mask": np.arange(8) < 5}
   there = sharding.to_global(batch, mesh)
   shards = {name: {s.data.shape for s in x.addressable_shards} for name, x in there.items()}
-  assert shards == {"image": {(2, 32, 32, 3)}, "label": {(2, 32, 32)}, "mask": {(2,)}}
+  assert shards == {"image": {(2, 64, 32, 3)}, "label": {(2, 64, 32)}, "mask": {(2,)}}
   for name, value in batch.items():
     np.testing.assert_array_equal(there[name], value)
     assert there[name].dtype == value.dtype
+
+
+def test_points_are_not_split_along_the_height():
+  batch = toy.make_batch((4, 128, 32)) | {"points": np.arange(4 * 6 * 2.0).reshape(4, 6, 2)}
+  there = sharding.to_global(batch, toy.make_mesh(2, 4))
+  assert {s.data.shape for s in there["points"].addressable_shards} == {(2, 6, 2)}
+
+
+def test_one_process_reads_everything():
+  assert sharding.data_share(toy.make_mesh(4, 2)) == (0, 1)
+
+
+class Device:
+  """What a mesh wants to know of a device of another process."""
+
+  def __init__(self, process, number):
+    self.process_index, self.id, self.platform = process, number, "fake"
+
+
+@pytest.mark.parametrize(
+  ("shape", "processes", "shares"),
+  [
+    ((8, 1), 2, [(0, 2), (1, 2)]),
+    ((4, 2), 4, [(0, 4), (1, 4), (2, 4), (3, 4)]),
+    ((2, 4), 4, [(0, 2), (0, 2), (1, 2), (1, 2)]),  # two processes for each image
+    ((1, 8), 2, [(0, 1), (0, 1)]),
+  ],
+)
+def test_every_process_reads_a_run_of_rows(monkeypatch, shape, processes, shares):
+  owners = np.repeat(np.arange(processes), 8 // processes)
+  devices = np.array([Device(p, i) for i, p in enumerate(owners)]).reshape(shape)
+  mesh = types.SimpleNamespace(devices=devices, shape={"data": shape[0], "space": shape[1]})
+  found = []
+  for process in range(processes):
+    monkeypatch.setattr(sharding.jax, "process_index", lambda process=process: process)
+    found.append(sharding.data_share(mesh))
+  assert found == shares
+
+
+def test_processes_that_cannot_share_equally_are_refused(monkeypatch):
+  devices = np.array([Device(p, i) for i, p in enumerate([0, 0, 0, 1])]).reshape(4, 1)
+  mesh = types.SimpleNamespace(devices=devices, shape={"data": 4, "space": 1})
+  monkeypatch.setattr(sharding.jax, "process_count", lambda: 2)
+  with pytest.raises(ValueError, match=r"2 processes cannot take equal parts of a batch on mesh"):
+    sharding.data_share(mesh)
 
 
 def test_replicated_is_whole_everywhere():
@@ -82,8 +129,11 @@ def test_height_is_refused_with_the_multiple_to_use():
   mesh = toy.make_mesh(2, 2)
   assert sharding.height_multiple(mesh) == 64
   sharding.check_height(mesh, 128)
-  with pytest.raises(ValueError, match=r"height 96 .* over 2 devices .* a multiple of 64"):
-    sharding.check_height(mesh, 96)
+  for height in (64, 96, 160):
+    message = rf"height {height} .* over 2 devices .* a multiple of 64, 128 or more"
+    with pytest.raises(ValueError, match=message):
+      sharding.check_height(mesh, height)
+  sharding.check_height(toy.make_mesh(1, 2), 64)
   with pytest.raises(ValueError, match=r"image height 64 .* a multiple of 128"):
     sharding.to_global(toy.make_batch((2, 64, 64)), toy.make_mesh(2, 4))
 
