@@ -197,6 +197,9 @@ def test_model(branch: str, row: Row) -> None:
     "bn_momentum": 0.1 if branch == "ocr_branch" else 0.01,
     "dtype": "float32",
     "init": "normal_0.001",
+    "bn_group_size": 0,
+    "roll": False,
+    "remat": False,
   }
 
 
