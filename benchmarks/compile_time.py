@@ -2,9 +2,9 @@
 
     python -m benchmarks.compile_time --variant=w18 --target=cpu --target=v5e:4x4
 
-Every case is the whole train step of a segmentation network with SGD, compiled in a process of its
-own, without the compilation cache and without arrays. A target is `cpu`, one device, or the name of
-a TPU slice, which needs the package `libtpu` but no TPU.
+Every case is the whole train step of the Cityscapes recipe with another network, compiled in a
+process of its own as pre-flight does, without the compilation cache and without arrays. A target is
+`cpu`, one device, or the name of a TPU slice, which needs the package `libtpu` but no TPU.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,17 @@ from typing import Any
 
 from absl import app, flags
 import jax
-from jax.experimental import topologies
-import jax.numpy as jnp
 
 from benchmarks import harness
-from hrnet_jax.models.network import build_model
-from hrnet_jax.ops.resize import Resize
-from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import optim, sharding
-from hrnet_jax.training.state import TrainState, init_variables
-from hrnet_jax.training.step import make_train_step
+from configs.segmentation.cityscapes import (
+  seg_hrnet_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484 as recipe,
+)
+from hrnet_jax.preflight import program
+from hrnet_jax.preflight.topology import open_topology
 
-NUM_CLASSES, UPSAMPLE = 19, Resize.BILINEAR
-# Global batch and image size; the CPU stands for one small machine.
-SIZES = {"cpu": (2, 512, 1024)}
-SLICE_SIZE = (32, 512, 1024)
+# Global batch of crops 512x1024; the CPU stands for one small machine.
+BATCH = {"cpu": 2}
+SLICE_BATCH = 32
 MODES = {
   "plain": {},
   "roll": {"roll": True},
@@ -85,8 +81,7 @@ def _apart(variant: str, target: str, mode: str, *, dtype: str, options: str) ->
   """`measure` in a fresh process, which does not profit from what others have compiled."""
   command = [sys.executable, "-m", "benchmarks.compile_time", "--here"]
   command += [f"--variant={variant}", f"--target={target}", f"--mode={mode}", f"--dtype={dtype}"]
-  env = {**os.environ, "JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1"}
-  env["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+  env = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
   command += [f"--compiler_options={options}"]
   done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
   if done.returncode:
@@ -110,9 +105,9 @@ def measure(
     Seconds of tracing and of compilation, the latter also as CPU time of all threads; MiB of code
     and of temporary memory per device.
   """
-  step, args = train_step(variant, target, **MODES[mode], dtype=dtype)
+  setup = set_up(variant, target, **MODES[mode], dtype=dtype)
   start = time.perf_counter()
-  lowered = step.lower(*args)
+  lowered = setup.step.lower(*setup.arguments)
   traced, cpu = time.perf_counter(), time.process_time()
   compiled = lowered.compile(options)
   done, cpu = time.perf_counter(), time.process_time() - cpu
@@ -130,50 +125,12 @@ def measure(
   }
 
 
-def train_step(variant: str, target: str, **options: Any) -> tuple[Any, tuple[Any, Any]]:
-  """The jitted train step and the shapes of its arguments, placed on the target's devices."""
-  if target == "cpu":
-    devices = jax.devices("cpu")[:1]
-  else:
-    devices = topologies.get_topology_desc(target, platform="tpu").devices
-  mesh = sharding.make_mesh({"data": -1, "space": 1}, devices)
-  model = build_model(
-    task="segmentation", variant=variant, num_classes=NUM_CLASSES, upsample=UPSAMPLE, **options
-  )
-  schedule = {"name": "poly", "power": 0.9}
-  _, tx = optim.build(1000, name="sgd", learning_rate=0.01, momentum=0.9, schedule=schedule)
-  step = make_train_step(_task(model), tx, mesh, seed=0)
-  return step, (_state(model, tx, mesh), _batch(SIZES.get(target, SLICE_SIZE), mesh))
-
-
-def _task(model: Any) -> Segmentation:
-  return Segmentation(
-    model=model,
-    num_classes=NUM_CLASSES,
-    upsample=UPSAMPLE,
-    class_names=tuple(map(str, range(NUM_CLASSES))),
-    palette=((0, 0, 0),) * NUM_CLASSES,
-  )
-
-
-def _state(model: Any, tx: Any, mesh: Any) -> TrainState:
-  def init() -> TrainState:
-    variables = init_variables(model, seed=0)
-    opt_state = tx.init(variables["params"])
-    return TrainState(step=jnp.zeros((), jnp.int32), opt_state=opt_state, **variables)
-
-  return _placed(jax.eval_shape(init), sharding.replicated(mesh))
-
-
-def _batch(size: tuple[int, int, int], mesh: Any) -> dict[str, Any]:
-  shapes = {"image": (*size, 3), "label": size}
-  batch = {name: jax.ShapeDtypeStruct(x, jnp.uint8) for name, x in shapes.items()}
-  where = sharding.batch_shardings(mesh, batch)
-  return {name: _placed(x, where[name]) for name, x in batch.items()}
-
-
-def _placed(tree: Any, place: Any) -> Any:
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
+def set_up(variant: str, target: str, **options: Any) -> program.Setup:
+  """The step of the Cityscapes recipe with another network, for the target's devices."""
+  config = recipe.get_config()
+  config.model.update(variant=variant, **options)
+  config.train.batch_size = config.eval.batch_size = BATCH.get(target, SLICE_BATCH)
+  return program.set_up(config, open_topology("cpu:1" if target == "cpu" else target))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 from absl import flags
 import hypothesis
@@ -44,6 +45,25 @@ def pytest_unconfigure() -> None:
 def golden() -> pathlib.Path:
   """The committed numbers of the official code; see tests/golden/README.md."""
   return TESTS / "golden"
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """The folder of prepared data sets, with the toy's."""
+  from tests import toy  # imports JAX
+
+  folder = tmp_path_factory.mktemp("data")
+  toy.prepare(folder)
+  return folder
+
+
+@pytest.fixture
+def dataset(data: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+  """The toy's, opened; $HRNET_JAX_DATA names its folder."""
+  from tests import toy
+
+  monkeypatch.setenv("HRNET_JAX_DATA", str(data))
+  return toy.registry.open_dataset(toy.NAME)
 
 
 @pytest.fixture(scope="session")

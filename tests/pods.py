@@ -6,17 +6,19 @@ import socket
 import subprocess
 import time
 
+import jax
 import numpy as np
 
 import hrnet_jax
 from hrnet_jax.training import checkpoint, optim
+from hrnet_jax.training.state import TrainState
 from tests import toy
 
-# Small steps: the toy amplifies rounding, and at its own rate a hundredfold with each step.
+# float64, because the toy amplifies rounding a hundredfold with each step.
 OPTIONS = (
+  "--config.model.dtype=float64",
   "--config.train.steps=12",
   "--config.checkpoint.every_steps=3",
-  "--config.optimizer.learning_rate=1e-4",
 )
 
 
@@ -91,13 +93,17 @@ def saved(workdir: pathlib.Path) -> list[int]:
   return sorted(int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdigit())
 
 
-def final_state(workdir: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-  """Everything in the newest checkpoint, by path, and the position in the data."""
-  config = toy.get_config()
-  _, tx = optim.build(config.train.steps, **config.optimizer)
+def final_state(workdir: pathlib.Path) -> tuple[TrainState, dict[str, int]]:
+  """Everything in the newest checkpoint of the toy, and the position in the data."""
+  config = json.loads((workdir / "config.json").read_text())
+  _, tx = optim.build(config["train"]["steps"], **config["optimizer"])
   mesh = toy.make_mesh(1)
-  state = toy.make_state(hrnet_jax.build_model(**config.model), tx, mesh)
+  state = toy.make_state(hrnet_jax.build_model(**config["model"]), tx, mesh)
   with checkpoint.Checkpoints(workdir, facts={}) as saver:
-    state, position = saver.restore(state, mesh)
-  leaves = toy.jax.tree_util.tree_leaves_with_path(toy.jax.device_get(state))
-  return {toy.jax.tree_util.keystr(path): x for path, x in leaves}, position
+    return saver.restore(state, mesh)
+
+
+def by_path(state: TrainState) -> dict[str, np.ndarray]:
+  """The leaves of a state."""
+  leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
+  return {jax.tree_util.keystr(path): x for path, x in leaves}

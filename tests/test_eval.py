@@ -11,14 +11,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-  """The folder of prepared data sets."""
-  folder = tmp_path_factory.mktemp("data")
-  toy.prepare(folder)
-  return folder
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory, data):
   """The workdir of a run; step 20 has no score, step 60 is the best."""
   workdir = tmp_path_factory.mktemp("run")

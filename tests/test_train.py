@@ -1,28 +1,17 @@
 """The command train.py: killed runs end with the same bits, and mistakes with a message."""
 
 import json
-import pathlib
 import signal
-import subprocess
-import time
 
 import jax
 import numpy as np
 import pytest
 
-import hrnet_jax
-from hrnet_jax.training import checkpoint, optim
-from tests import toy
+from hrnet_jax.training import checkpoint
+from tests import pods, toy
+from tests.pods import final_state, logged, saved
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> pathlib.Path:
-  """The folder of prepared data sets."""
-  folder = tmp_path_factory.mktemp("data")
-  toy.prepare(folder)
-  return folder
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +33,11 @@ def killed(tmp_path_factory, data):
 
 def interrupt(data, workdir, number, *, after):
   """Starts, and sends a signal when a later step than `after`, and its checkpoint, are there."""
-  line, env = toy.command("train.py", data, workdir)
-  with subprocess.Popen(line, env=env, cwd=toy.ROOT, stderr=subprocess.PIPE, text=True) as process:
-    deadline = time.monotonic() + 300
-    while not (saved(workdir) and logged(workdir)[-1:] > [after]):
-      assert process.poll() is None, process.stderr.read()
-      assert time.monotonic() < deadline, "no step was logged in time"
-      time.sleep(0.005)
-    process.send_signal(number)
-    said = process.communicate(timeout=120)[1]
-  return {
-    "code": process.returncode,
-    "said": said,
-    "steps": logged(workdir),
-    "saved": saved(workdir),
-  }
+  started = pods.start("train.py", data, workdir, processes=1, devices=1)
+  pods.wait_for_step(workdir, after + 1, started)
+  started[0].send_signal(number)
+  ((code, said),) = pods.finish(started, timeout=120)
+  return {"code": code, "said": said, "steps": logged(workdir), "saved": saved(workdir)}
 
 
 def lines(workdir):
@@ -66,34 +45,9 @@ def lines(workdir):
   return path.read_text().splitlines() if path.exists() else []
 
 
-def logged(workdir) -> list[int]:
-  """Training steps in the order of the log; a line that is still being written does not count."""
-  entries = []
-  for line in lines(workdir):
-    try:
-      entries.append(json.loads(line))
-    except json.JSONDecodeError:
-      break
-  return [e["step"] for e in entries if e["split"] == "train"]
-
-
 def losses(workdir) -> list[float]:
   entries = map(json.loads, lines(workdir))
   return [e["loss"] for e in entries if e["split"] == "train"]
-
-
-def saved(workdir) -> list[int]:
-  return sorted(int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdigit())
-
-
-def final_state(workdir):
-  """Everything in the newest checkpoint."""
-  config = toy.get_config()
-  _, tx = optim.build(config.train.steps, **config.optimizer)
-  mesh = toy.make_mesh(1)
-  state = toy.make_state(hrnet_jax.build_model(**config.model), tx, mesh)
-  with checkpoint.Checkpoints(workdir, facts={}) as saver:
-    return saver.restore(state, mesh)
 
 
 def content(folder):

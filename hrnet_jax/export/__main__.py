@@ -12,7 +12,6 @@ written the program is read back and compared with the network on random images.
 import argparse
 from collections.abc import Sequence
 import json
-import os
 import pathlib
 import sys
 from typing import Any
@@ -25,6 +24,7 @@ import hrnet_jax
 from hrnet_jax.export import check, program
 from hrnet_jax.ops.normalize import MEAN, STD
 from hrnet_jax.training import checkpoint, runtime
+from hrnet_jax.training.files import write_whole
 
 NAME, SUFFIX = "network", ".jaxexport"
 # What of the facts about the data a user of predictions needs.
@@ -105,9 +105,7 @@ def write(path: pathlib.Path, data: bytes, facts: dict[str, Any]) -> None:
   lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items())
   text = "{\n" + ",\n".join(lines) + "\n}\n"
   for file, content in ((path, data), (path.with_suffix(".json"), text.encode())):
-    part = file.with_name(f"{file.name}.part")
-    part.write_bytes(content)
-    os.replace(part, file)
+    write_whole(file, content)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

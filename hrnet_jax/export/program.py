@@ -157,16 +157,22 @@ def _fixed(sizes: Sizes, size: tuple[int, int]) -> Sizes:
 
 
 def _pad(images: jax.Array) -> jax.Array:
-  # Written so that a size left open becomes 32 times a whole number, which is what the network's
-  # halvings and doublings need to be known to fit.
-  height, width = (STRIDE * ((n + STRIDE - 1) // STRIDE) for n in images.shape[1:3])
+  height, width = _whole(images.shape[1:3])
   bottom, right = height - images.shape[1], width - images.shape[2]
   return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
+
+
+def _whole(size: tuple[Any, Any]) -> tuple[Any, Any]:
+  """Sizes rounded up, as 32 times whole numbers also where they are left open.
+
+  The network's halvings and doublings have to be known to fit.
+  """
+  height, width = (STRIDE * ((n + STRIDE - 1) // STRIDE) for n in size)
+  return height, width
 
 
 def _predict(task: Task, raw: Any, size: tuple[Any, Any], *, padded: bool) -> Any:
   if not padded:
     return task.predict(raw, size)
   height, width = size
-  whole = tuple(STRIDE * ((n + STRIDE - 1) // STRIDE) for n in size)
-  return jax.tree.map(lambda x: x[:, :height, :width], task.predict(raw, whole))
+  return jax.tree.map(lambda x: x[:, :height, :width], task.predict(raw, _whole(size)))

@@ -123,38 +123,39 @@ def _by_convolution(x: jax.Array, dy: jax.Array) -> jax.Array:
 
 def _by_columns(x: jax.Array, dy: jax.Array, *, stride: int) -> jax.Array:
   """One product with the nine inputs of every output side by side."""
-  columns = jnp.concatenate(
-    [_tap(x, i, j, dy.shape, stride) for i in range(3) for j in range(3)], -1
-  )
+  columns = jnp.concatenate([tap for row in _taps(x, dy.shape, stride) for tap in row], -1)
   return _outer(columns, dy).reshape(3, 3, x.shape[-1], dy.shape[-1])
 
 
 def _by_taps_of_input(x: jax.Array, dy: jax.Array) -> jax.Array:
   """A product for each tap of a convolution with stride 2."""
-  taps = [[_outer(_tap(x, i, j, dy.shape, 2), dy) for j in range(3)] for i in range(3)]
-  return jnp.stack([jnp.stack(row) for row in taps])
+  rows = _taps(x, dy.shape, 2)
+  return jnp.stack([jnp.stack([_outer(tap, dy) for tap in row]) for row in rows])
 
 
 def _by_taps(x: jax.Array, dy: jax.Array) -> jax.Array:
   """A product for each tap: input p meets output p + 1 - i through tap i."""
-  taps = [[_outer(x, _tap(dy, 2 - i, 2 - j, x.shape, 1)) for j in range(3)] for i in range(3)]
-  return jnp.stack([jnp.stack(row) for row in taps])
+  rows = _taps(dy, x.shape, 1)[::-1]
+  return jnp.stack([jnp.stack([_outer(x, tap) for tap in row[::-1]]) for row in rows])
 
 
 def _by_rows(x: jax.Array, dy: jax.Array) -> jax.Array:
   """A product for each row of taps, with the outputs of its three taps side by side."""
-  padded = jnp.pad(dy, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  _, h, w, c = x.shape
+  padded, (_, h, w, c) = _pad(dy), x.shape
   columns = jnp.concatenate([padded[:, :, 2 - j : 2 - j + w] for j in range(3)], -1)
   rows = [_outer(x, columns[:, 2 - i : 2 - i + h]).reshape(c, 3, -1) for i in range(3)]
   return jnp.stack(rows).transpose(0, 2, 1, 3)
 
 
-def _tap(x: jax.Array, i: int, j: int, shape: tuple[int, ...], stride: int) -> jax.Array:
-  """What tap (i, j) of a 3x3 window sees, for every position of `shape`."""
-  padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  rows, columns = ((shape[k] - 1) * stride + 1 for k in (1, 2))
-  return padded[:, i : i + rows : stride, j : j + columns : stride]
+def _taps(x: jax.Array, shape: tuple[int, ...], stride: int) -> list[list[jax.Array]]:
+  """What each tap of a 3x3 window sees, for every position of `shape`."""
+  padded = _pad(x)
+  h, w = ((n - 1) * stride + 1 for n in shape[1:3])
+  return [[padded[:, i : i + h : stride, j : j + w : stride] for j in range(3)] for i in range(3)]
+
+
+def _pad(x: jax.Array) -> jax.Array:
+  return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 def _outer(x: jax.Array, y: jax.Array) -> jax.Array:

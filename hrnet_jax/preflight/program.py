@@ -12,11 +12,9 @@ from jax.sharding import Mesh
 from hrnet_jax.preflight import collectives, cost, hlo, standin
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
-from hrnet_jax.tasks import registry
-from hrnet_jax.training import optim, sharding
-from hrnet_jax.training.plan import make_plan
+from hrnet_jax.training import sharding
+from hrnet_jax.training.recipe import make_mesh, make_recipe
 from hrnet_jax.training.state import TrainState, init_state
-from hrnet_jax.training.step import make_train_step
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -93,27 +91,21 @@ def set_up(config: Any, topology: Topology) -> Setup:
   Raises:
     ValueError, TypeError: the config does not fit the slice or the data set.
   """
-  mesh = sharding.make_mesh(config.mesh, devices=topology.devices)
-  sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
-  sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+  mesh = make_mesh(config, topology.devices)
   sharding.data_share(mesh)  # refuses a mesh that the hosts cannot share
   dataset, prepared = standin.open_dataset(config)
-  task, plan = registry.build(config, dataset), make_plan(config, dataset)
-  extra = (plan.extra.steps, plan.extra.learning_rate) if plan.extra else None
-  _, tx = optim.build(
-    plan.first_steps, extra=extra, steps_per_epoch=plan.steps_per_epoch, **config.optimizer
-  )
+  recipe = make_recipe(config, dataset, mesh)
   shapes = standin.batch_shapes(config, dataset)
   batch = {name: jax.ShapeDtypeStruct(*x) for name, x in shapes.items()}
-  sharding.check_height(mesh, batch["image"].shape[1])
+  sharding.check_height(mesh, batch["image"].shape[1], gradients=True)
   everywhere = sharding.replicated(mesh)
-  state = jax.eval_shape(lambda: init_state(task.model, tx, config.seed, everywhere))
+  state = jax.eval_shape(lambda: init_state(recipe.task.model, recipe.tx, config.seed, everywhere))
   arguments = (
     _placed(state, jax.tree.map(lambda _: everywhere, state)),
     _placed(batch, sharding.batch_shardings(mesh, batch)),
   )
   return Setup(
-    step=make_train_step(task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate),
+    step=recipe.step,
     arguments=arguments,
     mesh=mesh,
     shapes={name: shape for name, (shape, _) in shapes.items()},

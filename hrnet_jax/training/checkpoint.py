@@ -61,9 +61,8 @@ class Checkpoints:
     self._facts, self._keep_last, self._retry_seconds = facts, keep_last, retry_seconds
     self._workdir, self._folder = workdir, (workdir / FOLDER).absolute()
     self._manager = self._open() if jax.process_index() == 0 else None
-    self._writing: int | None = (
-      None  # the step that was started last, until it is known to be there
-    )
+    # The step that was started last, until it is known to be there.
+    self._writing: int | None = None
     self._failed_at: float | None = None
 
   def __enter__(self) -> "Checkpoints":
@@ -79,8 +78,10 @@ class Checkpoints:
 
   @property
   def latest(self) -> int | None:
-    """Step of the newest complete checkpoint."""
-    return max(steps_in(self._folder), default=None)
+    """Step of the newest complete checkpoint; waits for one that is being written."""
+    if self._manager is not None:
+      self._settle()
+    return self._newest()
 
   @property
   def retry_is_due(self) -> bool:
@@ -115,10 +116,12 @@ class Checkpoints:
     self._settle()
     step = int(state.step)
     arrays = {"variables": state.variables, "training": _training(state)}
-    args = items.to_save(arrays, {"loader": loader, "facts": self._facts})
     metrics = {} if score is None else {_SCORE: score}
+    if error := _no_room(self._folder, arrays):
+      self._report(step, error)
+      return
+    args = items.to_save(arrays, {"loader": loader, "facts": self._facts})
     try:
-      _check_room(self._folder, arrays)
       if replace and step in steps_in(self._folder):
         self._manager.delete(step)
       self._manager.save(step, args=args, metrics=metrics)
@@ -215,7 +218,7 @@ class Checkpoints:
     self._failed_at, self._writing = time.monotonic(), None
     log.say(
       f"the checkpoint of step {step} could not be written: {_line(error)}\n"
-      f"  training goes on; the last one is {self.latest}, and the next try comes in "
+      f"  training goes on; the last one is {self._newest()}, and the next try comes in "
       f"{self._retry_seconds:g} s or with the next checkpoint that is due"
     )
     try:
@@ -223,6 +226,9 @@ class Checkpoints:
     except Exception as later:  # what it still had to say about the same failure
       logging.debug("closing after a failure: %s", later)
     self._manager = self._open()
+
+  def _newest(self) -> int | None:
+    return max(steps_in(self._folder), default=None)
 
   def _put_aside(self, unreadable: Mapping[int, Exception]) -> None:
     """Moves damaged checkpoints out of the way of those to come."""
@@ -252,12 +258,13 @@ def _training(state: TrainState) -> dict[str, Any]:
   return {"step": state.step, "opt_state": state.opt_state}
 
 
-def _check_room(folder: pathlib.Path, arrays: Any) -> None:
-  """Fails early: a disk that fills up during a save makes the storage library very talkative."""
+def _no_room(folder: pathlib.Path, arrays: Any) -> OSError | None:
+  """What is wrong with the free space; of a full disk the storage library says a great deal."""
   needed = 1.05 * sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20
   free = shutil.disk_usage(folder).free
-  if free < needed:
-    raise OSError(f"{folder} has room for {free / 2**20:.0f} MiB, expected {needed / 2**20:.0f}")
+  if free >= needed:
+    return None
+  return OSError(f"{folder} has room for {free / 2**20:.0f} MiB, expected {needed / 2**20:.0f}")
 
 
 def _line(error: Exception) -> str:

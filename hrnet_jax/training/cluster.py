@@ -119,8 +119,6 @@ def connect(job: Job, timeout: float) -> None:
     _check_port(job.address)
   elif job.address:
     _wait_for(job, timeout)
-  # Only processes of the CPU need this, which other backends ignore.
-  jax.config.update("jax_cpu_collectives_implementation", "gloo")
   jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is the loop's
   who = f"process {job.process}" if job.process is not None else "this process"
   count = f"of {job.processes} " if job.processes else ""

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from hrnet_jax.training.files import write_whole
 from hrnet_jax.training.sinks import Board, Lines
 
 
@@ -107,6 +108,4 @@ def _drop_after(path: pathlib.Path, step: int) -> None:
       continue  # the run was killed in the middle of this line
     if entry["step"] <= step:
       kept.append(line + "\n")
-  temporary = path.with_suffix(".tmp")
-  temporary.write_text("".join(kept))
-  temporary.replace(path)
+  write_whole(path, "".join(kept))

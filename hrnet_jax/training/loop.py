@@ -11,18 +11,17 @@ from jax.sharding import Mesh
 
 from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
-from hrnet_jax.tasks import registry
-from hrnet_jax.tasks.protocol import Task
-from hrnet_jax.training import optim, processes, sharding
+from hrnet_jax.training import processes, sharding
 from hrnet_jax.training.checkpoint import Checkpoints
 from hrnet_jax.training.evaluate import SharedStep, evaluate
 from hrnet_jax.training.log import Log, say
 from hrnet_jax.training.meter import Diverged, Meter
-from hrnet_jax.training.plan import Plan, make_plan
+from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.processes import Ballot
+from hrnet_jax.training.recipe import Recipe, make_mesh, make_recipe
 from hrnet_jax.training.runtime import Termination
 from hrnet_jax.training.state import TrainState, all_finite, init_state
-from hrnet_jax.training.step import make_eval_step, make_train_step
+from hrnet_jax.training.step import make_eval_step
 from hrnet_jax.training.transfer import Transfer, start_from
 from hrnet_jax.training.watchdog import Watchdog
 from hrnet_jax.training.workdir import open_workdir
@@ -56,20 +55,15 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     ValueError: config, data set and workdir do not fit together.
     Diverged: the loss is not finite; the message names the step and the last good checkpoint.
   """
-  mesh = sharding.make_mesh(config.mesh)
-  sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
-  sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+  mesh = make_mesh(config)
   dataset = open_dataset(config)
-  task, plan = registry.build(config, dataset), make_plan(config, dataset)
-  extra = (plan.extra.steps, plan.extra.learning_rate) if plan.extra else None
-  schedule, tx = optim.build(
-    plan.first_steps, extra=extra, steps_per_epoch=plan.steps_per_epoch, **config.optimizer
-  )
+  recipe = make_recipe(config, dataset, mesh)
+  task, plan = recipe.task, recipe.plan
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
   inputs = Inputs(config, dataset, *sharding.data_share(mesh))
   watchdog = Watchdog(**config.train.get("watchdog", {}))
-  state = init_state(task.model, tx, config.seed, sharding.replicated(mesh))
+  state = init_state(task.model, recipe.tx, config.seed, sharding.replicated(mesh))
   _write_overview(workdir / "parameters.txt", state)
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
@@ -92,14 +86,9 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
       if transfer is not None:
         _tell(transfer, workdir)
       run = _Run(
-        task=task,
-        plan=plan,
+        recipe=recipe,
         mesh=mesh,
         inputs=inputs,
-        schedule=schedule,
-        train_step=make_train_step(
-          task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate
-        ),
         eval_step=SharedStep(make_eval_step(task, mesh), mesh),
         saver=saver,
         log=log,
@@ -107,8 +96,8 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
         ballot=Ballot(mesh),
         watchdog=watchdog,
       )
-      due = not position.get(_DUE) or run.make_up(state, loader)
-      state = run.go(state, loader, first) if due else state
+      complete = not position.get(_DUE) or run.make_up(state, loader)
+      state = run.go(state, loader, first) if complete else state
       watchdog.watch("writing the last checkpoint")
       saver.finish()
       return state
@@ -118,12 +107,9 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
 class _Run:
   """The parts of a run that stay the same from step to step."""
 
-  task: Task
-  plan: Plan
+  recipe: Recipe
   mesh: Mesh
   inputs: Inputs
-  schedule: Callable[[int], Any]
-  train_step: Callable[..., Any]
   eval_step: SharedStep
   saver: Checkpoints
   log: Log
@@ -133,23 +119,24 @@ class _Run:
 
   def go(self, state: TrainState, loader: Loader, first: int) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
-    meter, train_step = Meter(self.plan.batch_size), None
-    for step in range(first + 1, self.plan.steps + 1):
+    plan = self.recipe.plan
+    meter, train_step = Meter(plan.batch_size), None
+    for step in range(first + 1, plan.steps + 1):
       self.watchdog.watch(f"waiting for batch {step} of the training data")
       batch = sharding.to_global(next(loader), self.mesh)
       train_step = train_step or self._compile(state, batch)
       self.watchdog.watch(f"step {step} on the devices")
       state, scalars = train_step(state, batch)
       stopping, score = self.ballot.cast(self.termination.requested), None
-      saving = stopping or self.plan.saves(step) or self.saver.retry_is_due
+      saving = stopping or plan.saves(step) or self.saver.retry_is_due
       self._note(meter, step, scalars, state if saving else None)
-      if self.plan.evaluates(step) and not stopping:
+      if plan.evaluates(step) and not stopping:
         score = self._evaluate(step, state)
         stopping = score is None
       if saving:
         self.watchdog.watch(f"saving step {step}")
         # Only a validation that was broken off has to be made up for.
-        due = {_DUE: 1} if stopping and self.plan.evaluates(step) else {}
+        due = {_DUE: 1} if stopping and plan.evaluates(step) else {}
         self.saver.save(state, loader.state() | due, score=score)
         meter.restart()
       if stopping:
@@ -160,7 +147,7 @@ class _Run:
   def _compile(self, state: TrainState, batch: Any) -> Callable[..., Any]:
     """The training step for these shapes, ready in all processes."""
     self.watchdog.watch("compiling the training step", patient=True)
-    compiled = self.train_step.lower(state, batch).compile()
+    compiled = self.recipe.step.lower(state, batch).compile()
     processes.meet("compiled")
     return compiled
 
@@ -179,19 +166,19 @@ class _Run:
     """
     try:
       meter.add(step, scalars)
-      if self.plan.logs(step):
+      if self.recipe.plan.logs(step):
         self._log(step, meter)
       if saved is not None:
         meter.drain()
-        if not all_finite(jax.tree.map(lambda x: x.addressable_data(0), saved)):
+        if not all_finite(sharding.own_copy(saved)):
           raise Diverged(f"step {step}: the update left numbers that are not finite")
     except Diverged as error:
       raise Diverged(f"{error}; {self._advice()}") from None
 
   def _log(self, step: int, meter: Meter) -> None:
     means, seconds = meter.read()
-    now = {"epoch": self.plan.epoch(step), "lr": float(self.schedule(step - 1))}
-    self.log.progress(step, means | now, seconds * (self.plan.steps - step))
+    now = {"epoch": self.recipe.plan.epoch(step), "lr": float(self.recipe.schedule(step - 1))}
+    self.log.progress(step, means | now, seconds * (self.recipe.plan.steps - step))
 
   def _evaluate(self, step: int, state: TrainState) -> float | None:
     """The score of the validation; None if the run is to end before it is complete."""
@@ -200,7 +187,7 @@ class _Run:
     with self.inputs.eval(height_multiple=multiple, limit=limit) as batches:
       try:
         result = evaluate(
-          self.task,
+          self.recipe.task,
           self.eval_step,
           state.variables,
           self._until_stopped(step, batches),
@@ -211,8 +198,8 @@ class _Run:
     self.log.scalars(step, "eval", result.report)
     self.log.pictures(step, "predictions", result.pictures)
     self.log.pictures(step, "charts", result.charts)
-    score = result.report[self.task.metric]
-    say(f"step {step}: validation {self.task.metric} {score:.4f}")
+    score = result.report[self.recipe.task.metric]
+    say(f"step {step}: validation {self.recipe.task.metric} {score:.4f}")
     return score
 
   def _until_stopped(self, step: int, batches: Loader) -> Iterator[Any]:

@@ -11,10 +11,7 @@ import numpy as np
 from orbax.checkpoint import multihost
 
 from hrnet_jax.training import sharding
-
-# Votes under way. A step is counted when the two after it have been dispatched, see `meter`.
-_IN_FLIGHT = 2
-
+from hrnet_jax.training.meter import IN_FLIGHT
 
 _PATIENCE = 3600.0  # seconds; a large network may compile that long on a slow host
 
@@ -67,7 +64,7 @@ class Ballot:
   """Whether any process wants to stop, known to all of them at the same step.
 
   A vote is one small program that is dispatched like a step, so that no host waits for it. With
-  several processes, its result is read when two more have been cast.
+  several processes, its result is read when the meter reads the scalars of its step.
   """
 
   def __init__(self, mesh: Mesh):
@@ -79,16 +76,19 @@ class Ballot:
     if jax.process_count() == 1:
       return wish
     self._running.append(self._dispatch(wish))
-    return len(self._running) > _IN_FLIGHT and bool(self._running.popleft().addressable_data(0))
+    return len(self._running) > IN_FLIGHT and self._read(self._running.popleft())
 
   def now(self, wish: bool) -> bool:
     """Votes and waits for the result, which is true also if it was before this."""
     if jax.process_count() == 1:
       return wish
     self._running.append(self._dispatch(wish))
-    results = [bool(x.addressable_data(0)) for x in self._running]
+    results = [self._read(x) for x in self._running]
     self._running.clear()
     return any(results)
+
+  def _read(self, vote: jax.Array) -> bool:
+    return bool(sharding.own_copy(vote))
 
   def _dispatch(self, wish: bool) -> jax.Array:
     return self._count(sharding.on_own_devices(int(wish), self._mesh))

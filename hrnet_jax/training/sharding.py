@@ -91,9 +91,14 @@ def put_rows(x: Any, mesh: Mesh) -> Any:
   return jax.device_put(x, NamedSharding(mesh, PartitionSpec(DATA)))
 
 
+def own_copy(x: Any) -> Any:
+  """Of arrays that every device of every process holds, the copies on one device of this one."""
+  return jax.tree.map(lambda a: a.addressable_data(0), x)
+
+
 def put_whole(x: Any, mesh: Mesh) -> Any:
   """Puts arrays that every device of every process holds on all devices of a local mesh."""
-  return jax.tree.map(lambda a: jax.device_put(a.addressable_data(0), replicated(mesh)), x)
+  return jax.device_put(own_copy(x), replicated(mesh))
 
 
 def on_each_device(
@@ -194,17 +199,22 @@ def height_multiple(mesh: Mesh, coarsest_stride: int = 32) -> int:
   return coarsest_stride * shards if shards > 1 else 1
 
 
-def check_height(mesh: Mesh, height: int) -> None:
+def check_height(mesh: Mesh, height: int, *, gradients: bool = False) -> None:
   """Refuses an image height that cannot be split over the mesh; see `height_multiple`.
 
   Where both axes are divided and `space` is 2, one row of the coarsest map on each device is not
-  enough: the gradients of a sum of a map and its convolution are wrong (JAX 0.10.2, CPU).
+  enough for gradients: those of a sum of a map and its convolution are wrong (JAX 0.10.2, CPU).
+
+  Args:
+    mesh: devices.
+    height: of the images, in pixels.
+    gradients: whether they are taken; there is more that goes wrong with them.
 
   Raises:
     ValueError: with the heights to use.
   """
   multiple = height_multiple(mesh)
-  both = mesh.shape[SPACE] == 2 and mesh.shape[DATA] > 1
+  both = gradients and mesh.shape[SPACE] == 2 and mesh.shape[DATA] > 1
   least = 2 * multiple if both else multiple
   if height % multiple or height < least:
     more = f", {least} or more" if both else ""

@@ -35,6 +35,8 @@ def make_train_step(
     accumulate: equal parts of the batch that are run one after the other, to save memory. The
       step is that of the whole batch with BatchNorm over parts: see `accumulated`.
     prepare: from the batch's images to the network's input.
+
+  The step raises ValueError for a height that the mesh cannot split.
   """
 
   def loss_fn(params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> tuple:
@@ -80,6 +82,7 @@ def make_train_step(
     return grads, (stats, scalars)
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
+    sharding.check_height(mesh, batch["image"].shape[1], gradients=True)
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     if accumulate == 1:
       grads, (batch_stats, scalars) = gradient(state.params, state.batch_stats, batch, key)

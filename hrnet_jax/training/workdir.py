@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from hrnet_jax.training.files import write_whole
+
 _PACKAGES = (
   "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
   "opencv-python-headless", "pillow",
@@ -62,8 +64,8 @@ def open_workdir(
       )
   if jax.process_index() == 0:
     # The manifest first: whoever finds a config may rely on the manifest.
-    _write(path / "manifest.json", manifest(config, dataset))
-    _write(stored, config)
+    for file, content in ((path / "manifest.json", manifest(config, dataset)), (stored, config)):
+      write_whole(file, json.dumps(content, indent=2) + "\n")
   return path
 
 
@@ -118,10 +120,3 @@ def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _plain(tree: Any) -> Any:
   """As JSON would give it back: tuples become lists."""
   return json.loads(json.dumps(tree))
-
-
-def _write(path: pathlib.Path, content: dict[str, Any]) -> None:
-  """Replaces a file in one step, so that a kill leaves the old or the new one."""
-  temporary = path.with_suffix(".tmp")
-  temporary.write_text(json.dumps(content, indent=2) + "\n")
-  temporary.replace(path)

@@ -3,10 +3,6 @@
 import csv
 import json
 import os
-import pathlib
-import socket
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -14,11 +10,11 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.training import checkpoint, optim
-from tests import toy
+from tests import pods, toy
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = pathlib.Path(__file__).parent / "score_as_one_of.py"
+CONFIG = "tests/toy_protocol.py"
 _, TX = optim.build(10, name="sgd", learning_rate=0.1, schedule={"name": "constant"})
 
 
@@ -35,26 +31,10 @@ def run(tmp_path_factory, data):
 
 
 def score(run, data, processes, devices):
-  """Runs the script in so many processes and reads what they left."""
-  with socket.socket() as probe:
-    probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-  env = toy.command("", data, run, devices=devices)[1] | {"PYTHONPATH": str(toy.ROOT)}
-  started = [
-    subprocess.Popen(
-      [sys.executable, str(SCRIPT), str(port), str(processes), str(i), str(run)],
-      env=env,
-      cwd=toy.ROOT,
-      stderr=subprocess.PIPE,
-      stdout=subprocess.DEVNULL,
-      text=True,
-    )
-    for i in range(processes)
-  ]
-  for process in started:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+  """Runs the command in so many processes and reads what they left."""
   out = run / f"out_{processes}_{devices}"
+  options = (f"--config={CONFIG}", f"--checkpoint={run}", f"--export={out / 'files'}")
+  pods.run("eval.py", data, out, *options, processes=processes, devices=devices)
   metrics = json.loads((out / "eval" / "metrics.json").read_text())
   with (out / "eval" / "examples.csv").open() as file:
     examples = list(csv.reader(file))

@@ -128,14 +128,23 @@ def test_every_part_of_an_accumulated_batch_must_divide():
 def test_height_is_refused_with_the_multiple_to_use():
   mesh = toy.make_mesh(2, 2)
   assert sharding.height_multiple(mesh) == 64
-  sharding.check_height(mesh, 128)
+  for height in (64, 128):
+    sharding.check_height(mesh, height)
+  for height in (96, 160):
+    with pytest.raises(ValueError, match=rf"height {height} .* over 2 devices .* a multiple of 64"):
+      sharding.check_height(mesh, height)
+  with pytest.raises(ValueError, match=r"image height 64 .* a multiple of 128"):
+    sharding.to_global(toy.make_batch((2, 64, 64)), toy.make_mesh(2, 4))
+
+
+def test_gradients_need_more_rows():
+  mesh = toy.make_mesh(2, 2)
+  sharding.check_height(mesh, 128, gradients=True)
   for height in (64, 96, 160):
     message = rf"height {height} .* over 2 devices .* a multiple of 64, 128 or more"
     with pytest.raises(ValueError, match=message):
-      sharding.check_height(mesh, height)
-  sharding.check_height(toy.make_mesh(1, 2), 64)
-  with pytest.raises(ValueError, match=r"image height 64 .* a multiple of 128"):
-    sharding.to_global(toy.make_batch((2, 64, 64)), toy.make_mesh(2, 4))
+      sharding.check_height(mesh, height, gradients=True)
+  sharding.check_height(toy.make_mesh(1, 2), 64, gradients=True)
 
 
 def test_any_height_goes_where_it_is_not_split():
