@@ -4,7 +4,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-parity lint format clean
+.PHONY: help quickstart test test-parity benchmark lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
@@ -34,6 +34,9 @@ test: lint ## style checks and all tests
 
 test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
 	@.venv/torch/bin/python -m pytest -n 2 --dist loadgroup -m "torch or wide"
+
+benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise idle machine
+	@.venv/torch/bin/python -m benchmarks --output=runs/benchmark.json
 
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .

@@ -45,12 +45,16 @@ def use_cores(count: int) -> None:
   os.sched_setaffinity(0, cores[:count])
 
 
-def take_turns(rivals: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def take_turns(
+  rivals: Mapping[str, Callable[[], Any]], rounds: int, *, pause: float = 0.0
+) -> dict[str, list[float]]:
   """Runs every rival once a round; who begins moves on, so that nobody always follows the same.
 
   Args:
-    rivals: functions that return when their work is done.
+    rivals: functions that return when their work is done. A float that one returns is its time, for
+      work that it timed itself.
     rounds: how many.
+    pause: seconds before every turn, in which the threads of the one before come to rest.
 
   Returns:
     Seconds of each turn by name.
@@ -59,9 +63,11 @@ def take_turns(rivals: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
   for turn in range(rounds):
     first = turn % len(names)
     for name in names[first:] + names[:first]:
+      time.sleep(pause)
       start = time.perf_counter()
-      rivals[name]()
-      seconds[name].append(time.perf_counter() - start)
+      own = rivals[name]()
+      elapsed = time.perf_counter() - start
+      seconds[name].append(own if isinstance(own, float) else elapsed)
   return seconds
 
 
@@ -74,6 +80,19 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Rate:
   """How many times faster we are, round by round; above 1 is faster."""
   each = [b / a for a, b in zip(ours, theirs, strict=True)]
   return Rate(statistics.median(each), min(each), max(each))
+
+
+def multiple(ours: Sequence[float], theirs: Sequence[float]) -> Rate:
+  """Our time as a multiple of theirs, round by round; below 1 is faster."""
+  return ratio(theirs, ours)
+
+
+def available_memory() -> int | None:
+  """MiB that processes may still take without making others swap; None where nobody says."""
+  info = pathlib.Path("/proc/meminfo")
+  lines = info.read_text().splitlines() if info.exists() else []
+  found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+  return found[0] // 1024 if found else None
 
 
 def machine(threads: int, versions: Mapping[str, str]) -> dict[str, Any]:
