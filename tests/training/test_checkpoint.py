@@ -15,6 +15,10 @@ from hrnet_jax.training.checkpoint import Checkpoints
 from tests import toy
 
 _, TX = optim.build(10, name="sgd", learning_rate=0.1, schedule={"name": "poly"})
+# When one array cannot be read, Orbax leaves the reading of the others behind, and Python says so.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+)
 MODEL = hrnet_jax.build_model(**toy.MODEL)
 FACTS = {
   "config": toy.get_config().to_dict(),
