@@ -38,10 +38,10 @@ class Case:
 
   @property
   def model(self) -> dict[str, Any]:
-    """Keywords of `build_model`."""
+    """Keywords of `build_model`; in loops, as all configs have it."""
     count = "num_landmarks" if self.task == "landmarks" else "num_classes"
     options = {"upsample": UPSAMPLE} if self.task == "segmentation" else {}
-    return {"task": self.task, **self.network, **options, count: self.outputs}
+    return {"task": self.task, **self.network, **options, count: self.outputs, "roll": True}
 
   def plain(self) -> dict[str, Any]:
     """Values for JSON, from which `Case(**values)` makes the case again."""

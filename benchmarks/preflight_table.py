@@ -5,7 +5,7 @@
 Every case is compiled in a process of its own, which takes minutes, and becomes a line of the file;
 a case that is in the file already is not done again. `--page` names a text with the marks
 `<!-- table -->` and `<!-- end -->`, between which the table is put. Needs the package `libtpu`, but
-no TPU and no data. The networks are compiled as loops (`model.roll`).
+no TPU and no data.
 """
 
 from collections.abc import Sequence
@@ -138,7 +138,6 @@ def row(case: dict[str, Any]) -> list[str]:
 def _measure(number: int) -> dict[str, Any]:
   name, file, topology, changes = CASES[number]
   config = importlib.import_module(f"configs.{file.replace('/', '.')}").get_config()
-  config.model.roll = True
   for key, value in changes.items():
     block, _, leaf = key.partition(".")
     config[block][leaf] = value

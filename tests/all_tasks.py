@@ -28,6 +28,12 @@ def segmentation(dtype: str) -> Segmentation:
   return toy.make_task(build(dtype, task="segmentation", num_classes=COUNT))
 
 
+def rolled(dtype: str) -> Segmentation:
+  """Twice as deep, with loops."""
+  deeper = {"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "roll": True}
+  return toy.make_task(build(dtype, task="segmentation", num_classes=COUNT, **deeper))
+
+
 def two_outputs(dtype: str) -> Segmentation:
   """The object-contextual head without dropout; classes of different weight."""
   aligned = Resize.BILINEAR_ALIGNED
@@ -65,6 +71,7 @@ def classification_of(model: Any) -> Classification:
 
 TASKS: dict[str, Callable[[str], Any]] = {
   "segmentation": segmentation,
+  "rolled": rolled,
   "two_outputs": two_outputs,
   "hard_examples": hard_examples,
   "landmarks": landmarks,
