@@ -98,6 +98,8 @@ def summarize(dataset: registry.Dataset) -> str:
   unit, rows = "pixels", [*dataset.class_names, "(ignored)"]
   if all("class_images" in values for values in dataset.statistics.values()):
     unit, rows = "images", list(dataset.class_names)
+  elif all("class_objects" in values for values in dataset.statistics.values()):
+    unit = "objects"
   lines.append(f"{f'share of {unit}':<24}" + "".join(f"{split:>9}" for split in dataset.statistics))
   columns = [_shares(values, unit)[: len(rows)] for values in dataset.statistics.values()]
   for row, shares in zip(rows, zip(*columns, strict=True), strict=True):
@@ -137,7 +139,7 @@ class ProgressLine:
 
 def _shares(values, unit):
   counts = [*values[f"class_{unit}"], values[f"ignored_{unit}"]]
-  return [count / sum(counts) for count in counts]
+  return [count / max(1, sum(counts)) for count in counts]
 
 
 def _next_command(dataset, data_dir):

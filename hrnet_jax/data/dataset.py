@@ -10,6 +10,7 @@ import operator
 import pathlib
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 
@@ -27,7 +28,8 @@ class Dataset:
     flip_pairs: landmarks, or where there are none classes, that change places when the image is
       mirrored.
     statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
-      `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`.
+      `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`, or of
+      objects `class_objects`; and `sizes`, where each image's matters.
     class_weights: published weights of the classes in the loss, where there are any.
     class_ids: the ids by which the data set's own files call the classes, where they are others.
     normalizers: distances that errors of landmarks are divided by, each between the means of two
@@ -97,6 +99,24 @@ class Dataset:
     of = self._of(split)
     sizes = {tuple(values["max_size"]) for values in of}
     return len(sizes) == 1 and all(values["uniform_size"] for values in of)
+
+  def sizes(self, split: str) -> np.ndarray:
+    """Height and width of every image, `(N, 2)` int32.
+
+    Raises:
+      ValueError: nobody listed them when the data set was prepared.
+    """
+    if split in self.unions:
+      return np.concatenate([self.sizes(part) for part in self.unions[split]])
+    if split in self.subsets:
+      parent, positions = self.subsets[split]
+      return self.sizes(parent)[np.asarray(positions, np.int64)]
+    (values,) = self._of(split)
+    if "sizes" in values:
+      return np.array(values["sizes"], np.int32)
+    if not values["uniform_size"]:
+      raise ValueError(f"data set {self.name!r} does not tell the size of each image")
+    return np.tile(np.array(values["max_size"], np.int32), (values["num_examples"], 1))
 
   def _of(self, split):
     """The statistics of the splits whose examples these are."""

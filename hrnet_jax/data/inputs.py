@@ -9,11 +9,18 @@ import numpy as np
 
 from hrnet_jax.data import objects, pipeline, ragged, registry
 from hrnet_jax.data.dataset import Dataset, Part
-from hrnet_jax.data.transforms import classification, landmarks, segmentation, whole_image
+from hrnet_jax.data.transforms import (
+  classification,
+  detection,
+  landmarks,
+  segmentation,
+  whole_image,
+)
 
 # For each task its transforms of training and evaluation; `config.transform` holds their keywords.
 TRANSFORMS: dict[str, tuple[type, type]] = {
   "classification": (classification.TrainTransform, classification.EvalTransform),
+  "detection": (detection.TrainTransform, detection.EvalTransform),
   "landmarks": (landmarks.TrainTransform, landmarks.EvalTransform),
   "segmentation": (segmentation.TrainTransform, segmentation.EvalTransform),
 }
@@ -29,6 +36,7 @@ PAIRED = ("landmarks",)
 # What a task makes of a data set whose records are not yet its examples.
 VIEWS: dict[str, dict[str, Callable[[Dataset], Dataset]]] = {
   "classification": {"shapes": objects.each_object},
+  "detection": {"shapes": objects.each_scene},
   "landmarks": {"shapes": objects.each_kite},
 }
 
@@ -93,11 +101,16 @@ class Inputs:
     options = dict(self.config.transform.eval)
     if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
       options["size"] = self._eval_size(height_multiple)
-    source = self.dataset.source(self.config.data.eval_split)
+    split = self.config.data.eval_split
+    source, transform = self.dataset.source(split), transform(**options)
+    groups = self._groups(transform, split)
+    if 0 < limit < len(source):
+      source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
     return pipeline.eval_loader(
-      Part(source, range(limit)) if 0 < limit < len(source) else source,
-      transform(**options),
+      source,
+      transform,
       batch_size=self.config.eval.batch_size,
+      groups=groups,
       **self._reading(),
     )
 
@@ -128,14 +141,22 @@ class Inputs:
 
   def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
     transform, _ = TRANSFORMS[self.config.model.task]
+    transform = transform(**self._train_options(transform))
     return pipeline.train_loader(
       self.dataset.source(split),
-      transform(**self._train_options(transform)),
+      transform,
       batch_size=self.config.train.batch_size,
       seed=seed,
       start=start,
+      groups=self._groups(transform, split),
       **self._reading(),
     )
+
+  def _groups(self, transform: Any, split: str) -> np.ndarray | None:
+    """Which examples make batches of one size, where a transform has several sizes."""
+    if not hasattr(transform, "groups"):
+      return None
+    return transform.groups(self.dataset.sizes(split))
 
   def _train_options(self, transform: type) -> dict[str, Any]:
     """Those of the config; which landmarks are partners is known from the data set, if not there.

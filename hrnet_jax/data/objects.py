@@ -1,15 +1,22 @@
-"""Scenes as single objects: a record with `boxes (N, 4), classes (N,), ...` -> up to N records."""
+"""Scenes as a task looks at them: a record with `boxes (N, 4), classes (N,), ...` -> some records.
+
+Class 0 of the scenes is the ground, of which there are no objects: class `k` of the scenes is
+`k - 1` of objects.
+"""
 
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
+import json
 import operator
 from typing import Any
 
 import numpy as np
 
+from hrnet_jax.data import images
 from hrnet_jax.data.builders import landmark_rows, outlines
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.ops import rle
 
 MARGIN = 0.15  # of the longer side of a box, added all around
 Record = dict[str, Any]
@@ -19,11 +26,9 @@ def each_object(dataset: Dataset) -> Dataset:
   """A view of a data set in which every object is an example with one class.
 
   A record has the encoded image of the scene, `label`, the object's class, and `box`, the part of
-  the image to look at: int32 x0 y0 x1 y1, which may leave the image. Class 0 of the scenes is the
-  ground, of which there are no objects: class `k` of the scenes is `k - 1` here.
+  the image to look at: int32 x0 y0 x1 y1, which may leave the image.
   """
-  names = {"class_names": dataset.class_names[1:], "palette": dataset.palette[1:]}
-  return _view(dataset, EachObject, names)
+  return _view(dataset, EachObject, _without_ground(dataset))
 
 
 def each_kite(dataset: Dataset) -> Dataset:
@@ -38,6 +43,48 @@ def each_kite(dataset: Dataset) -> Dataset:
   facts = {"class_names": (), "palette": (), "normalizers": {"span": wings}}
   (size,) = {dataset.max_size(split) for split in dataset.splits()}
   return _view(dataset, functools.partial(EachKite, size=size), facts)
+
+
+def each_scene(dataset: Dataset) -> Dataset:
+  """A view of a data set in which every scene is an example with boxes and masks of its objects.
+
+  Records are those of `builders/coco.py`: the image's id is the position of the scene, those of the
+  objects count from 1 in each, and categories are numbered from 1.
+  """
+  facts = _without_ground(dataset)
+  facts["class_ids"] = tuple(range(1, len(facts["class_names"]) + 1))
+  return _Scenes(**_fields(dataset) | facts)
+
+
+class EachScene(Sequence):
+  """The scenes of a source by index. Can be pickled."""
+
+  def __init__(self, scenes: Sequence[Record]):
+    self._scenes = scenes
+
+  def __len__(self) -> int:
+    return len(self._scenes)
+
+  def __getitem__(self, index: int) -> Record:
+    scene = self._scenes[index]
+    instances = images.decode_label(scene["instances"], scene["name"])
+    boxes, count = scene["boxes"], len(scene["classes"])
+    masks = [instances == number for number in range(1, count + 1)]
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+    return {
+      "image": scene["image"],
+      "name": scene["name"],
+      "image_id": operator.index(index),
+      "size": np.array(instances.shape, np.int32),
+      "boxes": boxes,
+      "bboxes": np.concatenate([boxes[:, :2].astype(np.float64), sides], 1),
+      "classes": scene["classes"] - 1,
+      "areas": np.array([mask.sum() for mask in masks], np.float64),
+      "crowd": np.zeros(count, np.bool_),
+      "ignored": np.zeros(count, np.bool_),
+      "ids": np.arange(1, count + 1),
+      "masks": json.dumps([rle.encode(mask) for mask in masks]),
+    }
 
 
 class EachObject:
@@ -116,10 +163,24 @@ class _Objects(Dataset):
     return self.make(super().source(split))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Scenes(Dataset):
+  def source(self, split: str) -> EachScene:
+    return EachScene(super().source(split))
+
+
+def _fields(dataset):
+  return {field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
+
+
+def _without_ground(dataset):
+  return {"class_names": dataset.class_names[1:], "palette": dataset.palette[1:]}
+
+
 def _view(dataset, make, facts):
   numbers = {split: len(make(dataset.source(split))) for split in dataset.splits()}
   return _Objects(
-    **{field.name: getattr(dataset, field.name) for field in dataclasses.fields(dataset)}
+    **_fields(dataset)
     | facts
     | {
       "statistics": {

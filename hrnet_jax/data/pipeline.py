@@ -3,7 +3,8 @@
 The order of training examples over all processes is a function of the seed alone. Global batch
 `n` holds positions `n * B` to `(n + 1) * B` of an endless sequence of shuffled passes, and each
 process takes its share of it. So the position in the data is one integer, and a run may be
-continued with another number of processes, workers or threads.
+continued with another number of processes, workers or threads. Examples of several groups, such as
+wide and tall images, make batches of one group each; see `grouping.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from absl import flags
 import grain
 import numpy as np
+
+from hrnet_jax.data import grouping
 
 _PROFILING_FLAG = "grain_enable_multiprocess_worker_profiling"
 
@@ -105,6 +108,7 @@ def train_loader(
   workers: int = 0,
   threads: int = 2,
   prefetch: int = 2,
+  groups: np.ndarray | None = None,
 ) -> Loader:
   """Endless batches in seeded order; every pass over the source is shuffled anew.
 
@@ -124,6 +128,8 @@ def train_loader(
     threads: how many such threads; 0 prepares a batch when it is asked for. Decoding and
       resizing release the interpreter lock, so threads are enough for a few cores.
     prefetch: batches kept ready (by each worker, if there are any).
+    groups: `(N,)` integers, if the examples of a batch have to be of one group. Then each pass
+      repeats some examples to fill up the last batch of each group.
 
   Raises:
     ValueError: if the source is empty, `batch_size` is not divisible by `process_count`, or a
@@ -136,7 +142,13 @@ def train_loader(
   # Own seeds for the two uses: those that grain derives change when a step is put between.
   shuffle_seed, transform_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
   apply = transform.random_map if isinstance(transform, grain.transforms.RandomMap) else transform
-  ds = grain.MapDataset.source(_Records(source)).shuffle(seed=shuffle_seed).repeat()
+  records, groups = _Records(source), grouping.checked(groups, len(source))
+  if groups.min() < groups.max():
+    # Passes follow each other within the source, which is therefore not repeated.
+    order = grouping.Passes(groups, batch_size, shuffle_seed)
+    ds = grain.MapDataset.source(grouping.Reordered(records, order))
+  else:
+    ds = grain.MapDataset.source(records).shuffle(seed=shuffle_seed).repeat()
   ds = ds.random_map(_Apply(apply), seed=transform_seed)
   ds = ds.batch(local, drop_remainder=True, batch_fn=_stack)
   ds = ds[process_index::process_count][start:]
@@ -154,6 +166,7 @@ def eval_loader(
   threads: int = 2,
   prefetch: int = 2,
   stack: Callable[[Sequence[Mapping[str, np.ndarray]]], dict[str, np.ndarray]] | None = None,
+  groups: np.ndarray | None = None,
 ) -> Loader:
   """One pass in order, in which every process sees equally many batches.
 
@@ -170,6 +183,8 @@ def eval_loader(
     threads: threads without workers, see `train_loader`.
     prefetch: batches kept ready.
     stack: makes a batch of examples; by default they must be of one size.
+    groups: `(N,)` integers, if the examples of a batch have to be of one group. The groups then
+      follow each other, and the last batch of each is filled up.
 
   Returns:
     A `Loader` whose batches have the arrays of the transform, "mask" bool (B,), "index" int32
@@ -180,7 +195,8 @@ def eval_loader(
   """
   local = _local_batch_size(source, batch_size, process_index, process_count)
   apply = transform.map if isinstance(transform, grain.transforms.Map) else transform
-  ds = grain.MapDataset.source(_Padded(_Records(source), batch_size)).map(_ApplyMasked(apply))
+  order = grouping.padded(grouping.checked(groups, len(source)), batch_size)
+  ds = grain.MapDataset.source(_Padded(_Records(source), order)).map(_ApplyMasked(apply))
   ds = ds.batch(local, drop_remainder=True, batch_fn=stack or _stack)[process_index::process_count]
   return Loader(_read(ds, workers, threads, prefetch), num_batches=len(ds))
 
@@ -236,17 +252,17 @@ class _Records:
 
 @dataclasses.dataclass(frozen=True)
 class _Padded:
-  """Repeats the last record up to a multiple of `multiple`; items are (record, index or -1)."""
+  """A pass in an order from `grouping.padded`; items are (record, index or -1)."""
 
   source: Sequence[Mapping[str, Any]]
-  multiple: int
+  order: tuple[np.ndarray, np.ndarray]
 
   def __len__(self) -> int:
-    return -(-len(self.source) // self.multiple) * self.multiple
+    return len(self.order[0])
 
   def __getitem__(self, index: int) -> tuple[Mapping[str, Any], int]:
-    real = index < len(self.source)
-    return self.source[index if real else len(self.source) - 1], int(index) if real else -1
+    position, real = (int(column[index]) for column in self.order)
+    return self.source[position], position if real else -1
 
 
 @dataclasses.dataclass(frozen=True)

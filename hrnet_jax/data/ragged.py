@@ -44,7 +44,10 @@ class StackPadded:
 
 
 def example(batch: Mapping[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
-  """One example of a batch of `StackPadded`, at its own size; any other batch works too."""
+  """One example of a batch of `StackPadded`, at its own size; any other batch works too.
+
+  Where a batch has `key_size` beside `key` for other reasons, the map is cut to it as well.
+  """
   return {
     key: cut(value[row], batch[key + _SIZE][row]) if key + _SIZE in batch else value[row]
     for key, value in batch.items()
@@ -54,4 +57,5 @@ def example(batch: Mapping[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
 
 def cut(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
   """The top left part of `size` (height, width)."""
-  return array[: size[0], : size[1]]
+  height, width = (int(side) for side in size)
+  return array[:height, :width]

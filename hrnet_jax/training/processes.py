@@ -48,6 +48,14 @@ def gather_processes(values: Mapping[int, float]) -> dict[int, float]:
   return {int(index): float(value) for index, value in rows if index >= 0}
 
 
+def gather_bytes(data: bytes) -> list[bytes]:
+  """The bytes of every process, by process; they need not be equally many."""
+  lengths = exchange(np.int64(len(data)))
+  row = np.zeros(int(lengths.max()), np.uint8)
+  row[: len(data)] = np.frombuffer(data, np.uint8)
+  return [x[:n].tobytes() for x, n in zip(exchange(row), lengths, strict=True)]
+
+
 def all_agree(flag: bool) -> bool:
   """Whether the flag is true in every process."""
   return bool(exchange(np.int32(flag)).all())

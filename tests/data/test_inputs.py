@@ -9,12 +9,17 @@ import pytest
 from hrnet_jax.data import inputs
 from hrnet_jax.data.builders import shapes
 from hrnet_jax.data.inputs import Inputs
+from tests import coco_miniature
 
 TRANSFORM = {
   "segmentation": {"train": {"crop_size": (32, 32)}, "eval": {}},
   "classification": {
     "train": {"crop_size": (32, 32)},
     "eval": {"crop_size": (32, 32), "resize": 36},
+  },
+  "detection": {
+    "train": {"canvas": ((128, 128),), "scales": ((128, 128),), "masks": True},
+    "eval": {"canvas": ((128, 160), (160, 128)), "scale": (128, 128), "max_objects": 9},
   },
   "landmarks": {
     "train": {"crop": "affine", "crop_size": 32},
@@ -88,6 +93,63 @@ def test_size_is_found_where_a_transform_pads(data_dir):
   settings = config("segmentation", data_dir, size=(160, 128))
   with Inputs(settings, source.dataset).eval() as loader:
     assert next(loader)["image"].shape == (4, 160, 128, 3)
+
+
+def test_batches_of_detection(data_dir):
+  settings = config("detection", data_dir)
+  source = Inputs(settings, inputs.open_dataset(settings))
+  assert source.dataset.class_names == ("disc", "box", "triangle", "star", "kite")
+  with source.train() as loader:
+    batch = next(loader)
+  assert {key: value.shape for key, value in batch.items()} == {
+    "image": (4, 128, 128, 3),
+    "image_size": (4, 2),
+    "boxes": (4, 100, 4),
+    "classes": (4, 100),
+    "valid": (4, 100),
+    "masks": (4, 100, 112, 112),
+  }
+  scenes = source.dataset.source("val")
+  with source.eval() as loader:
+    (batch,) = list(loader)
+  assert batch["image"].shape == (4, 160, 128, 3)  # square images are put on the tall canvas
+  assert batch["mask"].tolist() == [True, True, False, False]
+  for row in range(2):
+    count = len(scenes[row]["classes"])
+    np.testing.assert_array_equal(batch["boxes"][row, :count], scenes[row]["boxes"])
+    assert batch["valid"][row].sum() == count
+
+
+@pytest.fixture(scope="module")
+def coco_dir(tmp_path_factory):
+  """Two splits with four images each, of three shapes."""
+  folder = tmp_path_factory.mktemp("coco")
+  source = coco_miniature.write(folder / "source")
+  inputs.registry.prepare("coco/mini", folder / "data", source=source)
+  return folder / "data"
+
+
+def test_wide_and_tall_images_make_batches_of_their_own(coco_dir):
+  settings = config("detection", coco_dir)
+  settings.data.name, settings.train.batch_size = "coco/mini", 2
+  settings.transform.train = {"canvas": ((64, 96), (96, 64)), "scales": ((96, 64),)}
+  source = Inputs(settings, inputs.open_dataset(settings))
+  with source.train() as loader:
+    shapes = [next(loader)["image"].shape for _ in range(4)]
+  wide, tall = (2, 64, 96, 3), (2, 96, 64, 3)
+  # Two of each in every pass: c and b, a and d.
+  assert sorted(shapes[:2]) == sorted(shapes[2:]) == [wide, tall]
+  with source.eval() as loader:
+    (first, second) = list(loader)
+  assert first["index"].tolist() == [1, 2, -1, -1]
+  assert second["index"].tolist() == [0, 3, -1, -1]
+  assert second["image_id"].tolist() == [10, 40, 40, 40]
+  with source.eval(limit=1) as loader:
+    (batch,) = list(loader)
+  assert batch["index"].tolist() == [0, -1, -1, -1]
+  settings.data.train_split = "train_objects"
+  with Inputs(settings, source.dataset).train() as loader:
+    assert next(loader)["valid"].sum(1).tolist() == [2, 2]
 
 
 def labels_of(loader, count):

@@ -1,5 +1,6 @@
 """Objects of scenes as examples of their own."""
 
+import json
 import pickle
 
 from hypothesis import given
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from hrnet_jax.data import inputs, objects, registry
+from hrnet_jax.data import images, inputs, objects, registry
 from hrnet_jax.data.builders import landmark_rows, outlines, shapes
 from hrnet_jax.data.objects import EachObject
+from hrnet_jax.ops import rle
 
 SCENES = [
   {"image": b"a", "label": b"", "name": "a", "boxes": np.array([[10, 20, 30, 30.5]], np.float32),
@@ -57,6 +59,37 @@ def test_view_of_the_shapes(tmp_path, monkeypatch):
   assert [int(source[i]["label"]) + 1 for i in range(len(source))] == classes
   with pytest.raises(ValueError, match="no split 'tset'; known: train, val"):
     view.source("tset")
+
+
+def test_scenes_with_boxes_and_masks(tmp_path, monkeypatch):
+  monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 3, "val": 2})
+  scenes = registry.open_dataset("shapes", tmp_path)
+  view = inputs.VIEWS["detection"]["shapes"](scenes)
+  assert view.class_names == ("disc", "box", "triangle", "star", "kite")
+  assert (view.class_ids, len(view.palette)) == ((1, 2, 3, 4, 5), 5)
+  assert view.splits() == {"train": 3, "val": 2}
+  assert view.sizes("train").tolist() == [[128, 128]] * 3
+  source = pickle.loads(pickle.dumps(view.source("train")))
+  assert len(source) == len(list(source)) == 3
+  for index, scene in enumerate(scenes.source("train")):
+    record = source[index]
+    assert (record["image"], record["name"]) == (scene["image"], scene["name"])
+    assert (record["image_id"], record["size"].tolist()) == (index, [128, 128])
+    np.testing.assert_array_equal(record["classes"] + 1, scene["classes"])
+    instances = images.decode_label(scene["instances"], "instances")
+    count = len(scene["classes"])
+    assert record["ids"].tolist() == list(range(1, count + 1))
+    assert not record["crowd"].any()
+    assert not record["ignored"].any()
+    for number, text in enumerate(json.loads(record["masks"])):
+      mask = rle.decode(text, (128, 128))
+      np.testing.assert_array_equal(mask, instances == number + 1)
+      assert mask.sum() == record["areas"][number] > 0
+      x0, y0, x1, y1 = record["boxes"][number].astype(int)
+      assert record["bboxes"][number].tolist() == [x0, y0, x1 - x0, y1 - y0]
+      assert mask[y0:y1, x0:x1].sum() == mask.sum()
+      assert mask[y0, x0:x1].any()
+      assert mask[y0:y1, x1 - 1].any()
 
 
 def test_landmarks_of_the_shapes(tmp_path, monkeypatch):

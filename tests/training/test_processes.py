@@ -16,6 +16,8 @@ def test_one_process_is_all_of_them():
   assert added["b"] == total["b"]
   assert processes.gather_processes({7: 0.5, 3: float("-inf")}) == {7: 0.5, 3: float("-inf")}
   assert processes.gather_processes({}) == {}
+  assert processes.gather_bytes(b"\0ab\0") == [b"\0ab\0"]
+  assert processes.gather_bytes(b"") == [b""]
   assert processes.all_agree(True) is True
   assert processes.all_agree(False) is False
   assert processes.of_first([9, 4, 0]) == [9, 4, 0]

@@ -75,12 +75,14 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     SOURCE_LAYOUT: what that folder has to look like, for error messages and help.
     HAS_VARIANTS: whether `name/variant` names several data sets, each from its own folder.
     COUNTED: of what the statistics give the number in each class.
+    LISTS_SIZES: whether they also list the size of every image.
   """
 
   NEEDS_SOURCE = True
   SOURCE_LAYOUT = ""
   HAS_VARIANTS = False
   COUNTED = "pixels"
+  LISTS_SIZES = False
 
   def __init__(
     self,
@@ -199,7 +201,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     return shards
 
   def _examples(self, split, items):
-    statistics = _Statistics(self.COUNTED)
+    statistics = _Statistics(self.COUNTED, self.LISTS_SIZES)
     self._digest.update(f"{split} {len(items)}".encode())
     for index, (record, size, counts) in enumerate(self._records(items)):
       _update_digest(self._digest, record)
@@ -238,26 +240,30 @@ class _Info(tfds.core.DatasetInfo):
 class _Statistics:
   """Sizes and class counts of one split."""
 
-  def __init__(self, counted: str):
+  def __init__(self, counted: str, lists_sizes: bool):
     self._sizes: set[tuple[int, int]] = set()
+    self._each: list[list[int]] | None = [] if lists_sizes else None
     self._counts: Any = 0
     self._counted = counted
     self._examples = 0
 
   def add(self, size: tuple[int, int], counts: np.ndarray) -> None:
     self._sizes.add(size)
+    if self._each is not None:
+      self._each.append(list(size))
     self._counts += counts.astype(np.int64)
     self._examples += 1
 
   def as_dict(self) -> dict[str, Any]:
     heights, widths = zip(*self._sizes, strict=True)
+    sizes = {} if self._each is None else {"sizes": self._each}
     return {
       "num_examples": self._examples,
       "max_size": [max(heights), max(widths)],
       "uniform_size": len(self._sizes) == 1,
       f"class_{self._counted}": self._counts[:-1].tolist(),
       f"ignored_{self._counted}": int(self._counts[-1]),
-    }
+    } | sizes
 
 
 def _cut(items):
