@@ -95,6 +95,8 @@ class _Window:
 
 
 def _windows(text: str, rank: int) -> list[_Window]:
+  if not rank:  # a product of matrices, which on TPUs is written as a convolution
+    return []
   found = re.search(r"window=\{([^}]*)\}", text)
   fields = dict(part.split("=") for part in found[1].split()) if found else {}
 

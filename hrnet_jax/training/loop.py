@@ -131,7 +131,12 @@ class _Run:
       saving = stopping or plan.saves(step) or self.saver.retry_is_due
       self._note(meter, step, scalars, state if saving else None)
       if plan.evaluates(step) and not stopping:
-        score = self._evaluate(step, state)
+        try:
+          score = self._evaluate(step, state)
+        except Exception:
+          self.saver.save(state, loader.state() | {_DUE: 1})  # the training was good
+          self.saver.finish()
+          raise
         stopping = score is None
       if saving:
         self.watchdog.watch(f"saving step {step}")

@@ -53,6 +53,18 @@ def test_gradients_of_a_convolution_cost_as_much_as_it() -> None:
     assert result.flops == 2 * once
 
 
+def test_products_of_matrices_may_be_convolutions() -> None:
+  text = """HloModule product, is_scheduled=true
+
+ENTRY %main (x: f32[2,4], k: f32[4,5]) -> f32[2,5] {
+  %x = f32[2,4]{1,0} parameter(0)
+  %k = f32[4,5]{1,0} parameter(1)
+  ROOT %y = f32[2,5]{1,0} convolution(%x, %k), dim_labels=bf_io->bf
+}
+"""
+  assert cost.measure(hlo.parse(text)).flops == 2 * 2 * 4 * 5
+
+
 def test_groups() -> None:
   result = measured(lambda x, k: convolve(x, k, feature_group_count=2), (2, 8, 7, 4), (3, 3, 2, 6))
   assert result.flops == 2 * (2 * 6 * 5 * 9) * 2 * 6

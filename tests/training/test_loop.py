@@ -122,3 +122,24 @@ def test_a_validation_that_was_broken_off_is_made_up_for(
   ]
   assert lines[0] == lines[1]
   assert lines[0][2][:2] == (2, "eval")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dataset", "small")
+def test_training_outlives_a_validation_that_fails(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  options = config()
+  options.eval.update(every_epochs=1, pictures=0, examples=0, batch_size=8)  # after step 2
+
+  def fail(*args: object, **kwargs: object) -> None:
+    raise ValueError("a label is damaged")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(loop, "evaluate", fail)
+    with pytest.raises(ValueError, match="a label is damaged"):
+      loop.train(options, tmp_path)
+  assert [(e["step"], e["split"]) for e in entries(tmp_path)] == [(1, "train"), (2, "train")]
+  loop.train(options, tmp_path)
+  splits = [(e["step"], e["split"]) for e in entries(tmp_path)]
+  assert splits[:4] == [(1, "train"), (2, "train"), (2, "eval"), (3, "train")]
