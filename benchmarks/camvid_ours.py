@@ -13,13 +13,11 @@ import jax
 from benchmarks import apart, camvid
 from hrnet_jax.data import registry
 from hrnet_jax.data.inputs import Inputs, open_dataset
-from hrnet_jax.tasks import registry as tasks
 from hrnet_jax.training import loop as training_loop
-from hrnet_jax.training import optim, runtime, sharding
+from hrnet_jax.training import runtime, sharding
 from hrnet_jax.training.meter import Meter
-from hrnet_jax.training.plan import make_plan
+from hrnet_jax.training.recipe import make_mesh, make_recipe
 from hrnet_jax.training.state import init_state
-from hrnet_jax.training.step import make_train_step
 
 DRAINED = 24  # batches that may lie ready when a turn begins; more than the loaders keep
 _LINES = 4  # of the log in a turn
@@ -93,14 +91,12 @@ def step(data_dir: str | None, crop: tuple[int, int] | None, batch_size: int | N
   """The loop's train step alone, on one batch on the device; arguments as `make_config`."""
   runtime.set_up()
   config = make_config(data_dir, crop, batch_size)
-  dataset, mesh = open_dataset(config), sharding.make_mesh(config.mesh)
-  task, plan = tasks.build(config, dataset), make_plan(config, dataset)
-  _, tx = optim.build(plan.steps, steps_per_epoch=plan.steps_per_epoch, **config.optimizer)
-  state = init_state(task.model, tx, config.seed, sharding.replicated(mesh))
+  dataset, mesh = open_dataset(config), make_mesh(config)
+  recipe = make_recipe(config, dataset, mesh)
+  state = init_state(recipe.task.model, recipe.tx, config.seed, sharding.replicated(mesh))
   with Inputs(config, dataset).train() as batches:
     batch = sharding.to_global(next(batches), mesh)
-  train_step = make_train_step(task, tx, mesh, seed=config.seed)
-  train_step = train_step.lower(state, batch).compile()
+  train_step = recipe.step.lower(state, batch).compile()
   holder, numbers = [train_step(state, batch)[0]], itertools.count(1)
 
   def turn(calls: int) -> float:
