@@ -8,6 +8,8 @@ Segmentation writes `<stem>_labels.png`, the class ids at the photo's own size, 
 it writes the best five classes to `<stem>_classes.png` and, with their scores, to a line of
 `predictions.csv`. Landmarks are looked for in the boxes of a file (`--boxes`, see `photos.boxes`),
 or else in the whole photo; they are drawn in `<stem>_points.png` and listed in `predictions.csv`.
+Detection draws the objects that it is sure of in `<stem>_objects.png` and lists all that it found,
+with scores, boxes and perhaps masks, in `<stem>_objects.json`.
 """
 
 import argparse
@@ -26,7 +28,7 @@ import tqdm
 
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.photos import classification, landmarks, segmentation
+from hrnet_jax.photos import classification, detection, landmarks, segmentation
 from hrnet_jax.photos.handler import Handler, Photo
 from hrnet_jax.tasks import registry
 from hrnet_jax.training import checkpoint
@@ -34,6 +36,7 @@ from hrnet_jax.training import checkpoint
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 HANDLERS: dict[str, Callable[..., Handler]] = {
   "classification": classification.build,
+  "detection": detection.build,
   "landmarks": landmarks.build,
   "segmentation": segmentation.build,
 }
@@ -46,11 +49,12 @@ class Predictor:
   """What a checkpoint does with photos.
 
   Attributes:
-    run: `(B, h, w, 3)` uint8 images -> predictions, arrays with one row per image.
+    run: `(B, h, w, 3)` uint8 images, and by name what else the network takes -> predictions,
+      arrays with one row per image.
     handler: prepares photos and saves their rows.
   """
 
-  run: Callable[[np.ndarray], Any]
+  run: Callable[..., Any]
   handler: Handler
 
 
@@ -79,12 +83,12 @@ def build_predictor(loaded: checkpoint.Loaded, **options: Any) -> Predictor:
   weights = jax.device_put(variables)
 
   @jax.jit
-  def predict(variables, batch):
-    outputs = task.outputs(variables, normalize(batch))
+  def predict(variables, batch, extras):
+    outputs = task.outputs(variables, normalize(batch), **extras)
     return task.predict(outputs, batch.shape[1:3])
 
   return Predictor(
-    run=lambda batch: jax.device_get(predict(weights, batch)),
+    run=lambda batch, **extras: jax.device_get(predict(weights, batch, extras)),
     handler=HANDLERS[name](loaded, **options),
   )
 
@@ -172,7 +176,9 @@ def predict_all(
         yield photo
 
     for group in batches(load(), batch_size):
-      rows = predictor.run(np.stack([photo.inputs[number] for photo, number in group]))
+      rows = predictor.run(
+        np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
+      )
       for index, (photo, number) in enumerate(group):
         known = found.setdefault(photo.path, {})
         known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
@@ -181,6 +187,12 @@ def predict_all(
           predictor.handler.save(photo, predictions, output / photo.path.stem)
           bar.update()
   return failed
+
+
+def _extras(group: Sequence[tuple[Photo, int]]) -> dict[str, np.ndarray]:
+  """What the network takes besides a batch of images, stacked."""
+  rows = [photo.extras[number] for photo, number in group if photo.extras]
+  return {name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

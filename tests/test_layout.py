@@ -29,8 +29,8 @@ BELOW = {
   "metrics": {"ops"},
   "tasks": {"ops", "models", "losses", "metrics", "visualize"},
   "training": {"ops", "models", "losses", "metrics", "tasks", "convert", "data", "visualize"},
-  "inference": {"ops", "models", "tasks", "data", "visualize", "training"},
-  "preflight": {"tasks", "data", "training"},
+  "inference": {"ops", "models", "metrics", "tasks", "data", "visualize", "training"},
+  "preflight": {"ops", "tasks", "data", "training"},
 }
 
 # Third-party packages with one home, so that replacing one touches one place.
@@ -38,6 +38,7 @@ HOMES = {
   "flax.linen": tuple(f"hrnet_jax/{x}/" for x in ("models", "convert", "tasks", "training")),
   "orbax": tuple(f"hrnet_jax/training/{x}.py" for x in ("checkpoint", "items", "processes")),
   "tensorflow_datasets": ("hrnet_jax/data/",),
+  "pycocotools": ("hrnet_jax/ops/rle.py", "hrnet_jax/metrics/coco.py"),
   "h5py": ("hrnet_jax/data/builders/cofw.py",),
   "ml_collections": (
     "configs/",

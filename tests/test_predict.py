@@ -170,7 +170,7 @@ def test_arguments_that_cannot_work_are_explained(task, tmp_path, capsys):
 def test_task_without_predictions_is_named():
   config = ml_collections.ConfigDict({"model": {"task": "juggling"}})
   with pytest.raises(
-    ValueError, match="task 'juggling'; known: classification, landmarks, segmentation"
+    ValueError, match="task 'juggling'; known: classification, detection, landmarks, segmentation"
   ):
     predict.build_predictor(types.SimpleNamespace(config=config))
 

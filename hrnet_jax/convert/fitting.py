@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 import re
 
 from flax import traverse_util
@@ -18,6 +19,8 @@ Path = tuple[str, ...]
 # Axes by rank: convolutions OIHW <-> HWIO, linear layers OI <-> IO, vectors as they are.
 _FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+# A linear layer on all values of a map: `(O, I * kH * kW)` there, `(kH, kW, I, O)` here.
+_FLAT = "shared_fcs.0.weight"
 _PARTS = ("backbone", "representation", "head")
 _MOST = {True: 6, False: 50}  # names in one line of a message, with and without an explanation
 
@@ -56,7 +59,8 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
   loaded, initialised, spare = {}, [], set()
   missing, misshapen, used = [], [], set()
   for path, leaf in spec.items():
-    name, shape = _name(path[1:], task), torch_shape(leaf.shape)
+    name = _name(path[1:], task)
+    shape = torch_shape(leaf.shape, name)
     if _under(path[1:], given_up):
       initialised.append(path)
       spare.add(name)
@@ -67,7 +71,7 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
       misshapen.append(f"{name}: {tuple(np.shape(given[name]))}, expected {shape}")
     else:
       used.add(name)
-      value = np.asarray(given[name])
+      value = np.asarray(given[name]).reshape(torch_shape(leaf.shape))
       loaded[path] = jnp.array(value.transpose(_FROM_TORCH[value.ndim]), leaf.dtype)
   left = sorted(set(given) - used)
   unused = [x for x in left if x not in spare and not _may_be_left(x, model, given_up)]
@@ -85,14 +89,16 @@ def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
   return traverse_util.flatten_dict(shapes)
 
 
-def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-  """Shape of a leaf in PyTorch's layout."""
-  return tuple(shape[k] for k in _TO_TORCH[len(shape)])
+def torch_shape(shape: tuple[int, ...], name: str | None = None) -> tuple[int, ...]:
+  """Shape of a leaf in PyTorch's layout, as the tensor of that name has it."""
+  shape = tuple(shape[k] for k in _TO_TORCH[len(shape)])
+  return (shape[0], math.prod(shape[1:])) if name and name.endswith(_FLAT) else shape
 
 
-def torch_layout(value: np.ndarray) -> np.ndarray:
-  """A leaf in PyTorch's layout."""
-  return np.ascontiguousarray(value.transpose(_TO_TORCH[value.ndim]))
+def torch_layout(value: np.ndarray, name: str) -> np.ndarray:
+  """A leaf in PyTorch's layout, as the tensor of that name has it."""
+  shape = torch_shape(value.shape, name)
+  return np.ascontiguousarray(value.transpose(_TO_TORCH[value.ndim])).reshape(shape)
 
 
 def _name(path: Path, task: str | None) -> str | None:

@@ -51,8 +51,34 @@ _OCR_HEAD: tuple[Rule, ...] = (
   (r"head/main/classify", "cls_head", ""),
 )
 
+
+def _stage(part: str, name: str, modules: str) -> tuple[Rule, ...]:
+  """Rules for a head that is there once, or once for each stage."""
+  return tuple(
+    (f"head/{part}{ours}/{layer}", f"roi_head.{name}{theirs}.{layer_name}", "")
+    for ours, theirs, shift in (("", "", 0), (r"_(\d+)", ".{0}", 1))
+    for layer, layer_name in ((k, v.format(f"{{{shift}}}")) for k, v in _LAYERS[modules])
+  )
+
+
+# Layers of the heads of detectors; mmdetection 2 and 3.
+_LAYERS = {
+  "box": ((r"shared_(\d)", "shared_fcs.{}"), ("classify", "fc_cls"), ("regress", "fc_reg")),
+  "mask": ((r"conv_(\d)", "convs.{}.conv"), ("enlarge", "upsample"), ("classify", "conv_logits")),
+}
+_DETECTOR: tuple[Rule, ...] = (
+  (r"representation/reduce", "neck.reduction_conv.conv", ""),
+  (r"representation/level_(\d)", "neck.fpn_convs.{0}.conv", ""),
+  (r"head/proposals/shared", "rpn_head.rpn_conv", ""),
+  (r"head/proposals/classify", "rpn_head.rpn_cls", ""),
+  (r"head/proposals/regress", "rpn_head.rpn_reg", ""),
+  *_stage("boxes", "bbox_head", "box"),
+  *_stage("masks", "mask_head", "mask"),
+)
+
 # What follows the backbone, by task.
 _HEADS: dict[str, tuple[Rule, ...]] = {
+  "detection": _DETECTOR,
   "segmentation": _pixel_head("head", "last_layer") + _OCR_HEAD,
   "landmarks": _pixel_head("head", "head"),
   "pose": ((r"head/classify", "final_layer", ""),),
@@ -73,6 +99,9 @@ _HEADS: dict[str, tuple[Rule, ...]] = {
   ),
 }
 
+# What the names of the backbone's tensors begin with, where other parts have prefixes, too.
+_PREFIX = {"detection": "backbone."}
+
 _CONV = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
@@ -92,12 +121,13 @@ def torch_name(path: tuple[str, ...], task: str | None) -> str:
   is_norm = module[-1] == "bn"
   if module[-1] in ("bn", "conv"):
     module = module[:-1]
-  rules = _BACKBONE if task is None or module[0] == "backbone" else _HEADS[task]
+  trunk = task is None or module[0] == "backbone"
+  rules, prefix = (_BACKBONE, _PREFIX.get(task, "")) if trunk else (_HEADS[task], "")
   where = "/".join(module).removeprefix("backbone/")
   for pattern, conv, norm in rules:
     if match := re.fullmatch(pattern, where):
       template, leaves = (norm, _NORM) if is_norm else (conv, _CONV)
-      return f"{_fill(template, match.groups())}.{leaves[leaf]}"
+      return f"{prefix}{_fill(template, match.groups())}.{leaves[leaf]}"
   raise KeyError(f"no weights of the reference for {'/'.join(path)}")
 
 

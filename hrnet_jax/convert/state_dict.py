@@ -47,7 +47,7 @@ def to_torch(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
       name = torch_name(path[1:], task)
     except KeyError as error:
       raise ValueError(f"cannot be written for PyTorch: {error.args[0]}") from None
-    state_dict[name] = torch_layout(np.asarray(given[path]))
+    state_dict[name] = torch_layout(np.asarray(given[path]), name)
     if path[-1] == "var":
       stem = name.removesuffix("running_var")
       state_dict[f"{stem}num_batches_tracked"] = np.zeros((), np.int64)

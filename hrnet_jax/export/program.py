@@ -77,6 +77,11 @@ SIZES: dict[str, Callable[[Mapping[str, Any]], Sizes]] = {
   "landmarks": _crop,
   "segmentation": _any,
 }
+# Tasks that have no program, and why.
+REFUSED: dict[str, str] = {
+  "detection": "besides the pixels a detector takes the size of every image without padding, for "
+  "which the programs have no input; `python -m hrnet_jax.predict` runs it",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,9 +114,11 @@ def build(
     batch_size: the one number of images; any by default.
 
   Raises:
-    ValueError: the task is not known here, or the network cannot take images of this size.
+    ValueError: the task has no program, or the network cannot take images of this size.
   """
   name = loaded.config.model.task
+  if name in REFUSED:
+    raise ValueError(f"no program for task {name!r}: {REFUSED[name]}")
   if name not in SIZES:
     raise ValueError(f"no program for task {name!r}; known: {', '.join(sorted(SIZES))}")
   sizes = SIZES[name](loaded.config.transform.get("eval", {}))

@@ -10,7 +10,7 @@ import numpy as np
 
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training.evaluate import Ranking, Step, widen
-from hrnet_jax.training.processes import add_processes, gather_processes
+from hrnet_jax.training.processes import add_processes, gather_bytes, gather_processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,7 @@ def compare(
     ValueError: there is nothing to compare.
   """
   totals, gain, most = None, {}, Ranking(num_pictures)
+  gatherers = [x for x in (task.gatherer() for _ in pair) if x is not None]
   for batch in batches:
     scored = [step(variables, batch) for variables in pair]
     sums = [jax.tree.map(widen, s.sums) for s in scored]
@@ -56,13 +57,21 @@ def compare(
     for row in np.flatnonzero(batch["mask"]):
       index = int(batch["index"][row])
       gain[index] = float(scored[1].quality[row] - scored[0].quality[row])
-      if most.admits(abs(gain[index])):
-        entry = [jax.tree.map(lambda x, row=row: x[row], s.predictions) for s in scored]
-        most.add(abs(gain[index]), index, [step.example(batch, row, x) for x in entry])
+      shown = most.admits(abs(gain[index]))
+      if not (shown or gatherers):
+        continue
+      entry = [jax.tree.map(lambda x, row=row: x[row], s.predictions) for s in scored]
+      entry = [step.example(batch, row, x) for x in entry]
+      for gatherer, tested in zip(gatherers, entry, strict=False):
+        gatherer.add(index, *tested)
+      if shown:
+        most.add(abs(gain[index]), index, entry)
   if totals is None:
     raise ValueError("nothing to compare: the split is empty")
   if not step.shared:
     totals = add_processes(totals)
+  for number, gatherer in enumerate(gatherers):
+    totals[number] = totals[number] | gatherer.merge(gather_bytes(gatherer.pack()))
   gain = gather_processes(gain)
   known = [i for i in gain if not math.isnan(gain[i])]
   chosen = set(sorted(known, key=lambda i: (-abs(gain[i]), i))[:num_pictures])

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 import csv
+import json
 import pathlib
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import numpy as np
 from PIL import Image
 
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.metrics import coco
+from hrnet_jax.tasks.detection import Detection
 from hrnet_jax.tasks.landmarks import PLACE, Landmarks
 from hrnet_jax.tasks.protocol import Task
+from hrnet_jax.training.files import write_whole
 
 
 class Writer(Protocol):
@@ -24,6 +28,13 @@ class Writer(Protocol):
       index: position in the data set.
       prediction: the task's.
       example: what was tested; has its `name`.
+    """
+
+  def finish(self, totals: Mapping[str, Any]) -> None:
+    """Writes what is about all examples of all processes.
+
+    Args:
+      totals: from which the task's report was made.
     """
 
 
@@ -54,6 +65,9 @@ class LabelMaps:
       image.putpalette(self._palette)
     image.save(path)
 
+  def finish(self, totals: Mapping[str, Any]) -> None:
+    """Everything is written."""
+
 
 class LandmarkTable:
   """`landmarks.csv`: index, name, and x and y of every landmark in the image, as annotated.
@@ -81,8 +95,45 @@ class LandmarkTable:
       row = [index, str(example["name"]), *(f"{x:.4f}" for x in points.ravel())]
       csv.writer(file).writerow(row)
 
+  def finish(self, totals: Mapping[str, Any]) -> None:
+    """Everything is written."""
 
-WRITERS: dict[str, type] = {"landmarks": LandmarkTable, "segmentation": LabelMaps}
+
+class Objects:
+  """`boxes.json` and for networks with masks `masks.json`: results in COCO's format.
+
+  Ids of images and categories are those of the data set's own files. One process writes what all
+  have found, so that the files are the same however many there are.
+  """
+
+  FILES: ClassVar = {"boxes": "bbox", "masks": "segm"}
+
+  def __init__(self, folder: pathlib.Path, dataset: Dataset, task: Detection):
+    """Writes to `folder`."""
+    del dataset
+    self._folder, self._task = folder, task
+    folder.mkdir(parents=True, exist_ok=True)
+
+  def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
+    """Nothing; the task's gatherer takes the detections."""
+
+  def finish(self, totals: Mapping[str, Any]) -> None:
+    """See `Writer`."""
+    if jax.process_index():
+      return
+    method, truth = self._task.model.method, self._task.truth()
+    for name, kind in self.FILES.items() if method.masks else [*self.FILES.items()][:1]:
+      rows = coco.results(truth, totals["detections"], kind)
+      # A line for each object, so that people can look at it.
+      lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+      write_whole(self._folder / f"{name}.json", f"[\n{lines}\n]\n")
+
+
+WRITERS: dict[str, type] = {
+  "detection": Objects,
+  "landmarks": LandmarkTable,
+  "segmentation": LabelMaps,
+}
 
 
 def open_writer(name: str, folder: pathlib.Path, dataset: Dataset, task: Task) -> Writer:

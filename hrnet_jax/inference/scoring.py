@@ -65,6 +65,8 @@ def score(
       num_worst=config.eval.pictures,
       consume=writer.add if writer else None,
     )
+  if writer:
+    writer.finish(result.totals)
   folder = _absolute(workdir) / FOLDER
   facts = {"checkpoint": str(loaded[0].path), "step": loaded[0].step, "data": dataset.name}
   facts |= {"split": config.data.eval_split, "testing": testing.text}

@@ -8,9 +8,13 @@ import jax
 
 from hrnet_jax.models import representations
 from hrnet_jax.models.backbone import VARIANTS, Depth, HRNet
+from hrnet_jax.models.detection.detector import Detector
+from hrnet_jax.models.detection.heads import Heads
+from hrnet_jax.models.detection.methods import build_method
 from hrnet_jax.models.heads import LinearHead, PixelHead, PooledHead
 from hrnet_jax.models.layers import Numerics
 from hrnet_jax.models.ocr import OCRHead
+from hrnet_jax.ops import anchors
 from hrnet_jax.ops.resize import Resize
 
 
@@ -75,6 +79,32 @@ def _classification(*, num_classes: int, **trunk: Any) -> Network:
   return Network("classification", backbone, features, PooledHead(num_classes, backbone.numerics))
 
 
+def _detection(
+  *,
+  num_classes: int,
+  method: str,
+  convention: str = "modern",
+  norm_eval: bool = True,
+  min_score: float = 0.05,
+  max_detections: int = 100,
+  regions: int = 512,
+  **trunk: Any,
+) -> Detector:
+  """Two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py."""
+  backbone, design = build_backbone(**trunk), build_method(method, convention, regions=regions)
+  return Detector(
+    "detection",
+    backbone,
+    build_representation("v2p", backbone),
+    Heads(design, num_classes, len(anchors.RATIOS), backbone.numerics),
+    design,
+    num_classes,
+    norm_eval=norm_eval,
+    min_score=min_score,
+    max_detections=max_detections,
+  )
+
+
 def _pose(*, num_landmarks: int, **trunk: Any) -> Network:
   """HRNetV1: heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; pose_hrnet.py."""
   backbone = dataclasses.replace(build_backbone(**trunk), outputs=1)
@@ -84,13 +114,14 @@ def _pose(*, num_landmarks: int, **trunk: Any) -> Network:
 
 _BUILDERS = {
   "classification": _classification,
+  "detection": _detection,
   "landmarks": _landmarks,
   "pose": _pose,
   "segmentation": _segmentation,
 }
 
 
-def build_model(*, task: str, **options: Any) -> Network:
+def build_model(*, task: str, **options: Any) -> Network | Detector:
   """Builds the network of a task; the keywords are those of `config.model`.
 
   Args:
@@ -98,7 +129,10 @@ def build_model(*, task: str, **options: Any) -> Network:
       `bilinear_aligned`: a property of the checkpoint, hence no default); `landmarks` takes
       `num_landmarks`; both take `representation` (`v1`, `v1h`, `v2`), and segmentation a `head`
       (`pixel`, or `ocr` with an auxiliary and a main output). `classification` takes
-      `num_classes`, `pose` `num_landmarks`.
+      `num_classes`, `pose` `num_landmarks`. `detection` takes `num_classes`, a `method` (a name in
+      `detection.methods.NAMES`), the `convention` of boxes (`modern`, `legacy`), `norm_eval`,
+      whether norms keep their statistics in training, `min_score`, `max_detections` and the
+      `regions` of an image that are learned.
     **options: the task's own and those of `build_backbone`. What the reference of a task has one
       value for is its default: BatchNorm's momentum, and the upsampling of all but segmentation.
 

@@ -17,6 +17,7 @@ _TASKS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
   "landmarks": ((256, 256), {"num_landmarks": 98}),
   "classification": ((224, 224), {"num_classes": 1000}),
   "pose": ((256, 192), {"num_landmarks": 17}),
+  "detection": ((800, 1216), {"num_classes": 80, "method": "faster_rcnn"}),
 }
 
 

@@ -1,6 +1,6 @@
 """The contract between the predict command and a task: photo -> `(h, w, 3)` uint8 -> files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
 from typing import Any, Protocol
@@ -17,12 +17,15 @@ class Photo:
     pixels: `(H, W, 3)` uint8 RGB, upright.
     inputs: each `(h, w, 3)` uint8, what the network is shown; one or more.
     note: what people should know about these forms; may be empty.
+    extras: for each input what else the network takes, by keyword; see `Task.outputs`. Empty if it
+      takes nothing else.
   """
 
   path: pathlib.Path
   pixels: np.ndarray
   inputs: Sequence[np.ndarray]
   note: str = ""
+  extras: Sequence[Mapping[str, np.ndarray]] = ()
 
 
 class Handler(Protocol):

@@ -6,6 +6,7 @@ transform, and what it needs is a record like those of the data set.
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from hrnet_jax.data import images, inputs, registry
 from hrnet_jax.data.builders import base
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.ops import rle
 
 SIDE = 256  # of the made-up images; the transforms bring them to the size of the config
 EXAMPLES = 1000  # in each split; only constants of the schedule depend on it
@@ -34,9 +36,22 @@ def _face(config: Any) -> dict[str, Any]:
   return {"points": points, "center": np.array([SIDE / 2, SIDE / 2]), "scale": SIDE / 2 / 200}
 
 
+def _objects(config: Any) -> dict[str, Any]:
+  del config
+  box, mask = np.array([[0, 0, SIDE, SIDE]], np.float32), np.ones((SIDE, SIDE), np.uint8)
+  return {
+    "boxes": box,
+    "classes": np.zeros(1, np.int32),
+    "ignored": np.zeros(1, np.bool_),
+    "ids": np.ones(1, np.int64),
+    "masks": json.dumps([rle.encode(mask)]),
+  }
+
+
 # For each task what a record has besides `image` and `name`.
 RECORDS: dict[str, Callable[[Any], dict[str, Any]]] = {
   "classification": _class,
+  "detection": _objects,
   "landmarks": _face,
   "segmentation": _label_map,
 }
@@ -48,6 +63,9 @@ class _StandIn(Dataset):
 
   def source(self, split: str) -> Sequence[dict[str, Any]]:
     return _Repeated(self.record)
+
+  def sizes(self, split: str) -> np.ndarray:
+    return np.full((EXAMPLES, 2), SIDE, np.int32)
 
 
 @dataclasses.dataclass(frozen=True)

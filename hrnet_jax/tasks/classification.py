@@ -48,8 +48,14 @@ class Classification:
     if not 0 <= self.label_smoothing < 1:
       raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected 0 <= it < 1")
 
-  def outputs(self, variables: Any, images: jax.Array) -> jax.Array:
+  def inputs(self, batch: Batch) -> dict[str, Any]:
+    """None."""
+    del batch
+    return {}
+
+  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> jax.Array:
     """Logits `(B, K)` of normalised images."""
+    del inputs
     return self.model.apply(variables, images, train=False)
 
   def loss(self, logits: jax.Array, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -77,6 +83,9 @@ class Classification:
   def quality(self, logits: jax.Array, batch: Batch) -> jax.Array:
     """Probability of the true class, `(B,)`."""
     return jnp.exp(-nll(logits, batch["label"]))
+
+  def gatherer(self) -> None:
+    """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Shares in [0, 1] of images whose class is the best, or among the best five; mean loss.

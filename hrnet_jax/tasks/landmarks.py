@@ -106,8 +106,14 @@ class Landmarks:
       )
     mirror.partners(self.flip_pairs, self.num_landmarks)
 
-  def outputs(self, variables: Any, images: jax.Array) -> jax.Array:
+  def inputs(self, batch: Batch) -> dict[str, Any]:
+    """None."""
+    del batch
+    return {}
+
+  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> jax.Array:
     """Heat maps of normalised images, averaged with those of the mirrored ones if asked for."""
+    del inputs
     maps = self.model.apply(variables, images, train=False)
     if not self.decoding.flip:
       return maps
@@ -165,6 +171,9 @@ class Landmarks:
     if self.decoding.refine == "quarter" and "whole_pixels" in batch:
       return heatmaps.to_whole_pixels(cells, batch["whole_pixels"])
     return heatmaps.to_image(cells, batch["window"], size // STRIDE)
+
+  def gatherer(self) -> None:
+    """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, Any]) -> dict[str, Any]:
     """See `Scoreboard.report`."""

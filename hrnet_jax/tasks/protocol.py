@@ -1,6 +1,6 @@
 """The contract between a task and the loops: everything they call, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -10,6 +10,19 @@ import numpy as np
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, Any]
 COMPARED = ("first", "second")  # what two networks are called in tables and pictures
+
+
+class Gatherer(Protocol):
+  """Collects, on the host, predictions whose score is not a sum over examples."""
+
+  def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
+    """Takes the prediction for the example at this position of the data set."""
+
+  def pack(self) -> bytes:
+    """What was taken, for other processes."""
+
+  def merge(self, packed: Sequence[bytes]) -> Sums:
+    """Entries for the totals, from what all processes have packed."""
 
 
 class Task(Protocol):
@@ -23,7 +36,10 @@ class Task(Protocol):
   model: nn.Module
   metric: str
 
-  def outputs(self, variables: Any, images: jax.Array) -> Any:
+  def inputs(self, batch: Batch) -> dict[str, Any]:
+    """What the network takes besides the images, by keyword; of predictions there is none."""
+
+  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> Any:
     """What the network makes of normalised images `(B, H, W, 3)` when it is tested."""
 
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -40,6 +56,9 @@ class Task(Protocol):
 
   def quality(self, outputs: Any, batch: Batch) -> jax.Array:
     """How well each example went, `(B,)`: larger is better, NaN where there is no truth."""
+
+  def gatherer(self) -> Gatherer | None:
+    """A new one, or None if the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Figures from the totals (int64 or float64): flat scalars, and lists by class."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from hrnet_jax.tasks import classification, landmarks, segmentation
+from hrnet_jax.tasks import classification, detection, landmarks, segmentation
 from hrnet_jax.tasks.protocol import Task
 
 BUILDERS = {
   "classification": classification.build,
+  "detection": detection.build,
   "landmarks": landmarks.build,
   "segmentation": segmentation.build,
 }

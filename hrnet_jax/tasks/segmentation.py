@@ -75,8 +75,14 @@ class Segmentation:
         f"loss.class_weights has {len(weights)} values for {self.num_classes} classes"
       )
 
-  def outputs(self, variables: Any, images: jax.Array) -> Any:
+  def inputs(self, batch: Batch) -> dict[str, Any]:
+    """None."""
+    del batch
+    return {}
+
+  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> Any:
     """Logits of normalised images, at stride 4; a tuple with auxiliary ones before the last."""
+    del inputs
     return self.model.apply(variables, images, train=False)
 
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -122,6 +128,9 @@ class Segmentation:
       return (right / jnp.maximum(union, 1)).sum() / (union > 0).sum()
 
     return jax.vmap(one)(labels, predictions)
+
+  def gatherer(self) -> None:
+    """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """IoU by class, their mean, and pixel and mean accuracy, all in [0, 1]; the totals themselves.

@@ -13,7 +13,7 @@ import numpy as np
 from hrnet_jax.data import ragged
 from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training import sharding
-from hrnet_jax.training.processes import add_processes, gather_processes
+from hrnet_jax.training.processes import add_processes, gather_bytes, gather_processes
 
 Example = dict[str, np.ndarray]
 
@@ -90,6 +90,7 @@ class Evaluation:
     pictures: this process's first examples, `(h, w, 3)` uint8, by position in the data set.
     worst: the same for those with the lowest quality of all processes; a process has its own.
     charts: pictures of the totals, by name.
+    totals: of all processes, from which the report was made.
   """
 
   report: dict[str, Any]
@@ -97,6 +98,7 @@ class Evaluation:
   pictures: dict[int, np.ndarray]
   worst: dict[int, np.ndarray]
   charts: dict[str, np.ndarray]
+  totals: Mapping[str, Any]
 
 
 def evaluate(
@@ -125,6 +127,7 @@ def evaluate(
     ValueError: there is nothing to evaluate.
   """
   total, quality, pictures, worst = None, {}, {}, Ranking(num_worst)
+  gatherer = task.gatherer()
   for batch in batches:
     scored = step(variables, batch)
     sums = jax.tree.map(widen, scored.sums)
@@ -133,10 +136,12 @@ def evaluate(
       index, value = int(batch["index"][row]), float(scored.quality[row])
       quality[index] = value
       draws, ranks = len(pictures) < num_pictures, worst.admits(-value)
-      if not (draws or ranks or consume):
+      if not (draws or ranks or consume or gatherer):
         continue
       prediction = jax.tree.map(lambda x, row=row: x[row], scored.predictions)
       prediction, example = step.example(batch, row, prediction)
+      if gatherer:
+        gatherer.add(index, prediction, example)
       if draws:
         pictures[index] = _draw(task, prediction, example)
       if ranks:
@@ -147,12 +152,14 @@ def evaluate(
     raise ValueError("nothing to evaluate: the split is empty")
   if not step.shared:
     total = add_processes(total)
+  if gatherer:
+    total = total | gatherer.merge(gather_bytes(gatherer.pack()))
   quality = gather_processes(quality)
   order = sorted((i for i in quality if not math.isnan(quality[i])), key=lambda i: (quality[i], i))
   chosen = set(order[:num_worst])
   charts = task.charts(total) if num_pictures else {}
   drawn = {i: _draw(task, *parts) for i, parts in worst.items() if i in chosen}
-  return Evaluation(task.report(total), quality, pictures, drawn, charts)
+  return Evaluation(task.report(total), quality, pictures, drawn, charts, total)
 
 
 class Ranking:

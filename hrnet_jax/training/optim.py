@@ -36,10 +36,13 @@ def _step(
   steps_per_epoch: float | None,
   milestones: Sequence[float],
   factor: float = 0.1,
+  warmup_steps: int = 0,
+  warmup_ratio: float = 0.001,
 ) -> optax.Schedule:
   """In epoch `e`, counted from 0, `learning_rate * factor ** n`; n milestones are at most `e`.
 
-  `MultiStepLR` as the reference (HRNet-Image-Classification, tools/train.py) calls it.
+  `MultiStepLR` as the reference (HRNet-Image-Classification, tools/train.py) calls it. The first
+  `warmup_steps` rise from `warmup_ratio` of the rate in a straight line (mmcv's `LrUpdaterHook`).
   """
   del steps
   if steps_per_epoch is None:
@@ -52,7 +55,11 @@ def _step(
   rates = [learning_rate * factor**n for n in range(len(milestones) + 1)]
 
   def schedule(count: Any) -> Any:
-    return jnp.asarray(rates, float)[(jnp.asarray(count) >= firsts).sum()]
+    rate = jnp.asarray(rates, float)[(jnp.asarray(count) >= firsts).sum()]
+    if not warmup_steps:
+      return rate
+    left = jnp.maximum(1 - jnp.asarray(count, float) / warmup_steps, 0)
+    return rate * (1 - left * (1 - warmup_ratio))
 
   return schedule
 

@@ -31,7 +31,7 @@ def make_train_step(
     task: see `Task`.
     tx: optimizer.
     mesh: devices; the batch is split over it, the state replicated.
-    seed: of dropout and the like; folded with the step.
+    seed: of dropout and sampling; folded with the step.
     accumulate: equal parts of the batch that are run one after the other, to save memory. The
       step is that of the whole batch with BatchNorm over parts: see `accumulated`.
     prepare: from the batch's images to the network's input.
@@ -45,7 +45,8 @@ def make_train_step(
       prepare(batch["image"]),
       train=True,
       mutable=["batch_stats"],
-      rngs={"dropout": key},
+      rngs={"dropout": key, "sampling": key},
+      **task.inputs(batch),
     )
     loss, scalars = task.loss(outputs, batch)
     return loss, (updates["batch_stats"], {"loss": loss, **scalars})
@@ -112,7 +113,7 @@ def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, 
   """
 
   def eval_step(variables: Any, batch: Batch) -> tuple[Any, Any, jax.Array]:
-    outputs = task.outputs(variables, normalize(batch["image"]))
+    outputs = task.outputs(variables, normalize(batch["image"]), **task.inputs(batch))
     predictions = task.predict(outputs, batch["image"].shape[1:3])
     return task.sums(outputs, batch), predictions, task.quality(outputs, batch)
 

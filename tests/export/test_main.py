@@ -18,6 +18,7 @@ from hrnet_jax.export import program
 from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.tasks import registry
 from hrnet_jax.training import checkpoint
+from tests import toy_detection
 from tests.export.conftest import CONFIGS, FACTS, SIZE, squares
 
 # By task: the options, how many shapes they leave to be checked, and images to predict.
@@ -172,12 +173,22 @@ def test_options_that_mean_nothing_are_refused(
   assert message in capsys.readouterr().err
 
 
+def test_a_detector_is_refused_with_the_reason(tmp_path: pathlib.Path) -> None:
+  facts = {"class_names": ["a", "b", "c"], "palette": [], "class_ids": [1, 2, 3]}
+  folder = toy_detection.store(tmp_path / "stored", facts, method="faster_rcnn")
+  with pytest.raises(SystemExit, match=r"no program for task 'detection': .*hrnet_jax\.predict"):
+    run(folder, tmp_path / "out")
+  assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: pathlib.Path) -> None:
   with pytest.raises(SystemExit, match="holds no checkpoint"):
     run(tmp_path, tmp_path / "out")
   assert not (tmp_path / "out").exists()
 
 
-def test_every_task_that_predicts_has_a_program() -> None:
-  assert set(program.SIZES) == set(registry.BUILDERS) == set(CONFIGS)
+def test_every_task_that_predicts_has_a_program_or_says_why_not() -> None:
+  assert set(program.SIZES) == set(CONFIGS)
+  assert set(program.SIZES) | set(program.REFUSED) == set(registry.BUILDERS)
+  assert not set(program.SIZES) & set(program.REFUSED)
   assert {f.name for f in dataclasses.fields(program.Sizes)} >= {"usual", "text"}

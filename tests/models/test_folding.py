@@ -84,6 +84,23 @@ def test_every_network_stays_the_same_function(filled: Callable, name: str) -> N
   assert jax.tree.map(jnp.shape, less) == jax.tree.map(jnp.shape, shapes)
 
 
+@pytest.mark.parametrize("norm_eval", [False, True])
+def test_a_detector_folds_into_its_trunk_alone(filled: Callable, norm_eval: bool) -> None:
+  """What trunk and neck give is compared above; tests/test_detection.py compares what is found."""
+  options = {"method": "cascade_mask_rcnn", "num_classes": 3, "norm_eval": norm_eval}
+  model = hrnet_jax.build_model(task="detection", **TOY, **options)
+  variables = filled(model, IMAGES)
+  folded, less = fold_batchnorm(model, variables)
+  flat = {k: traverse_util.flatten_dict(v) for k, v in (variables | {"less": less}).items()}
+  assert {path[1] for path in flat["batch_stats"]} <= set(less["params"]["backbone"])
+  assert not [path for path in flat["less"] if "bn" in path]
+  for path, value in flat["params"].items():
+    if path[0] != "backbone":
+      assert flat["less"]["params", *path] is value
+  shapes = jax.eval_shape(functools.partial(folded.init, train=False), jax.random.key(0), IMAGES)
+  assert jax.tree.map(jnp.shape, less) == jax.tree.map(jnp.shape, shapes)
+
+
 def test_bfloat16_stays_as_close_to_float32_as_it_was(filled: Callable) -> None:
   wide, narrow = build("segmentation"), build("segmentation", "bfloat16")
   variables = filled(wide, IMAGES)

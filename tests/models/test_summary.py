@@ -33,6 +33,15 @@ def test_table_has_the_published_figures(
   assert row == ["segmentation", "w18_small_v1", "1024x2048", "1,540,819", "33.391"]
 
 
+def test_a_detector_has_the_published_figures() -> None:
+  found = summary.summarize("detection", "w18")
+  # 80 classes have a box here; the reference's box of the ground is never used.
+  assert found.parameters == 27_486_776 - 4 * 1025
+  # Published: 159.1 in units of 1024^3 at this size with 512 regions; tests take 1000.
+  region = 7 * 7 * 256 * 1024 + 1024 * 1024 + 1024 * (81 + 4 * 80)
+  assert (found.macs - 488 * region) / 1024**3 == pytest.approx(159.25, abs=0.01)
+
+
 def test_unknown_task_names_the_known_ones(capsys: pytest.CaptureFixture) -> None:
   assert command.main(["segmentaton"]) == 2
   assert "segmentation" in capsys.readouterr().err

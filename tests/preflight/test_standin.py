@@ -13,12 +13,23 @@ from hrnet_jax.preflight import standin
 from hrnet_jax.tasks import registry
 from tests import toy
 
-UINT8, FLOAT32, INT32 = (np.dtype(name) for name in ("uint8", "float32", "int32"))
+UINT8, FLOAT32, INT32, BOOL = (np.dtype(name) for name in ("uint8", "float32", "int32", "bool"))
 CITYSCAPES = "segmentation.cityscapes.seg_hrnet_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484"
 
 
+# A square stands on the canvas of tall images, which is as large as the other.
+OBJECTS = {
+  "image": ((16, 1344, 800, 3), UINT8),
+  "image_size": ((16, 2), FLOAT32),
+  "boxes": ((16, 100, 4), FLOAT32),
+  "classes": ((16, 100), INT32),
+  "valid": ((16, 100), BOOL),
+}
+
+
 def load(name: str) -> ml_collections.ConfigDict:
-  return importlib.import_module(f"configs.{name}").get_config()
+  module, *options = name.split(":")
+  return importlib.import_module(f"configs.{module}").get_config(*options)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +52,11 @@ def _nothing_prepared(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
     (
       "classification.imagenet_w18",
       {"image": ((128, 224, 224, 3), UINT8), "label": ((128,), INT32)},
+    ),
+    ("detection.coco:faster_rcnn_w18_1x", OBJECTS),
+    (
+      "detection.coco:cascade_mask_rcnn_w48_20e",
+      OBJECTS | {"masks": ((16, 100, 112, 112), UINT8)},
     ),
   ],
 )
