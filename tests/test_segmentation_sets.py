@@ -93,7 +93,7 @@ def _compile_fast():
 @pytest.fixture
 def data(tmp_path, monkeypatch):
   """The folder of prepared data sets; one device trains, as dividing programs takes long, too."""
-  monkeypatch.setattr(sharding, "make_mesh", lambda shape: toy.make_mesh(1))
+  monkeypatch.setattr(sharding, "make_mesh", lambda shape, devices=None: toy.make_mesh(1))
   monkeypatch.setenv("HRNET_JAX_DATA", str(tmp_path / "data"))
   return tmp_path / "data"
 

@@ -88,7 +88,7 @@ class Detection:
 
   def _entries(self, found: Detections, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """The objects, the best first."""
-    sides = found.boxes[:, 2:] - found.boxes[:, :2] + self.convention.offset
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
     boxes = np.concatenate([found.boxes[:, :2], sides], axis=1).tolist()
     for row, box in enumerate(boxes):
       entry = {

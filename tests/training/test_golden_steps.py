@@ -45,6 +45,9 @@ class HeatMaps:
   model: nn.Module
   metric: str = ""
 
+  def inputs(self, batch: Any) -> dict:
+    return {}
+
   def loss(self, outputs: jax.Array, batch: Any) -> tuple[jax.Array, dict]:
     return jnp.square(outputs - batch["target"]).mean(), {}
 
