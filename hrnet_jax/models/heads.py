@@ -1,7 +1,5 @@
 """Task heads on a representation: `(B, h, w, C)` -> task outputs, float32 in a bfloat16 network."""
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 
@@ -21,7 +19,7 @@ class PixelHead(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = ConvNorm(x.shape[-1], self.numerics, kernel=1, use_bias=True, name="mix")(x, train=train)
-    return Conv(self.num_outputs, 1, _wide(self.numerics), use_bias=True, name="classify")(x)
+    return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
 
 
 class LinearHead(nn.Module):
@@ -36,7 +34,7 @@ class LinearHead(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
-    return Conv(self.num_outputs, 1, _wide(self.numerics), use_bias=True, name="classify")(x)
+    return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
 
 
 class PooledHead(nn.Module):
@@ -56,7 +54,3 @@ class PooledHead(nn.Module):
     kernel = self.param("kernel", init, (channels, self.num_outputs), dtype)
     bias = self.param("bias", init, (self.num_outputs,), dtype)
     return x.astype(dtype).mean((1, 2)) @ kernel + bias
-
-
-def _wide(numerics: Numerics) -> Numerics:
-  return dataclasses.replace(numerics, dtype=numerics.param_dtype)

@@ -72,6 +72,11 @@ class Numerics:
     """Dtype of parameters, statistics and logits."""
     return jnp.promote_types(self.dtype, jnp.float32)
 
+  @property
+  def wide(self) -> "Numerics":
+    """The same with activations in the dtype of the parameters, as layers of scores have them."""
+    return dataclasses.replace(self, dtype=self.param_dtype)
+
 
 def uniform_fan_in(fan_in: int) -> nn.initializers.Initializer:
   """PyTorch's default for biases and linear layers: uniform in +-1 / sqrt(fan_in)."""

@@ -97,8 +97,6 @@ def _detection(
     backbone,
     build_representation("v2p", backbone),
     Heads(design, num_classes, len(anchors.RATIOS), backbone.numerics),
-    design,
-    num_classes,
     norm_eval=norm_eval,
     min_score=min_score,
     max_detections=max_detections,

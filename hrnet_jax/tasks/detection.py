@@ -17,7 +17,7 @@ from hrnet_jax.models.detection.sampling import Truth
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import boxes as box_ops
 from hrnet_jax.ops import masks as mask_ops
-from hrnet_jax.tasks.detection_scores import KINDS, Collected, in_words, score
+from hrnet_jax.tasks.detection_scores import Collected, in_words, score
 from hrnet_jax.tasks.protocol import COMPARED, Batch, Sums
 from hrnet_jax.visualize import contact_sheet
 from hrnet_jax.visualize.detections import Objects, detections_panel, draw_objects
@@ -130,7 +130,7 @@ class Detection:
 
   def report(self, sums: Mapping[str, Any]) -> dict[str, Any]:
     """COCO's figures of boxes (`AP`, ...) and masks (`mask_AP`, ...), in [0, 1], and by class."""
-    kinds = KINDS if self.model.method.masks else KINDS[:1]
+    kinds = coco.KINDS if self.model.method.masks else coco.KINDS[:1]
     return score(self.truth(), sums["detections"], kinds, self.class_names)
 
   def charts(self, sums: Mapping[str, Any]) -> dict[str, np.ndarray]:

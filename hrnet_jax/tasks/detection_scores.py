@@ -12,7 +12,6 @@ from hrnet_jax.ops import masks, rle
 from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.tasks.protocol import Sums
 
-KINDS = ("bbox", "segm")
 _PREFIX = {"bbox": "", "segm": "mask_"}
 
 
@@ -66,7 +65,7 @@ def score(
   Args:
     truth: of the whole split.
     found: by position in it.
-    kinds: of `KINDS`.
+    kinds: of `coco.KINDS`.
     class_names: K names.
 
   Returns:

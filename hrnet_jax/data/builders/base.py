@@ -266,6 +266,13 @@ class _Statistics:
     } | sizes
 
 
+def exact_numbers(*shape: int | None) -> tfds.features.Tensor:
+  """The feature of a float64 array that is stored to the last bit."""
+  # TFDS would round float64 to float32 without a word, unless the bytes are stored.
+  encoding = tfds.features.Encoding.BYTES
+  return tfds.features.Tensor(shape=shape, dtype=np.float64, encoding=encoding)
+
+
 def _cut(items):
   """Numbers of records of the shards; TFDS keeps a shard in memory while it writes it."""
   counts, size = [0], 0

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.builders import base, coco_json, faces, folders
 from hrnet_jax.data.builders.coco_json import Photo
+from hrnet_jax.ops import rle
 
 MIN_SIDE = 32  # pixels; smaller images are not trained on
 _FILE = re.compile(r"instances_(\w+)\.json")
@@ -105,9 +106,9 @@ class Coco(base.Builder):
       "image_id": tfds.features.Tensor(shape=(), dtype=np.int64),
       "size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
       "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-      "bboxes": _exact(None, 4),
+      "bboxes": base.exact_numbers(None, 4),
       "classes": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-      "areas": _exact(None),
+      "areas": base.exact_numbers(None),
       "crowd": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
       "ignored": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
       "ids": tfds.features.Tensor(shape=(None,), dtype=np.int64),
@@ -165,7 +166,7 @@ def _area(found, mask, shape):
   """The area as annotated; where it is missing, that of the mask or else of the box."""
   if found.area is not None:
     return found.area
-  return float(coco_json.rle.area(mask, shape) if mask else found.bbox[2] * found.bbox[3])
+  return float(rle.area(mask, shape) if mask else found.bbox[2] * found.bbox[3])
 
 
 def _encoded(item):
@@ -182,9 +183,3 @@ def _encoded(item):
     f"{item.image}: {size[1]}x{size[0]} pixels, but {item.where} says {width}x{height}; "
     "image and annotations have to be of the same version"
   )
-
-
-def _exact(*shape):
-  # TFDS would round float64 to float32 without a word, unless the bytes are stored.
-  encoding = tfds.features.Encoding.BYTES
-  return tfds.features.Tensor(shape=shape, dtype=np.float64, encoding=encoding)

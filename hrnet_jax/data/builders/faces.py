@@ -104,10 +104,10 @@ class Faces(base.Builder):
     return {
       "image": tfds.features.Image(shape=(None, None, 3)),
       "name": tfds.features.Text(),
-      "points": _numbers(num_points, 2),
-      "center": _numbers(2),
-      "scale": _numbers(),
-      "box_size": _numbers(),
+      "points": base.exact_numbers(num_points, 2),
+      "center": base.exact_numbers(2),
+      "scale": base.exact_numbers(),
+      "box_size": base.exact_numbers(),
     }
 
   def check(self, face: Face) -> Face:
@@ -174,12 +174,6 @@ def _orientation(data):
       return image.getexif().get(_ORIENTATION)
   except OSError:  # not an image: the decoder says so, with the name
     return None
-
-
-def _numbers(*shape):
-  # TFDS would round float64 to float32 without a word, unless the bytes are stored.
-  encoding = tfds.features.Encoding.BYTES
-  return tfds.features.Tensor(shape=shape, dtype=np.float64, encoding=encoding)
 
 
 def _positions(rows, points, faces, table):

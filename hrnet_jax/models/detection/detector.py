@@ -75,8 +75,6 @@ class Detector(nn.Module):
     backbone: image -> pyramid.
     representation: pyramid -> five levels.
     head: all heads.
-    method: what tells one detector from another.
-    num_classes: K, without the ground.
     norm_eval: whether the norms keep their running statistics in training (their gains and biases
       learn), as in fine-tuning from ImageNet with few images on each device.
     min_score: detections at or below it do not count.
@@ -87,11 +85,19 @@ class Detector(nn.Module):
   backbone: nn.Module
   representation: nn.Module
   head: Heads
-  method: Method
-  num_classes: int
   norm_eval: bool
   min_score: float = 0.05
   max_detections: int = 100
+
+  @property
+  def method(self) -> Method:
+    """What tells one detector from another."""
+    return self.head.method
+
+  @property
+  def num_classes(self) -> int:
+    """K, without the ground."""
+    return self.head.num_classes
 
   @nn.compact
   def __call__(

@@ -5,7 +5,6 @@ initialisation this is.
 """
 
 from collections.abc import Sequence
-import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -31,7 +30,7 @@ class ProposalHead(nn.Module):
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     n, small = self.numerics, nn.initializers.normal(0.01)
     x = nn.relu(_conv(CHANNELS, 3, n, small, "shared")(x))
-    wide = _wide(n)
+    wide = n.wide
     logits = _conv(self.anchors, 1, wide, small, "classify")(x)
     deltas = _conv(4 * self.anchors, 1, wide, small, "regress")(x)
     return logits.reshape(x.shape[0], -1), deltas.reshape(x.shape[0], -1, 4)
@@ -52,7 +51,7 @@ class BoxHead(nn.Module):
     n, xavier = self.numerics, nn.initializers.xavier_uniform()
     for i, axes in enumerate(((-3, -2, -1), (-1,))):
       x = nn.relu(_dense(HIDDEN, n, xavier, f"shared_{i}", axes)(x))
-    wide, boxes = _wide(n), 1 if self.class_agnostic else self.num_classes
+    wide, boxes = n.wide, 1 if self.class_agnostic else self.num_classes
     scores = _dense(self.num_classes + 1, wide, nn.initializers.normal(0.01), "classify")(x)
     deltas = _dense(4 * boxes, wide, nn.initializers.normal(0.001), "regress")(x)
     return scores, deltas.reshape(*x.shape[:-1], boxes, 4)
@@ -70,7 +69,7 @@ class MaskHead(nn.Module):
     for i in range(4):
       x = nn.relu(_conv(CHANNELS, 3, n, kaiming, f"conv_{i}")(x))
     x = nn.relu(Enlarge(CHANNELS, n, name="enlarge")(x))
-    return _conv(self.num_classes, 1, _wide(n), kaiming, "classify")(x)
+    return _conv(self.num_classes, 1, n.wide, kaiming, "classify")(x)
 
 
 class Enlarge(nn.Module):
@@ -150,7 +149,3 @@ def _dense(features: int, numerics: Numerics, init: Any, name: str, axes: Any = 
     kernel_init=init,
     name=name,
   )
-
-
-def _wide(numerics: Numerics) -> Numerics:
-  return dataclasses.replace(numerics, dtype=numerics.param_dtype)
