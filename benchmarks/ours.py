@@ -18,7 +18,7 @@ from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.classification import Classification
 from hrnet_jax.tasks.landmarks import Landmarks
 from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import optim, sharding
+from hrnet_jax.training import optim, runtime, sharding
 from hrnet_jax.training.state import TrainState
 from hrnet_jax.training.step import make_train_step
 
@@ -32,6 +32,7 @@ def inference(case: Mapping[str, Any], folder: str, *, answer: str, folded: bool
     answer: a file for the outputs.
     folded: whether the norms are folded into the convolutions, as `predict` does.
   """
+  runtime.keep_freed_memory()
   case = cases.Case(**case)
   model, variables = _network(case, folder)
   if folded:
@@ -53,6 +54,7 @@ def training(case: Mapping[str, Any], folder: str, *, steps: int) -> apart.Rival
     case, folder: as `inference`.
     steps: whose losses are reported, the first one included.
   """
+  runtime.keep_freed_memory()
   case = cases.Case(**case)
   model, variables = _network(case, folder)
   mesh = sharding.make_mesh({"data": 1, "space": 1}, jax.devices()[:1])
