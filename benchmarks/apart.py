@@ -159,6 +159,14 @@ def resident_mib() -> float:
   return _status("VmRSS")
 
 
+def peak_mib() -> float:
+  """The most memory that this process has held, as Linux counts it.
+
+  Not `ru_maxrss`, in which a process inherits its parent's memory.
+  """
+  return _status("VmHWM")
+
+
 def _serve() -> None:
   """The rival's side: answers requests until the parent is gone."""
   answers = os.fdopen(os.dup(1), "w")
@@ -178,8 +186,7 @@ def _serve() -> None:
     if "calls" in request:
       answer({"seconds": rival.turn(request["calls"])})
     else:
-      # Not `ru_maxrss`, in which a process inherits its parent's memory.
-      answer({"peak_mib": _status("VmHWM") - rival.foreign_mib})
+      answer({"peak_mib": peak_mib() - rival.foreign_mib})
 
 
 def _status(key: str) -> float:

@@ -18,7 +18,7 @@ from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.classification import Classification
 from hrnet_jax.tasks.landmarks import Landmarks
 from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import optim, runtime, sharding
+from hrnet_jax.training import optim, sharding
 from hrnet_jax.training.state import TrainState
 from hrnet_jax.training.step import make_train_step
 
@@ -32,7 +32,6 @@ def inference(case: Mapping[str, Any], folder: str, *, answer: str, folded: bool
     answer: a file for the outputs.
     folded: whether the norms are folded into the convolutions, as `predict` does.
   """
-  runtime.keep_freed_memory()
   case = cases.Case(**case)
   model, variables = _network(case, folder)
   if folded:
@@ -54,7 +53,6 @@ def training(case: Mapping[str, Any], folder: str, *, steps: int) -> apart.Rival
     case, folder: as `inference`.
     steps: whose losses are reported, the first one included.
   """
-  runtime.keep_freed_memory()
   case = cases.Case(**case)
   model, variables = _network(case, folder)
   mesh = sharding.make_mesh({"data": 1, "space": 1}, jax.devices()[:1])
@@ -69,8 +67,9 @@ def training(case: Mapping[str, Any], folder: str, *, steps: int) -> apart.Rival
   arrays = cases.read(folder, cases.INPUTS)
   arrays.pop("targets", None)  # ours are drawn by the step
   batch = sharding.to_global(arrays, mesh)
-  variables = jax.device_put(variables, sharding.replicated(mesh))
   state = TrainState(jax.numpy.int32(0), opt_state=tx.init(variables["params"]), **variables)
+  # All of it, or the second step, whose state is all replicated, would be compiled again.
+  state = jax.device_put(state, sharding.replicated(mesh))
   run = _Training(make_train_step(_task(case, model), tx, mesh, seed=0), state, batch)
   del variables, state, batch
   start = time.perf_counter()

@@ -16,7 +16,6 @@ from absl import app, flags
 
 from benchmarks import camvid, networks
 
-_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MARK = "left out: "
 Row = Sequence[Any]
 Result = Mapping[str, Any]
@@ -55,17 +54,25 @@ def text(result: Result) -> str:
   return "\n\n".join(f"{name}\n\n{table}" for name, table in tables(result).items())
 
 
-def fill(page: str, made: Mapping[str, str]) -> str:
+def fill(page: str, made: Mapping[str, str], mark: str = "table") -> str:
   """Replaces the tables of a page.
+
+  Args:
+    page: Markdown.
+    made: tables by name.
+    mark: what the places are called, `<!-- MARK: NAME -->`; other commands have their own.
 
   Raises:
     ValueError: the page asks for one that there is not, or has no place for any.
   """
-  wanted = [match[1] for match in _BLOCK.findall(page)]
+  block = re.compile(rf"(<!-- {mark}: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+  wanted = [match[1] for match in block.findall(page)]
   if not wanted or (unknown := sorted(set(wanted) - set(made))):
-    what = f"asks for {unknown[0]!r}" if wanted else "has no <!-- table: NAME --> ... <!-- end -->"
+    what = (
+      f"asks for {unknown[0]!r}" if wanted else f"has no <!-- {mark}: NAME --> ... <!-- end -->"
+    )
     raise ValueError(f"the page {what}; tables are {', '.join(made)}")
-  return _BLOCK.sub(lambda m: f"{m[1]}\n{made[m[2]]}\n\n{m[3]}", page)
+  return block.sub(lambda m: f"{m[1]}\n{made[m[2]]}\n\n{m[3]}", page)
 
 
 def machine(facts: Result) -> str:

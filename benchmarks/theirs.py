@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from benchmarks import apart, cases
 
-_ALONE_MIB = apart.resident_mib()  # before our package is imported for the table of sizes
+ALONE_MIB = apart.resident_mib()  # before our package is imported for the table of sizes
 
 from hrnet_jax.ops.normalize import MEAN, STD  # noqa: E402
 from hrnet_jax.parity import torch_hrnet  # noqa: E402
@@ -128,7 +128,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def _foreign_mib() -> float:
   """What importing our package has added to the process; a PyTorch project would not have it."""
   torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-  return apart.resident_mib() - _ALONE_MIB
+  return apart.resident_mib() - ALONE_MIB
 
 
 def _build(case: cases.Case, bn_momentum: float | None = None) -> torch_hrnet.Trunk:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
 import hrnet_jax
 from hrnet_jax.losses.segmentation import HardExamples
+from hrnet_jax.metrics import coco
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.classification import Classification
+from hrnet_jax.tasks.detection import Detection
 from hrnet_jax.tasks.landmarks import Landmarks
 from hrnet_jax.tasks.segmentation import Segmentation
 from tests import toy
@@ -60,6 +63,24 @@ def classification(dtype: str) -> Classification:
   return classification_of(model)
 
 
+def detection(dtype: str, method: str) -> Detection:
+  """A detector whose norms learn, in scenes without images of a data set."""
+  model = build(
+    dtype,
+    task="detection",
+    num_classes=COUNT,
+    method=method,
+    regions=16,
+    norm_eval=False,
+    upsample="nearest",
+  )
+  names = tuple(f"class {k}" for k in range(COUNT))
+  nothing = coco.Truth(images=(), annotations=(), class_ids=tuple(range(COUNT)))
+  return Detection(
+    model=model, class_names=names, palette=((0, 0, 0),) * COUNT, truth=lambda: nothing
+  )
+
+
 def landmarks_of(model: Any) -> Landmarks:
   return Landmarks(model=model, num_landmarks=COUNT, sigma=1.5, targets="gaussian")
 
@@ -77,6 +98,10 @@ TASKS: dict[str, Callable[[str], Any]] = {
   "landmarks": landmarks,
   "classification": classification,
 }
+# Two stages, and outputs that are not all numbers of one kind.
+DETECTORS: dict[str, Callable[[str], Any]] = {
+  name: functools.partial(detection, method=name) for name in ("mask_rcnn", "cascade_rcnn")
+}
 
 
 def make_batch(task: Any, size: tuple[int, int, int]) -> dict[str, np.ndarray]:
@@ -89,4 +114,23 @@ def make_batch(task: Any, size: tuple[int, int, int]) -> dict[str, np.ndarray]:
     return {"image": batch["image"], "heatmap_points": points}
   if isinstance(task, Classification):
     return {"image": batch["image"], "label": rng.integers(0, COUNT, count).astype(np.int32)}
+  if isinstance(task, Detection):
+    return {"image": batch["image"]} | make_objects(rng, size)
   return batch
+
+
+def make_objects(rng: np.random.Generator, size: tuple[int, int, int]) -> dict[str, np.ndarray]:
+  """None to three objects in each of `size` (B, H, W) images, the second of which are padded."""
+  count, height, width = size
+  extent = np.tile(np.float32([height, width]), (count, 1))
+  extent[1::2] -= (24, 8)
+  corner = rng.uniform(0, 1, (count, COUNT, 2)) * (extent[:, None, ::-1] - 24)
+  valid = np.arange(COUNT) < (np.arange(count) % (COUNT + 1))[:, None]
+  boxes = np.concatenate([corner, corner + rng.uniform(12, 24, corner.shape)], -1)
+  return {
+    "image_size": extent,
+    "boxes": np.where(valid[..., None], boxes, 0).astype(np.float32),
+    "classes": rng.integers(0, COUNT, valid.shape).astype(np.int32),
+    "valid": valid,
+    "masks": rng.integers(0, 256, (*valid.shape, 14, 14)).astype(np.uint8),
+  }

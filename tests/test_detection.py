@@ -19,21 +19,26 @@ ROOT = pathlib.Path(__file__).parents[1]
 PHOTOS = {"a": 10, "b": 20, "c": 30, "d": 40}  # and their ids
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> pathlib.Path:
-  """Where everything is."""
-  folder = tmp_path_factory.mktemp("detection")
+def run(module: str, folder: pathlib.Path) -> str:
+  """What a program printed."""
   environment = os.environ | {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_use_fusion_emitters=false",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
   }
-  line = [sys.executable, "-m", "tests.detection_runs", folder]
+  line = [sys.executable, "-m", module, folder]
   done = subprocess.run(
     line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
   )
   assert done.returncode == 0, done.stderr
-  assert "4 of 4 photos done" in done.stdout
+  return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+  """Where everything is."""
+  folder = tmp_path_factory.mktemp("detection")
+  assert "4 of 4 photos done" in run("tests.detection_runs", folder)
   return folder
 
 
@@ -69,3 +74,17 @@ def test_evaluation_leaves_figures_and_pictures(folder):
   assert 0 <= report["mask_AP50"] <= 1
   for file in ("examples.csv", "pictures/00000.png", "worst/00001.png"):
     assert (folder / "run/eval" / file).is_file(), file
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_after_the_first_epoch(tmp_path):
+  """Steps and validations on two canvases have their programs by then, and checkpoints theirs."""
+  found = json.loads(run("tests.detection_training", tmp_path).splitlines()[-1])
+  first = {tuple(shape) for shape in found["shapes"][:2]}
+  assert first == {(2, 64, 96, 3), (2, 96, 64, 3)}
+  assert {tuple(shape) for shape in found["shapes"][2:]} == first
+  before, *later = found["after"]
+  assert before >= 4  # a step and a validation for each canvas
+  assert len(later) == 2
+  assert {*later, found["end"]} == {before}
+  assert len(list((tmp_path / "run/checkpoints").iterdir())) > 1

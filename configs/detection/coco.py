@@ -63,6 +63,7 @@ def get_config(name: str = DEFAULT) -> ml_collections.ConfigDict:
     "min_score": 0.05,
     "max_detections": 100,
     "regions": 512,
+    "roi_align": "gather",
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",

@@ -38,6 +38,7 @@ def get_config(method: str = "mask_rcnn") -> ml_collections.ConfigDict:
     "min_score": 0.05,
     "max_detections": 20,
     "regions": 32,
+    "roi_align": "gather",
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import math
 import re
 
 from flax import traverse_util
@@ -11,16 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.convert import origin
-from hrnet_jax.convert.rules import torch_name
+from hrnet_jax.convert import layout, origin, rules
 
 Path = tuple[str, ...]
 
-# Axes by rank: convolutions OIHW <-> HWIO, linear layers OI <-> IO, vectors as they are.
-_FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
-_TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
-# A linear layer on all values of a map: `(O, I * kH * kW)` there, `(kH, kW, I, O)` here.
-_FLAT = "shared_fcs.0.weight"
 _PARTS = ("backbone", "representation", "head")
 _MOST = {True: 6, False: 50}  # names in one line of a message, with and without an explanation
 
@@ -53,14 +46,15 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
   Raises:
     ValueError: lists all tensors that are missing, unused or of another shape.
   """
+  spec, scheme = leaves(model), rules.scheme_of(model)
   given = {k: v for k, v in state_dict.items() if not origin.is_counter(k)}
-  spec, task = leaves(model), getattr(model, "task", None)
+  given = rules.respelt(given, scheme)
   given_up = _given_up(reinit, spec)
   loaded, initialised, spare = {}, [], set()
   missing, misshapen, used = [], [], set()
   for path, leaf in spec.items():
-    name = _name(path[1:], task)
-    shape = torch_shape(leaf.shape, name)
+    name = _name(path[1:], scheme)
+    shape = layout.torch_shape(leaf.shape, name)
     if _under(path[1:], given_up):
       initialised.append(path)
       spare.add(name)
@@ -71,13 +65,12 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
       misshapen.append(f"{name}: {tuple(np.shape(given[name]))}, expected {shape}")
     else:
       used.add(name)
-      value = np.asarray(given[name]).reshape(torch_shape(leaf.shape))
-      loaded[path] = jnp.array(value.transpose(_FROM_TORCH[value.ndim]), leaf.dtype)
+      loaded[path] = jnp.array(layout.from_torch(given[name], leaf.shape, name), leaf.dtype)
   left = sorted(set(given) - used)
   unused = [x for x in left if x not in spare and not _may_be_left(x, model, given_up)]
   problems = {"missing": missing, "unused": unused, "of another shape": misshapen}
   if any(problems.values()):
-    own = {name for path in spec if (name := _name(path[1:], task))}
+    own = {name for path in spec if (name := _name(path[1:], scheme))}
     raise ValueError(_message(problems, origin.explain(model, own, given)))
   return Fit(loaded, tuple(initialised), tuple(left))
 
@@ -89,21 +82,9 @@ def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
   return traverse_util.flatten_dict(shapes)
 
 
-def torch_shape(shape: tuple[int, ...], name: str | None = None) -> tuple[int, ...]:
-  """Shape of a leaf in PyTorch's layout, as the tensor of that name has it."""
-  shape = tuple(shape[k] for k in _TO_TORCH[len(shape)])
-  return (shape[0], math.prod(shape[1:])) if name and name.endswith(_FLAT) else shape
-
-
-def torch_layout(value: np.ndarray, name: str) -> np.ndarray:
-  """A leaf in PyTorch's layout, as the tensor of that name has it."""
-  shape = torch_shape(value.shape, name)
-  return np.ascontiguousarray(value.transpose(_TO_TORCH[value.ndim])).reshape(shape)
-
-
-def _name(path: Path, task: str | None) -> str | None:
+def _name(path: Path, scheme: str | None) -> str | None:
   try:
-    return torch_name(path, task)
+    return rules.torch_name(path, scheme)
   except KeyError:  # a layer of our own
     return None
 

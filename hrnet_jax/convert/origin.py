@@ -19,7 +19,10 @@ _TASKS = {
   "fc.": "classification",
   "final_layer.weight": "pose",
   "head.0.weight": "landmarks",
+  "rpn_head.": "detection",
 }
+# What the reference has no weights for if they are of another task; elsewhere the head alone.
+_GIVEN_UP = {"detection": "representation,head"}
 
 # By these tasks: the layer of the scores, the model's option for their number, what to give up.
 _LAST_LAYERS = {
@@ -69,7 +72,9 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
     own: names that the reference would give the model's tensors.
     tensors: those that do not fit.
   """
-  reasons = [_other_size(model, tensors), _other_task(own, tensors) or _other_count(model, tensors)]
+  own = tuple(own)
+  heads = _other_task(own, tensors) or _other_count(model, tensors) or _other_boxes(own, tensors)
+  reasons = [_other_size(model, tensors), heads]
   return "\n  ".join(filter(None, reasons))
 
 
@@ -86,8 +91,8 @@ def _other_task(own: Iterable[str], tensors: Mapping[str, np.ndarray]) -> str:
   if not before or not now or before == now:
     return ""
   return (
-    f"the weights are of a network for {before}, the model is for {now}; --reinit=head takes "
-    "the backbone alone"
+    f"the weights are of a network for {before}, the model is for {now}; "
+    f"--reinit={_GIVEN_UP.get(now, 'head')} takes the backbone alone"
   )
 
 
@@ -100,6 +105,15 @@ def _other_count(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
     f"the weights have {found} outputs, the model has {expected}; set model.{option} to {found}, "
     f"or --reinit={part} initialises what depends on it"
   )
+
+
+def _other_boxes(own: Iterable[str], tensors: Iterable[str]) -> str:
+  """The heads of detectors have a prefix since boxes are what they are now."""
+  expected, found = (any(x.startswith("roi_head.") for x in names) for names in (own, tensors))
+  if task_of(own) != "detection" or expected == found:
+    return ""
+  kind, which = ("modern", "2 and 3") if found else ("legacy", "1 and HRNet-Object-Detection")
+  return f"the names are those of mmdetection {which}; set model.convention to {kind!r}"
 
 
 def describe(depth: Depth) -> str:

@@ -1,6 +1,8 @@
 """Names: path of one of our leaves -> name of a tensor in the reference's state_dict."""
 
+from collections.abc import Mapping
 import re
+from typing import Any
 
 Rule = tuple[str, str, str]
 
@@ -55,30 +57,37 @@ _OCR_HEAD: tuple[Rule, ...] = (
 def _stage(part: str, name: str, modules: str) -> tuple[Rule, ...]:
   """Rules for a head that is there once, or once for each stage."""
   return tuple(
-    (f"head/{part}{ours}/{layer}", f"roi_head.{name}{theirs}.{layer_name}", "")
+    (f"head/{part}{ours}/{layer}", f"{name}{theirs}.{layer_name}", "")
     for ours, theirs, shift in (("", "", 0), (r"_(\d+)", ".{0}", 1))
     for layer, layer_name in ((k, v.format(f"{{{shift}}}")) for k, v in _LAYERS[modules])
   )
 
 
-# Layers of the heads of detectors; mmdetection 2 and 3.
+# Layers of the heads of detectors.
 _LAYERS = {
   "box": ((r"shared_(\d)", "shared_fcs.{}"), ("classify", "fc_cls"), ("regress", "fc_reg")),
   "mask": ((r"conv_(\d)", "convs.{}.conv"), ("enlarge", "upsample"), ("classify", "conv_logits")),
 }
-_DETECTOR: tuple[Rule, ...] = (
-  (r"representation/reduce", "neck.reduction_conv.conv", ""),
-  (r"representation/level_(\d)", "neck.fpn_convs.{0}.conv", ""),
-  (r"head/proposals/shared", "rpn_head.rpn_conv", ""),
-  (r"head/proposals/classify", "rpn_head.rpn_cls", ""),
-  (r"head/proposals/regress", "rpn_head.rpn_reg", ""),
-  *_stage("boxes", "bbox_head", "box"),
-  *_stage("masks", "mask_head", "mask"),
-)
 
-# What follows the backbone, by task.
+
+def _detector(reduce: str, level: str, prefix: str) -> tuple[Rule, ...]:
+  """Rules for what follows the backbone; names of the second stage have a prefix."""
+  return (
+    (r"representation/reduce", f"neck.{reduce}", ""),
+    (r"representation/level_(\d)", f"neck.{level}", ""),
+    (r"head/proposals/shared", "rpn_head.rpn_conv", ""),
+    (r"head/proposals/classify", "rpn_head.rpn_cls", ""),
+    (r"head/proposals/regress", "rpn_head.rpn_reg", ""),
+    *_stage("boxes", f"{prefix}bbox_head", "box"),
+    *_stage("masks", f"{prefix}mask_head", "mask"),
+  )
+
+
+# What follows the backbone, by scheme: a task, or a task and the convention of its boxes. Modern is
+# mmdetection 2 and 3, legacy HRNet/HRNet-Object-Detection.
 _HEADS: dict[str, tuple[Rule, ...]] = {
-  "detection": _DETECTOR,
+  "detection/modern": _detector("reduction_conv.conv", "fpn_convs.{0}.conv", "roi_head."),
+  "detection/legacy": _detector("reduction_conv.0", "fpn_conv.{0}", ""),
   "segmentation": _pixel_head("head", "last_layer") + _OCR_HEAD,
   "landmarks": _pixel_head("head", "head"),
   "pose": ((r"head/classify", "final_layer", ""),),
@@ -99,20 +108,55 @@ _HEADS: dict[str, tuple[Rule, ...]] = {
   ),
 }
 
-# What the names of the backbone's tensors begin with, where other parts have prefixes, too.
-_PREFIX = {"detection": "backbone."}
-
 _CONV = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
+# What names may begin with, and what they then begin with here. mmdetection 1 has the new neck and
+# the old heads.
+_SPELLINGS: dict[str, tuple[tuple[str, str], ...]] = {
+  "detection/modern": ((r"backbone\.", ""),),
+  "detection/legacy": (
+    (r"backbone\.", ""),
+    (r"neck\.reduction_conv\.conv\.", "neck.reduction_conv.0."),
+    (r"neck\.fpn_convs\.(\d+)\.conv\.", r"neck.fpn_conv.\1."),
+  ),
+}
+# What the names of the backbone begin with in whole files, by scheme.
+_TRUNK = {"detection/modern": "backbone.", "detection/legacy": "backbone."}
 
-def torch_name(path: tuple[str, ...], task: str | None) -> str:
+
+def scheme_of(model: Any) -> str | None:
+  """How the reference names a network's tensors: key of the rules; None for a bare backbone."""
+  task, method = (getattr(model, name, None) for name in ("task", "method"))
+  return f"{task}/{method.convention}" if method else task
+
+
+def respelt(tensors: Mapping[str, Any], scheme: str | None) -> dict[str, Any]:
+  """Gives tensors the names that `torch_name` gives, where a scheme has several spellings.
+
+  Raises:
+    ValueError: two tensors would have the same name.
+  """
+  renamed = {}
+  for name, tensor in tensors.items():
+    short = name
+    for start, replacement in _SPELLINGS.get(scheme, ()):
+      short = re.sub(f"^{start}", replacement, short)
+    if short in renamed:
+      raise ValueError(f"two tensors of the file are {short} here, one of them {name}")
+    renamed[short] = tensor
+  return renamed
+
+
+def torch_name(path: tuple[str, ...], scheme: str | None, *, whole: bool = False) -> str:
   """Name in the reference's state_dict of one of our leaves.
 
   Args:
     path: of the leaf without its collection, for example
       `("backbone", "stem_1", "conv", "kernel")`.
-    task: of the network; None for a bare backbone, whose paths have no first part.
+    scheme: of the network, see `scheme_of`; for most it is the task. None for a bare backbone,
+      whose paths have no first part.
+    whole: whether the backbone's names have the prefix that detectors give them.
 
   Raises:
     KeyError: no rule covers the path, because the reference has no such layer.
@@ -121,13 +165,13 @@ def torch_name(path: tuple[str, ...], task: str | None) -> str:
   is_norm = module[-1] == "bn"
   if module[-1] in ("bn", "conv"):
     module = module[:-1]
-  trunk = task is None or module[0] == "backbone"
-  rules, prefix = (_BACKBONE, _PREFIX.get(task, "")) if trunk else (_HEADS[task], "")
+  trunk = scheme is None or module[0] == "backbone"
+  rules, prefix = (_BACKBONE, _TRUNK.get(scheme, "")) if trunk else (_HEADS[scheme], "")
   where = "/".join(module).removeprefix("backbone/")
   for pattern, conv, norm in rules:
     if match := re.fullmatch(pattern, where):
       template, leaves = (norm, _NORM) if is_norm else (conv, _CONV)
-      return f"{prefix}{_fill(template, match.groups())}.{leaves[leaf]}"
+      return f"{prefix * whole}{_fill(template, match.groups())}.{leaves[leaf]}"
   raise KeyError(f"no weights of the reference for {'/'.join(path)}")
 
 

@@ -7,8 +7,9 @@ from flax import traverse_util
 import flax.linen as nn
 import numpy as np
 
-from hrnet_jax.convert.fitting import fit, leaves, torch_layout
-from hrnet_jax.convert.rules import torch_name
+from hrnet_jax.convert import layout
+from hrnet_jax.convert.fitting import fit, leaves
+from hrnet_jax.convert.rules import scheme_of, torch_name
 
 Variables = dict[str, Any]
 
@@ -41,13 +42,13 @@ def to_torch(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
   if set(expected) != set(given):
     differing = sorted("/".join(p) for p in set(expected) ^ set(given))
     raise ValueError(f"the variables are not this model's; they differ in {differing}")
-  state_dict, task = {}, getattr(model, "task", None)
+  state_dict, scheme = {}, scheme_of(model)
   for path in expected:
     try:
-      name = torch_name(path[1:], task)
+      name = torch_name(path[1:], scheme, whole=True)
     except KeyError as error:
       raise ValueError(f"cannot be written for PyTorch: {error.args[0]}") from None
-    state_dict[name] = torch_layout(np.asarray(given[path]), name)
+    state_dict[name] = layout.to_torch(np.asarray(given[path]), name)
     if path[-1] == "var":
       stem = name.removesuffix("running_var")
       state_dict[f"{stem}num_batches_tracked"] = np.zeros((), np.int64)

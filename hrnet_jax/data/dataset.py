@@ -8,15 +8,21 @@ import itertools
 import json
 import operator
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+_SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
   """A prepared data set.
+
+  Wherever a split is asked for, `SPLIT[first:end]` is a part of it, as in TFDS; either number may
+  be left out.
 
   Attributes:
     name: as given to `open_dataset`.
@@ -82,8 +88,8 @@ class Dataset:
     """The records of a split, subset or union, still encoded."""
     if split in self.unions:
       return _Joined(tuple(self.source(part) for part in self.unions[split]))
-    if split in self.subsets:
-      parent, positions = self.subsets[split]
+    if part := self._part(split):
+      parent, positions = part
       return Part(self.source(parent), positions)
     self._of(split)
     return Source(self.directory, split, self.fingerprint)
@@ -108,8 +114,8 @@ class Dataset:
     """
     if split in self.unions:
       return np.concatenate([self.sizes(part) for part in self.unions[split]])
-    if split in self.subsets:
-      parent, positions = self.subsets[split]
+    if part := self._part(split):
+      parent, positions = part
       return self.sizes(parent)[np.asarray(positions, np.int64)]
     (values,) = self._of(split)
     if "sizes" in values:
@@ -118,9 +124,22 @@ class Dataset:
       raise ValueError(f"data set {self.name!r} does not tell the size of each image")
     return np.tile(np.array(values["max_size"], np.int32), (values["num_examples"], 1))
 
+  def _part(self, split):
+    """What a subset or a slice is a part of, and its positions in that; None for others."""
+    if split in self.subsets:
+      return self.subsets[split]
+    if not (match := _SLICE.fullmatch(split)):
+      return None
+    bounds = slice(*(int(match[key]) if match[key] else None for key in ("first", "end")))
+    positions = range(len(self.source(match["split"])))[bounds]
+    if not positions:
+      raise ValueError(f"data set {self.name!r}: {split!r} has no examples")
+    return match["split"], tuple(positions)
+
   def _of(self, split):
     """The statistics of the splits whose examples these are."""
-    split = self.subsets[split][0] if split in self.subsets else split
+    while part := self._part(split):
+      split = part[0]
     if missing := [
       part for part in self.unions.get(split, (split,)) if part not in self.statistics
     ]:

@@ -67,6 +67,10 @@ def describe(
       "sizes": made.sizes.text,
       "normalisation": {"inside": True, "mean": MEAN, "std": STD, "of": "value / 255"},
     },
+    "further_inputs": [
+      {"name": x.name, "dtype": str(aval.dtype), "shape": str(aval.shape), "meaning": x.text}
+      for x, aval in zip(made.sizes.inputs, exported.in_avals[1:], strict=True)
+    ],
     "outputs": outputs,
     "output": [
       {"place": jax.tree_util.keystr(path), "dtype": str(x.dtype), "shape": str(x.shape)}
@@ -126,13 +130,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     write(path, data, facts)
   print(f"{path}: {len(data) / 1e6:.1f} MB for {', '.join(exported.platforms)}")
   print(f"  images {facts['input']['shape']} uint8 RGB: {made.sizes.text}")
+  for x in facts["further_inputs"]:
+    print(f"  {x['name']} {x['shape']} {x['dtype']}: {x['meaning']}")
   for x in facts["output"]:
     print(f"  {args.outputs}{x['place']} {x['shape']} {x['dtype']}")
+  names = [x.name for x in made.sizes.inputs]
   print(
     f"Load it with jax and flatbuffers installed, without this package:\n"
     f"  from jax import export\n"
     f"  network = export.deserialize(bytearray(open({str(path)!r}, 'rb').read()))\n"
-    f"  {args.outputs} = network.call(images)"
+    f"  {args.outputs} = network.call({', '.join(['images', *names])})"
   )
   return 0
 

@@ -1,17 +1,20 @@
 """A trained network as one function: `images (B, H, W, 3) uint8` -> predictions or raw outputs.
 
 Normalisation and weights are inside, and batch norms are folded into the convolutions. Batch and
-sizes may be left open, `b`, `h` and `w`; they are then settled by every call.
+sizes may be left open, `b`, `h` and `w`; they are then settled by every call. What a network takes
+besides the images follows them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import types
 from typing import Any
 
 import jax
 from jax import export
 import jax.numpy as jnp
+import numpy as np
 
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.ops.normalize import normalize
@@ -25,22 +28,46 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Input:
+  """What a network takes besides the images, float32.
+
+  Attributes:
+    name: keyword of the task's `outputs`.
+    shape: of one image.
+    text: for people.
+    draw: random values for images of a shape, to check a program with.
+  """
+
+  name: str
+  shape: tuple[int, ...]
+  text: str
+  draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-  """Which images a network takes.
+  """Which images a network takes, and what else.
 
   Attributes:
     height: a number, or an expression in `h` as `jax.export.symbolic_shape` takes it.
     width: the same in `w`.
     padded: whether images are padded to multiples of `STRIDE` inside.
+    free: whether all sizes, or all multiples of `STRIDE` where nothing is padded, can be the one.
     usual: height and width that the network was made for, or a small one where any will do.
     text: for people.
+    inputs: besides the images.
+    judged: method of the network whose outputs show what folding does to it, where those of the
+      whole network are choices, which any rounding may turn; else empty.
   """
 
   height: str
   width: str
-  padded: bool
+  padded: bool = False
+  free: bool = True
   usual: tuple[int, int]
   text: str
+  inputs: tuple[Input, ...] = ()
+  judged: str = ""
 
 
 def _any(transform: Mapping[str, Any]) -> Sizes:
@@ -59,7 +86,6 @@ def _multiples(transform: Mapping[str, Any]) -> Sizes:
   return Sizes(
     height=f"{STRIDE}*h",
     width=f"{STRIDE}*w",
-    padded=False,
     usual=usual,
     text=f"sides are multiples of {STRIDE}; the network was evaluated at {usual[0]}x{usual[1]}",
   )
@@ -68,19 +94,41 @@ def _multiples(transform: Mapping[str, Any]) -> Sizes:
 def _crop(transform: Mapping[str, Any]) -> Sizes:
   side = int(transform["crop_size"])
   text = f"crops of {side}x{side}, cut out around an object as in evaluation"
-  return Sizes(height=str(side), width=str(side), padded=False, usual=(side, side), text=text)
+  return Sizes(height=str(side), width=str(side), free=False, usual=(side, side), text=text)
+
+
+def _extents(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+  """Sizes of images that fill at least half of each side."""
+  return rng.integers(np.array(shape[1:3]) // 2, shape[1:3], (shape[0], 2)).astype(np.float32) + 1
+
+
+EXTENT = Input(
+  name="size",
+  shape=(2,),
+  text="height and width of each image without its padding, in pixels",
+  draw=_extents,
+)
+
+
+def _canvas(transform: Mapping[str, Any]) -> Sizes:
+  # Anchors and the number of candidates are made for one size.
+  height, width = min((int(h), int(w)) for h, w in transform["canvas"])
+  return Sizes(
+    height=str(height),
+    width=str(width),
+    usual=(height, width),
+    text=f"canvases of {height}x{width} with the image in the upper left, resized as in evaluation",
+    inputs=(EXTENT,),
+    judged="pyramid",
+  )
 
 
 # By task: `config.transform.eval` -> the images that its networks take.
 SIZES: dict[str, Callable[[Mapping[str, Any]], Sizes]] = {
   "classification": _multiples,
+  "detection": _canvas,
   "landmarks": _crop,
   "segmentation": _any,
-}
-# Tasks that have no program, and why.
-REFUSED: dict[str, str] = {
-  "detection": "besides the pixels a detector takes the size of every image without padding, for "
-  "which the programs have no input; `python -m hrnet_jax.predict` runs it",
 }
 
 
@@ -89,14 +137,15 @@ class Program:
   """A network ready to be written.
 
   Attributes:
-    folded: images -> what the program returns, and the raw outputs that it comes from.
-    trained: images -> raw outputs of the network as it was trained, norms not folded.
+    folded: images and further inputs -> what the program returns, and what is judged: the raw
+      outputs that it comes from, or those of the method that `sizes` names.
+    trained: the same -> what is judged of the network as it was trained, norms not folded.
     batch: a number or `b`.
     sizes: of the images.
   """
 
-  folded: Callable[[jax.Array], tuple[Any, Any]]
-  trained: Callable[[jax.Array], Any]
+  folded: Callable[..., tuple[Any, Any]]
+  trained: Callable[..., Any]
   batch: str
   sizes: Sizes
 
@@ -117,8 +166,6 @@ def build(
     ValueError: the task has no program, or the network cannot take images of this size.
   """
   name = loaded.config.model.task
-  if name in REFUSED:
-    raise ValueError(f"no program for task {name!r}: {REFUSED[name]}")
   if name not in SIZES:
     raise ValueError(f"no program for task {name!r}; known: {', '.join(sorted(SIZES))}")
   sizes = SIZES[name](loaded.config.transform.get("eval", {}))
@@ -127,18 +174,29 @@ def build(
   model, params = fold_batchnorm(task.model, loaded.variables)
   folded_task = dataclasses.replace(task, model=model)
 
-  def network(task: Task, variables: Any, images: jax.Array) -> Any:
-    return task.outputs(variables, normalize(_pad(images) if sizes.padded else images))
+  names = [x.name for x in sizes.inputs]
 
-  def folded(images: jax.Array) -> tuple[Any, Any]:
-    raw = network(folded_task, params, images)
-    if outputs == "raw":
-      return raw, raw
-    return _predict(folded_task, raw, images.shape[1:3], padded=sizes.padded), raw
+  def seen(images: jax.Array) -> jax.Array:
+    return normalize(_pad(images) if sizes.padded else images)
+
+  def network(task: Task, variables: Any, images: jax.Array, *inputs: jax.Array) -> Any:
+    return task.outputs(variables, seen(images), **dict(zip(names, inputs, strict=True)))
+
+  def judged(task: Task, variables: Any, images: jax.Array, *inputs: jax.Array) -> Any:
+    if not sizes.judged:
+      return network(task, variables, images, *inputs)
+    return task.model.apply(variables, seen(images), train=False, method=sizes.judged)
+
+  def folded(images: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
+    raw = network(folded_task, params, images, *inputs)
+    returned = plain(raw)
+    if outputs != "raw":
+      returned = _predict(folded_task, raw, images.shape[1:3], padded=sizes.padded)
+    return returned, judged(folded_task, params, images, *inputs) if sizes.judged else raw
 
   return Program(
     folded=folded,
-    trained=lambda images: network(task, loaded.variables, images),
+    trained=functools.partial(judged, task, loaded.variables),
     batch=str(batch_size or "b"),
     sizes=sizes,
   )
@@ -146,16 +204,30 @@ def build(
 
 def trace(program: Program, platforms: Sequence[str] = PLATFORMS) -> export.Exported:
   """Lowers a program to StableHLO for the platforms, without any device of theirs."""
-  shape = f"{program.batch}, {program.sizes.height}, {program.sizes.width}, 3"
-  images = jax.ShapeDtypeStruct(export.symbolic_shape(shape), jnp.uint8)
-  run = jax.jit(lambda images: program.folded(images)[0])
-  return export.export(run, platforms=tuple(platforms))(images)
+  sizes = program.sizes
+  shapes = [f"{program.batch}, {sizes.height}, {sizes.width}, 3"]
+  shapes += [", ".join(map(str, (program.batch, *x.shape))) for x in sizes.inputs]
+  scope = export.SymbolicScope()
+  images, *inputs = (export.symbolic_shape(shape, scope=scope) for shape in shapes)
+  args = [jax.ShapeDtypeStruct(images, jnp.uint8)]
+  args += [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
+  run = jax.jit(lambda *args: program.folded(*args)[0])
+  return export.export(run, platforms=tuple(platforms))(*args)
+
+
+def plain(tree: Any) -> Any:
+  """Dicts for named tuples, whose types a program could not be read without."""
+  if hasattr(tree, "_asdict"):
+    return {key: plain(value) for key, value in tree._asdict().items() if value is not None}
+  if isinstance(tree, list | tuple):
+    return type(tree)(map(plain, tree))
+  return tree
 
 
 def _fixed(sizes: Sizes, size: tuple[int, int]) -> Sizes:
   height, width = size
   if not sizes.padded:
-    free = sizes.height.startswith(f"{STRIDE}*") and not (height % STRIDE or width % STRIDE)
+    free = sizes.free and not (height % STRIDE or width % STRIDE)
     if not free and size != sizes.usual:
       raise ValueError(f"--size={height}x{width} does not suit this network: {sizes.text}")
   return dataclasses.replace(

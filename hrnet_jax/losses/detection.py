@@ -6,9 +6,9 @@ value. The divisors are those of mmdetection, of the whole batch instead of each
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hrnet_jax.losses.segmentation import pixel_nll
+from hrnet_jax.ops.selection import of_class
 
 
 def smooth_l1(errors: jax.Array, beta: float) -> jax.Array:
@@ -130,21 +130,6 @@ def mask_loss(
   own = of_class(jnp.moveaxis(logits, -1, 2), objects)
   errors = jnp.where(positive[..., None, None], binary_nll(own, targets), 0)
   return errors.sum() / mask_divisor(positive, targets.shape[-1])
-
-
-def of_class(outputs: jax.Array, classes: jax.Array) -> jax.Array:
-  """The output of one class of each sample.
-
-  Args:
-    outputs: `(B, S, K, ...)`.
-    classes: `(B, S)` integers; outside `[0, K)` the result is zero.
-
-  Returns:
-    `(B, S, ...)`.
-  """
-  # A comparison: the gradient of a gather would be a scatter.
-  hit = classes[..., None] == np.arange(outputs.shape[2])
-  return jnp.where(hit.reshape(*hit.shape, *[1] * (outputs.ndim - 3)), outputs, 0).sum(2)
 
 
 def _regression(deltas, targets, counts, beta):

@@ -1,4 +1,4 @@
-"""COCO's average precision and recall: detections of images `{index: (D, ...)}` -> 12 figures.
+"""COCO's average precision and recall: detections of images `{index: (D, ...)}` -> 14 figures.
 
 All is done on hosts by pycocotools. Each process collects the detections of its own images; as
 bytes (`pack`, `unpack`) they go to all processes, which score the whole set. Boxes are x0 y0 x1 y1
@@ -18,10 +18,11 @@ from pycocotools import coco as coco_api
 from pycocotools import cocoeval
 
 # As pycocotools orders them. Small areas end at 32 x 32 pixels, medium ones at 96 x 96.
-FIGURES = (
+COCO_FIGURES = (
   *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
   *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
 )
+FIGURES = (*COCO_FIGURES, "AP50_medium", "AP50_large")
 KINDS = ("bbox", "segm")
 _NONE = -1  # what pycocotools says where there is no truth
 
@@ -138,8 +139,12 @@ def evaluate(truth: Truth, detections: Mapping[int, Detections], kind: str = "bb
     run.evaluate()
     run.accumulate()
     run.summarize()
-  figures = {name: _number(x) for name, x in zip(FIGURES, run.stats, strict=True)}
-  precision = run.eval["precision"][..., 0, -1]  # thresholds, recalls, categories
+  figures = {name: _number(x) for name, x in zip(COCO_FIGURES, run.stats, strict=True)}
+  precision = run.eval["precision"][..., -1]  # thresholds, recalls, categories, areas
+  for area, name in enumerate(run.params.areaRngLbl):
+    if name in ("medium", "large"):
+      figures[f"AP50_{name}"] = _number(_mean(precision[0, ..., area]))
+  precision = precision[..., 0]
   by_category = [_mean(precision[..., k]) for k in range(precision.shape[-1])]
   return Scores(figures, np.array(by_category)[np.argsort(np.argsort(truth.class_ids))])
 
@@ -158,8 +163,7 @@ def results(
   rows = []
   for index in sorted(detections):
     found, image = detections[index], truth.images[index]
-    sides = found.boxes[:, 2:].astype(np.float64) - found.boxes[:, :2]
-    boxes = np.concatenate([found.boxes[:, :2].astype(np.float64), sides], 1).tolist()
+    boxes = xywh(found.boxes)
     for row, score in enumerate(found.scores):
       category = truth.class_ids[int(found.classes[row])]
       entry = {"image_id": image["id"], "category_id": category, "score": float(score)}
@@ -169,6 +173,12 @@ def results(
         shape = {"segmentation": {"size": size, "counts": found.masks[row]}}
       rows.append(entry | shape)
   return rows
+
+
+def xywh(boxes: np.ndarray) -> list[list[float]]:
+  """Boxes `(D, 4)` as COCO's files have them: left, top, width and height."""
+  corner, end = np.split(boxes.astype(np.float64), 2, axis=1)
+  return np.concatenate([corner, end - corner], axis=1).tolist()
 
 
 def pack(detections: Mapping[int, Detections]) -> bytes:

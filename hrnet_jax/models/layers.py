@@ -88,6 +88,15 @@ class Conv(nn.Module):
   """`ops.conv.conv` with its parameters.
 
   `(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features)`
+
+  Attributes:
+    features: K.
+    kernel: side of the window, odd.
+    numerics: of the network.
+    stride: of both axes.
+    use_bias: whether there is one.
+    kernel_init: by default the one that `numerics` names.
+    bias_init: by default PyTorch's.
   """
 
   features: int
@@ -95,15 +104,18 @@ class Conv(nn.Module):
   numerics: Numerics
   stride: int = 1
   use_bias: bool = False
+  kernel_init: nn.initializers.Initializer | None = None
+  bias_init: nn.initializers.Initializer | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     n, k, c = self.numerics, self.kernel, x.shape[-1]
-    weight = self.param("kernel", INITIALIZERS[n.init], (k, k, c, self.features), n.param_dtype)
+    init = self.kernel_init or INITIALIZERS[n.init]
+    weight = self.param("kernel", init, (k, k, c, self.features), n.param_dtype)
     x, weight = x.astype(n.dtype), weight.astype(n.dtype)
     y = conv(x, weight, self.stride)
     if self.use_bias:
-      init = uniform_fan_in(k * k * c)
+      init = self.bias_init or uniform_fan_in(k * k * c)
       y += self.param("bias", init, (self.features,), n.param_dtype).astype(n.dtype)
     return y
 

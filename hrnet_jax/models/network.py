@@ -88,10 +88,12 @@ def _detection(
   min_score: float = 0.05,
   max_detections: int = 100,
   regions: int = 512,
+  roi_align: str = "gather",
   **trunk: Any,
 ) -> Detector:
   """Two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py."""
-  backbone, design = build_backbone(**trunk), build_method(method, convention, regions=regions)
+  backbone = build_backbone(**trunk)
+  design = build_method(method, convention, regions=regions, roi_align=roi_align)
   return Detector(
     "detection",
     backbone,
@@ -129,8 +131,8 @@ def build_model(*, task: str, **options: Any) -> Network | Detector:
       (`pixel`, or `ocr` with an auxiliary and a main output). `classification` takes
       `num_classes`, `pose` `num_landmarks`. `detection` takes `num_classes`, a `method` (a name in
       `detection.methods.NAMES`), the `convention` of boxes (`modern`, `legacy`), `norm_eval`,
-      whether norms keep their statistics in training, `min_score`, `max_detections` and the
-      `regions` of an image that are learned.
+      whether norms keep their statistics in training, `min_score`, `max_detections`, the `regions`
+      of an image that are learned, and how `roi_align` reads them (`gather`, `matrix`).
     **options: the task's own and those of `build_backbone`. What the reference of a task has one
       value for is its default: BatchNorm's momentum, and the upsampling of all but segmentation.
 

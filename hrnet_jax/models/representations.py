@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from hrnet_jax.models.blocks import Bottleneck
 from hrnet_jax.models.exchange import Pyramid
 from hrnet_jax.models.layers import Conv, ConvNorm, Numerics
+from hrnet_jax.ops.pool import halve
 from hrnet_jax.ops.resize import Resize, resize
 
 
@@ -66,7 +67,9 @@ class V2P(nn.Module):
     n = dataclasses.replace(self.numerics, init="lecun")
     x = V2(Resize.BILINEAR, name="concatenate")(xs, train=train)
     x = Conv(self.width, 1, n, use_bias=True, name="reduce")(x)
-    pooled = [nn.avg_pool(x, (2**i, 2**i), (2**i, 2**i)) for i in range(self.levels)]
+    pooled = [x]
+    while len(pooled) < self.levels:
+      pooled.append(halve(pooled[-1]))
     return tuple(
       Conv(self.width, 3, n, use_bias=True, name=f"level_{i}")(y) for i, y in enumerate(pooled)
     )

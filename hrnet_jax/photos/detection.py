@@ -11,13 +11,14 @@ import numpy as np
 from hrnet_jax import visualize
 from hrnet_jax.data import images
 from hrnet_jax.data.transforms.detection import EvalTransform
-from hrnet_jax.metrics.coco import Detections
+from hrnet_jax.metrics.coco import Detections, xywh
 from hrnet_jax.ops import rle
 from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.photos.handler import Photo
 from hrnet_jax.tasks.detection import SHOWN
 from hrnet_jax.tasks.detection_scores import Collected
 from hrnet_jax.training import checkpoint
+from hrnet_jax.training.files import write_whole
 from hrnet_jax.visualize.detections import Objects, draw_objects
 
 
@@ -81,16 +82,14 @@ class Detection:
       "objects": list(self._entries(found, (height, width))),
     }
     path = pathlib.Path(f"{stem}_objects.json")
-    path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     objects = _drawn(found, (height, width))
     picture = draw_objects(photo.pixels, objects, self.palette, self.class_names)
     visualize.write_png(f"{stem}_objects.png", picture)
 
   def _entries(self, found: Detections, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """The objects, the best first."""
-    sides = found.boxes[:, 2:] - found.boxes[:, :2]
-    boxes = np.concatenate([found.boxes[:, :2], sides], axis=1).tolist()
-    for row, box in enumerate(boxes):
+    for row, box in enumerate(xywh(found.boxes)):
       entry = {
         "class": self.class_names[int(found.classes[row])],
         "score": round(float(found.scores[row]), 6),

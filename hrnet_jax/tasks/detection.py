@@ -122,7 +122,8 @@ class Detection:
 
   def _boxes(self, batch: Batch) -> jax.Array:
     """The true boxes, which end where their last pixel ends, in the network's convention."""
-    return batch["boxes"] - jnp.array([0.0, 0, 1, 1]) * self.model.method.convention.offset
+    boxes, offset = batch["boxes"], self.model.method.convention.offset
+    return boxes - offset * jnp.array([0, 0, 1, 1], boxes.dtype)
 
   def gatherer(self) -> Collected:
     """Collects what is found in every image."""

@@ -116,15 +116,16 @@ class _Run:
   termination: Termination
   ballot: Ballot
   watchdog: Watchdog
+  programs: dict[Any, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
   def go(self, state: TrainState, loader: Loader, first: int) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
     plan = self.recipe.plan
-    meter, train_step = Meter(plan.batch_size), None
+    meter = Meter(plan.batch_size)
     for step in range(first + 1, plan.steps + 1):
       self.watchdog.watch(f"waiting for batch {step} of the training data")
       batch = sharding.to_global(next(loader), self.mesh)
-      train_step = train_step or self._compile(state, batch)
+      train_step = self._compiled(state, batch)
       self.watchdog.watch(f"step {step} on the devices")
       state, scalars = train_step(state, batch)
       stopping, score = self.ballot.cast(self.termination.requested), None
@@ -149,12 +150,14 @@ class _Run:
         break
     return state
 
-  def _compile(self, state: TrainState, batch: Any) -> Callable[..., Any]:
-    """The training step for these shapes, ready in all processes."""
-    self.watchdog.watch("compiling the training step", patient=True)
-    compiled = self.recipe.step.lower(state, batch).compile()
-    processes.meet("compiled")
-    return compiled
+  def _compiled(self, state: TrainState, batch: Any) -> Callable[..., Any]:
+    """The training step for this batch's shapes, of which there may be a few, in all processes."""
+    shapes = tuple((name, x.shape) for name, x in sorted(batch.items()))
+    if shapes not in self.programs:
+      self.watchdog.watch("compiling the training step", patient=True)
+      self.programs[shapes] = self.recipe.step.lower(state, batch).compile()
+      processes.meet("compiled")
+    return self.programs[shapes]
 
   def make_up(self, state: TrainState, loader: Loader) -> bool:
     """Does the validation that the run's end broke off; False if it is broken off again."""
@@ -208,12 +211,17 @@ class _Run:
     return score
 
   def _until_stopped(self, step: int, batches: Loader) -> Iterator[Any]:
+    shapes = set()
     for number in range(1, batches.num_batches + 1):
       what = f"batch {number} of {batches.num_batches} of the validation after step {step}"
       self.watchdog.watch(what, patient=number == 1)
       if self.ballot.now(self.termination.requested):
         raise _Stopped
-      yield next(batches)
+      batch = next(batches)
+      if (shape := batch["image"].shape) not in shapes:
+        shapes.add(shape)
+        self.watchdog.watch(what, patient=True)  # there is a program to compile
+      yield batch
 
   def _advice(self) -> str:
     step = self.saver.latest

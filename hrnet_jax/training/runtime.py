@@ -1,10 +1,7 @@
-"""What a process sets up before it computes: compilation cache, memory, signals."""
+"""What a process sets up before it computes: compilation cache, signals."""
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import ctypes
-import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import signal
@@ -16,20 +13,11 @@ import jax
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
-# Numbers of glibc's `malloc.h`, and what `keep_freed_memory` sets them to.
-_MALLOC_OPTIONS = {
-  "M_ARENA_MAX": (-8, 1),
-  "M_MMAP_MAX": (-4, 0),
-  "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
-  "M_TOP_PAD": (-2, 64 * 2**20),
-}
-
 
 def set_up() -> None:
-  """Prepares a command, before its first computation: quiet libraries, cache, memory."""
+  """Prepares a command: quiet libraries and a compilation cache."""
   logging.set_verbosity(logging.ERROR)
   use_compilation_cache()
-  keep_freed_memory()
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
@@ -54,31 +42,6 @@ def use_compilation_cache() -> None:
   folder = os.environ.get(CACHE_VARIABLE, str(default))
   if folder:
     jax.config.update("jax_compilation_cache_dir", folder)
-
-
-def keep_freed_memory() -> bool:
-  """On a machine with CPUs alone, has malloc keep what is freed for the next step.
-
-  XLA allocates the scratch memory of a CPU program anew for every call. glibc gives such large
-  blocks back to the kernel when they are freed, so each step would fault in, and clear, every page
-  again: up to a quarter of a small network's train step. Must run before JAX starts its threads.
-
-  Returns:
-    Whether it did: not with accelerators, and not with another C library.
-  """
-  if not _computes_on_cpu():
-    return False
-  mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-  return mallopt is not None and all(mallopt(*option) for option in _MALLOC_OPTIONS.values())
-
-
-def _computes_on_cpu() -> bool:
-  """Whether JAX is told to, or has no other plug-in; asking JAX would start its backends."""
-  platforms = jax.config.jax_platforms
-  if platforms:
-    return platforms == "cpu"
-  plugins = importlib.metadata.entry_points(group="jax_plugins")
-  return not plugins and importlib.util.find_spec("libtpu") is None
 
 
 class Termination:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.convert.fitting import leaves, torch_shape
+from hrnet_jax.convert.fitting import leaves
+from hrnet_jax.convert.layout import torch_shape
 from hrnet_jax.convert.rules import torch_name
 from hrnet_jax.models.network import Network
 from tests.golden import recipe

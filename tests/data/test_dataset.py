@@ -44,3 +44,24 @@ def test_sizes_of_a_union(camvid_folder, tmp_path, add_pair, monkeypatch):
   dataset, _ = registry.prepare("camvid", tmp_path / "out", source=camvid_folder)
   assert dataset.max_size("both") == (12, 20)
   assert [dataset.uniform_size(split) for split in ("train", "val", "both")] == [True, True, False]
+
+
+def test_a_slice_is_a_part_of_a_split_subset_or_union(dataset):
+  def names(split):
+    return "".join(record["name"] for record in dataset.source(split))
+
+  assert names("both[1:3]") == "fa"
+  assert names("train[:1]") == "a"
+  assert names("both[1:][1:]") == "abcd"
+  assert dataset.max_size("train[:1]") == dataset.max_size("train")
+
+
+@pytest.mark.parametrize("split", ["train[9:]", "train[1:1]"])
+def test_an_empty_slice_is_refused(dataset, split):
+  with pytest.raises(ValueError, match=r"has no examples"):
+    dataset.source(split)
+
+
+def test_a_slice_of_nothing_known_is_refused(dataset):
+  with pytest.raises(ValueError, match=r"has no split 'other'"):
+    dataset.source("other[:1]")

@@ -28,6 +28,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "loss": {},
     "transform": {"eval": {"crop_size": (32, 32), "resize": 32}},
   },
+  "detection": {
+    "model": {
+      "method": "mask_rcnn",
+      "num_classes": 3,
+      "min_score": 0.0,
+      "max_detections": 10,
+      "regions": 16,
+    },
+    "loss": {},
+    "data": {"eval_split": "val"},
+    "transform": {"eval": {"canvas": ((96, 64), (64, 96)), "scale": (96, 64)}},
+  },
   "landmarks": {
     "model": {"num_landmarks": 4},
     "loss": {"targets": "gaussian", "sigma": 1.0},
@@ -45,6 +57,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "palette": [[0, 0, 0], [250, 220, 60], [200, 0, 0]],
   },
   "classification": {"class_names": [f"kind {k}" for k in range(6)], "palette": []},
+  "detection": {"class_names": ["a", "b", "c"], "palette": []},
   "landmarks": {"landmark_names": ["l", "r", "top", "chin"], "flip_pairs": [[0, 1]]},
 }
 
@@ -90,6 +103,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pathlib.
     variables = _variables(model)
     if task == "segmentation":
       _balance(model, variables)
+    if task == "detection":  # else all objects would be of the first class
+      variables["params"]["head"]["boxes"]["classify"]["bias"][0] -= 1.3
     checkpoint.export(folder, variables, {"config": config, "dataset": facts})
     return folder
 

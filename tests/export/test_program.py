@@ -46,6 +46,10 @@ def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
   assert spec(build("classification")) == "b, 32*h, 32*w"
   assert spec(build("classification", size=(64, 32))) == "b, 64, 32"
   assert spec(build("landmarks")) == spec(build("landmarks", size=(64, 64))) == "b, 64, 64"
+  assert spec(build("detection")) == "b, 64, 96"
+  assert spec(build("detection", size=(96, 64), batch_size=2)) == "2, 96, 64"
+  with pytest.raises(ValueError, match=r"--size=64x90 does not suit.*canvases of 64x96"):
+    build("detection", size=(64, 90))
   with pytest.raises(ValueError, match=r"--size=45x64 does not suit.*multiples of 32"):
     build("classification", size=(45, 64))
   with pytest.raises(ValueError, match=r"--size=128x128 does not suit.*crops of 64x64"):
@@ -54,5 +58,5 @@ def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
 
 def test_tasks_without_a_program_are_named() -> None:
   loaded = SimpleNamespace(config=SimpleNamespace(model=SimpleNamespace(task="juggling")))
-  with pytest.raises(ValueError, match="'juggling'; known: classification, landmarks, segment"):
+  with pytest.raises(ValueError, match="'juggling'; known: classification, detection, land"):
     program.build(loaded, "predictions")

@@ -9,7 +9,7 @@ import pytest
 
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.inference import compare, results
-from hrnet_jax.metrics.coco import FIGURES
+from hrnet_jax.metrics.coco import COCO_FIGURES
 from hrnet_jax.tasks import registry
 from hrnet_jax.training.evaluate import Scored, evaluate
 from tests import toy_detection
@@ -55,7 +55,7 @@ def by_the_official_code(source: pathlib.Path, file: pathlib.Path, kind: str) ->
   run.evaluate()
   run.accumulate()
   run.summarize()
-  return dict(zip(FIGURES, run.stats, strict=True))
+  return dict(zip(COCO_FIGURES, run.stats, strict=True))
 
 
 @pytest.mark.parametrize("moved", [0.0, 2.0])

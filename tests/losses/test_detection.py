@@ -11,7 +11,6 @@ from hrnet_jax.losses.detection import (
   binary_nll,
   box_losses,
   mask_loss,
-  of_class,
   rpn_divisor,
   rpn_losses,
   smooth_l1,
@@ -122,16 +121,6 @@ def test_mask_loss_is_the_mean_over_objects_and_pixels():
     terms.append(np.log1p(np.exp(np.where(targets[b, s] > 0, -own, own))))
   out = jax.jit(mask_loss)(logits, targets, objects=objects, positive=positive)
   np.testing.assert_allclose(out, np.mean(terms), rtol=1e-5)
-
-
-def test_the_output_of_a_class_is_a_gather():
-  rng = np.random.default_rng(0)
-  outputs, classes = rng.standard_normal((B, S, K, 2, 3)), rng.integers(0, K, (B, S))
-  expected = np.take_along_axis(outputs, classes[:, :, None, None, None], axis=2)[:, :, 0]
-  np.testing.assert_allclose(
-    of_class(jnp.asarray(outputs), jnp.asarray(classes)), expected, rtol=1e-6
-  )
-  assert not of_class(jnp.asarray(outputs), jnp.full((B, S), K)).any()
 
 
 def all_losses(arrays, positive, valid):

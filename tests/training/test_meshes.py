@@ -20,12 +20,14 @@ CASES: dict[str, tuple[int, list[tuple[int, int]]]] = {
   "hard_examples": (128, [(4, 2)]),
   "landmarks": (128, [(2, 2)]),
   "classification": (256, [(1, 8)]),
+  "mask_rcnn": (128, [(8, 1), (4, 2)]),
+  "cascade_rcnn": (128, [(8, 1)]),
 }
 
 
 def step(name: str, data: int, space: int) -> tuple[Any, Any]:
   with jax.enable_x64(True):
-    task = all_tasks.TASKS[name]("float64")
+    task = (all_tasks.TASKS | all_tasks.DETECTORS)[name]("float64")
     batch = all_tasks.make_batch(task, (8, CASES[name][0], 32))
     return one_step.run(task, toy.make_mesh(data, space), batch)
 

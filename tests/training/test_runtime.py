@@ -3,9 +3,6 @@
 import os
 import pathlib
 import signal
-import subprocess
-import sys
-import types
 
 import jax
 import pytest
@@ -39,54 +36,6 @@ def test_the_environment_names_another_folder_or_none(monkeypatch, tmp_path):
   jax.config.update("jax_compilation_cache_dir", None)
   runtime.use_compilation_cache()
   assert jax.config.jax_compilation_cache_dir is None
-
-
-_STEPS = """
-import resource, sys
-import jax, jax.numpy as jnp
-from hrnet_jax.training import runtime
-kept = sys.argv[1] == "kept" and runtime.keep_freed_memory()
-chain = jax.jit(lambda x: (x @ x.T @ x).sum())  # needs 36 MiB of scratch memory
-x = jnp.zeros((3072, 16))
-for _ in range(3):
-  chain(x).block_until_ready()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-  chain(x).block_until_ready()
-print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
-def test_freed_memory_is_kept_for_the_next_step():
-  def run(mode: str) -> tuple[str, int]:
-    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-      [sys.executable, "-c", _STEPS, mode], capture_output=True, text=True, check=True, env=env
-    )
-    kept, faults = done.stdout.split()
-    return kept, int(faults)
-
-  assert run("plain")[1] > 1_000
-  kept, faults = run("kept")
-  assert kept == "True"
-  assert faults < 100
-
-
-@pytest.mark.parametrize(
-  ("platforms", "plugins", "expected"),
-  [("cpu", ["cuda"], True), ("cuda,cpu", [], False), (None, ["cuda"], False)],
-)
-def test_memory_is_left_alone_where_there_may_be_accelerators(
-  platforms, plugins, expected, monkeypatch
-):
-  calls = []
-  library = types.SimpleNamespace(mallopt=lambda *option: calls.append(option) or 1)
-  monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: library)
-  monkeypatch.setattr(runtime.importlib.metadata, "entry_points", lambda group: plugins)
-  monkeypatch.setattr(type(jax.config), "jax_platforms", platforms, raising=False)
-  assert runtime.keep_freed_memory() is expected
-  assert bool(calls) is expected
 
 
 def test_sigterm_is_noted_and_the_old_handler_comes_back():

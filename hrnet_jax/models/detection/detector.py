@@ -17,6 +17,7 @@ from hrnet_jax.models.detection.sampling import Regions, Truth
 from hrnet_jax.ops import anchors
 from hrnet_jax.ops.boxes import BoxCoder, clip
 from hrnet_jax.ops.roi_align import roi_align
+from hrnet_jax.ops.selection import of_class
 
 BOX_BINS, MASK_BINS = 7, 14
 Levels = Sequence[jax.Array]
@@ -118,9 +119,13 @@ class Detector(nn.Module):
     """
     if size is None:
       size = jnp.broadcast_to(jnp.asarray(images.shape[1:3], jnp.float32), (images.shape[0], 2))
-    maps = self.backbone(images, train=train and not self.norm_eval)
-    levels = self.representation(maps, train=train)
+    levels = self.pyramid(images, train=train)
     return self._learn(levels, size, truth) if train else self._test(levels, size)
+
+  def pyramid(self, images: jax.Array, *, train: bool) -> Levels:
+    """The five levels `(B, h, w, C)` that all heads read, at strides 4, 8, 16, 32 and 64."""
+    maps = self.backbone(images, train=train and not self.norm_eval)
+    return self.representation(maps, train=train)
 
   def _learn(self, levels: Levels, size: jax.Array, truth: Truth) -> Training:
     keys = jax.random.split(self.make_rng("sampling"), (size.shape[0], 1 + len(self.method.stages)))
@@ -202,8 +207,8 @@ class Detector(nn.Module):
     if not self.method.masks:
       return Found(found, None)
     masks = [
-      nn.sigmoid(_of_class(self._masks(number, levels, found.boxes), found.classes))
-      for number in range(last + 1)
+      nn.sigmoid(of_class(jnp.moveaxis(logits, -1, 2), found.classes))
+      for logits in (self._masks(number, levels, found.boxes) for number in range(last + 1))
     ]
     return Found(found, sum(masks) / len(masks))
 
@@ -231,7 +236,8 @@ class Detector(nn.Module):
     return Regions(*jax.vmap(lambda x, y, s: best(x, y, size=s))(logits, deltas, size))
 
   def _read(self, levels: Levels, boxes: jax.Array, bins: int) -> jax.Array:
-    return roi_align(levels[:4], boxes, bins, convention=self.method.convention)
+    m = self.method
+    return roi_align(levels[:4], boxes, bins, convention=m.convention, method=m.roi_align)
 
   def _masks(self, number: int, levels: Levels, boxes: jax.Array) -> jax.Array:
     """Logits of all classes, `(B, R, 28, 28, K)`."""
@@ -247,11 +253,6 @@ class Detector(nn.Module):
     coder = self._coder(number)
     refined = coder.decode(boxes, jax.lax.stop_gradient(deltas[:, :, 0]))
     return clip(refined, size, coder.convention)
-
-
-def _of_class(masks: jax.Array, classes: jax.Array) -> jax.Array:
-  """`(B, R, h, w, K), (B, R) -> (B, R, h, w)`."""
-  return jnp.take_along_axis(masks, classes[..., None, None, None], axis=-1)[..., 0]
 
 
 def _shapes(levels: Levels) -> tuple[tuple[int, int], ...]:

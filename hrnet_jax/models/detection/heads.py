@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hrnet_jax.models.detection.methods import Method
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import Conv, Numerics
 
 CHANNELS, HIDDEN = 256, 1024
 
@@ -129,15 +129,9 @@ class Heads(nn.Module):
     return (self.masks[stage] if isinstance(self.masks, Sequence) else self.masks)(features)
 
 
-def _conv(features: int, size: int, numerics: Numerics, init: Any, name: str) -> nn.Conv:
-  return nn.Conv(
-    features,
-    (size, size),
-    dtype=numerics.dtype,
-    param_dtype=numerics.param_dtype,
-    kernel_init=init,
-    name=name,
-  )
+def _conv(features: int, size: int, numerics: Numerics, init: Any, name: str) -> Conv:
+  zeros = nn.initializers.zeros
+  return Conv(features, size, numerics, use_bias=True, kernel_init=init, bias_init=zeros, name=name)
 
 
 def _dense(features: int, numerics: Numerics, init: Any, name: str, axes: Any = (-1,)) -> Any:

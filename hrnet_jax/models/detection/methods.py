@@ -3,6 +3,7 @@
 import dataclasses
 
 from hrnet_jax.ops.boxes import Convention
+from hrnet_jax.ops.roi_align import Method as Reading
 
 FASTER, MASK = "faster_rcnn", "mask_rcnn"
 CASCADE, CASCADE_MASK = "cascade_rcnn", "cascade_mask_rcnn"
@@ -41,6 +42,7 @@ class Method:
     train_proposals: that are left of these in training.
     test_candidates: as `train_candidates`, in tests.
     test_proposals: as `train_proposals`, in tests.
+    roi_align: how features of regions are read; the numbers are the same.
   """
 
   convention: Convention
@@ -56,6 +58,7 @@ class Method:
   train_proposals: int = 1000
   test_candidates: int = 1000
   test_proposals: int = 1000
+  roi_align: Reading = Reading.GATHER
 
 
 _ONE = (Stage(0.5, (0.1, 0.1, 0.2, 0.2)),)
@@ -67,7 +70,13 @@ _THREE = (
 NAMES = (FASTER, MASK, CASCADE, CASCADE_MASK)
 
 
-def build_method(name: str, convention: str = Convention.MODERN, *, regions: int = 512) -> Method:
+def build_method(
+  name: str,
+  convention: str = Convention.MODERN,
+  *,
+  regions: int = 512,
+  roi_align: str = Reading.GATHER,
+) -> Method:
   """The detector of that name in one of the two conventions.
 
   Modern: configs/hrnet of mmdetection 2.28 and 3.3. Legacy: HRNet/HRNet-Object-Detection, where
@@ -77,9 +86,10 @@ def build_method(name: str, convention: str = Convention.MODERN, *, regions: int
     name: one of `NAMES`.
     convention: a value of `Convention`.
     regions: see `Method`; fewer save time where there are few objects.
+    roi_align: a value of `ops.roi_align.Method`.
 
   Raises:
-    ValueError: unknown name or convention, or too few regions.
+    ValueError: unknown name, convention or way to read, or too few regions.
   """
   if regions < 4:
     raise ValueError(f"model.regions is {regions}, expected 4 or more")
@@ -87,6 +97,8 @@ def build_method(name: str, convention: str = Convention.MODERN, *, regions: int
     raise ValueError(f"unknown method {name!r}; known: {', '.join(NAMES)}")
   if convention not in list(Convention):
     raise ValueError(f"unknown convention {convention!r}; known: {', '.join(Convention)}")
+  if roi_align not in list(Reading):
+    raise ValueError(f"unknown roi_align {roi_align!r}; known: {', '.join(Reading)}")
   cascade, masks = name in (CASCADE, CASCADE_MASK), name in (MASK, CASCADE_MASK)
   method = Method(
     convention=Convention(convention),
@@ -99,6 +111,7 @@ def build_method(name: str, convention: str = Convention.MODERN, *, regions: int
     box_beta=1.0 if cascade else 0.0,
     train_proposals=2000 if cascade else 1000,
     regions=regions,
+    roi_align=Reading(roi_align),
   )
   if method.convention is Convention.MODERN:
     return method

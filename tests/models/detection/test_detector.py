@@ -10,7 +10,7 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.models.detection.sampling import Truth
-from tests import toy
+from tests import toy, toy_detection
 
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 SIZE, COUNT, CLASSES = 64, 100, 3
@@ -141,6 +141,20 @@ def test_norms_keep_their_statistics_if_asked_to(norm_eval):
   after = run(jax.random.normal(jax.random.key(1), (1, SIZE, SIZE, 3)))
   pairs = zip(jax.tree.leaves(variables["batch_stats"]), jax.tree.leaves(after), strict=True)
   assert all((a == b).all() for a, b in pairs) == norm_eval
+
+
+def test_both_ways_to_read_regions_find_the_same():
+  models = [make("faster_rcnn", min_score=0.0, roi_align=x) for x in ("gather", "matrix")]
+  variables = toy_detection.random_variables(models[0])
+  images = jax.random.normal(jax.random.key(1), (1, SIZE, SIZE, 3))
+  found, other = (
+    compiled(lambda v, x, model=model: model.apply(v, x, train=False))(variables, images)
+    for model in models
+  )
+  np.testing.assert_allclose(found.detections.boxes, other.detections.boxes, atol=1e-3)
+  np.testing.assert_allclose(found.detections.scores, other.detections.scores, atol=1e-5)
+  np.testing.assert_array_equal(found.detections.classes, other.detections.classes)
+  assert found.detections.valid.all()
 
 
 def test_detections_lie_in_the_image():

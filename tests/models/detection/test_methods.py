@@ -56,3 +56,10 @@ def test_unknown_names_are_refused_with_those_there_are(arguments, message):
 def test_too_few_regions_are_refused():
   with pytest.raises(ValueError, match=r"model.regions is 3, expected 4 or more"):
     build_method("mask_rcnn", regions=3)
+
+
+def test_regions_are_read_as_asked():
+  assert build_method("mask_rcnn").roi_align == "gather"
+  assert build_method("mask_rcnn", "legacy", roi_align="matrix").roi_align == "matrix"
+  with pytest.raises(ValueError, match=r"unknown roi_align 'crop'; known: gather, matrix"):
+    build_method("mask_rcnn", roi_align="crop")
