@@ -16,7 +16,7 @@ from benchmarks import apart, kinds, theirs
 
 # The first rule that fits an operation or one that called it, from the inside out.
 RULES = {
-  kinds.FORWARD: r"aten::(mkldnn_convolution|thnn_conv2d|_slow_conv2d_forward)$",
+  kinds.FORWARD: r"aten::(mkldnn_convolution|_slow_conv2d_forward)$",
   kinds.BACKWARD: r"aten::convolution_backward$",
   kinds.COPIES: r"aten::_?convolution$",
   kinds.NORM: r"aten::(native_batch_norm|_?batch_norm|relu|threshold|clamp_min|add_?$)",

@@ -29,7 +29,7 @@ def found() -> dict[str, Any]:
   theirs = {"imports": 110.0, "ready": 120.0, "peak": 130.0}
   return {
     "w18, training": {
-      operations.OURS: side(0.02, 0.01, ours | {"compiling": compiling}),
+      operations.OURS: side(0.025, 0.01, ours | {"compiling": compiling}),
       operations.THEIRS: side(0.01, 0.03, theirs),
     }
   }
@@ -38,17 +38,17 @@ def found() -> dict[str, Any]:
 def test_kinds_stand_by_what_they_hold_back(found: dict[str, Any]) -> None:
   _, _, *lines = operations.tables(found)["kinds"].splitlines()
   rows = [cells(line)[1:] for line in lines]
-  assert rows[0] == [kinds.BETWEEN, "66.0", "56.0", "+10.0"]
-  assert rows[1] == [kinds.FORWARD, "20.0", "10.0", "+10.0"]
+  assert rows[0] == [kinds.FORWARD, "25.0", "10.0", "+15.0"]
+  assert rows[1] == [kinds.BETWEEN, "61.0", "56.0", "+5.0"]
   assert rows[-3:-1] == [[kinds.NORM, "10.0", "30.0", "-20.0"], ["all", "100.0", "100.0", "+0.0"]]
   assert rows[-1] == [operations.PROCESSORS, "150.0", "150.0", "+0.0"]
   assert kinds.LOSS not in operations.tables(found)["kinds"]
 
 
 def test_convolutions_have_their_speed(found: dict[str, Any]) -> None:
-  """1.8 MFLOP forward in 20 ms, and twice as much in 4 ms."""
+  """1.8 MFLOP forward in 25 ms, and twice as much in 4 ms."""
   *_, line = operations.tables(found)["convolutions"].splitlines()
-  wanted = ["20.0 (0.09)", "10.0 (0.18)", "4.0 (0.90)", "4.0 (0.90)"]
+  wanted = ["25.0 (0.07)", "10.0 (0.18)", "4.0 (0.90)", "4.0 (0.90)"]
   assert cells(line)[1:] == [str(PRODUCT), "1", *wanted]
 
 
@@ -75,7 +75,7 @@ def test_unknown_names_are_refused_with_those_there_are(flag: str, known: str) -
 def test_both_sides_of_a_toy_are_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
   pytest.importorskip("torch")
   monkeypatch.setenv("XLA_FLAGS", QUICK_COMPILER)
-  toy = cases.Case("landmarks", DEPTH, (2, 64, 64), 5)
+  toy = cases.Case("landmarks", DEPTH, (2, 128, 128), 5)  # XLA swaps operands of tiny maps
   result = operations.compare(toy, "training", rounds=2, threads=1)
   ours, theirs = result[operations.OURS], result[operations.THEIRS]
   assert set(ours["products"]) == set(theirs["products"])
