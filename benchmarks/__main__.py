@@ -29,15 +29,11 @@ _NOT_PREPARED = "is not prepared in"  # in the message of a loader
 def define_flags() -> None:
   """Defines the command's flags."""
   flags.DEFINE_list("parts", list(PARTS), f"Of {', '.join(PARTS)}.")
-  flags.DEFINE_list("models", list(cases.CASES), f"Of {', '.join(cases.CASES)}.")
-  flags.DEFINE_list("modes", list(networks.MODES), f"Of {', '.join(networks.MODES)}.")
-  flags.DEFINE_integer("rounds", 7, "Turns of each rival.", lower_bound=1)
-  flags.DEFINE_integer("threads", 2, "Of each rival.", lower_bound=1)
+  networks.define_flags(list(cases.CASES))
   flags.DEFINE_bool("compiled", True, "Whether torch.compile takes part.")
   flags.DEFINE_integer("compile_limit", 1800, "Seconds for torch.compile.", lower_bound=1)
   flags.DEFINE_string("data_dir", None, "Where data sets are prepared.")
   flags.DEFINE_string("output", None, "A JSON file.")
-  flags.DEFINE_bool("quick", False, "Small inputs and one round: shows that everything runs.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,10 +41,7 @@ def main(argv: Sequence[str]) -> None:
   f = flags.FLAGS
   if len(argv) > 1:
     sys.exit(f"error: unexpected arguments: {argv[1:]}")
-  known = (("parts", PARTS), ("models", cases.CASES), ("modes", networks.MODES))
-  for flag, names in known:
-    if unknown := sorted(set(f[flag].value) - set(names)):
-      sys.exit(f"error: --{flag} has {unknown[0]!r}; known: {', '.join(names)}")
+  networks.refuse_unknown({"parts": PARTS, "models": cases.CASES, "modes": networks.MODES})
   if set(f.parts) & set(_BESIDE_TORCH) and not importlib.util.find_spec("torch"):
     sys.exit("error: this needs PyTorch; run make benchmark, or pip install -e '.[torch]'")
   try:

@@ -4,7 +4,6 @@ The text holds for every instruction the stack of Python frames that made it; th
 this package says which part of the network it is. A fusion counts for what its last step does.
 """
 
-from collections.abc import Iterator
 import dataclasses
 import functools
 import math
@@ -12,6 +11,7 @@ import re
 
 from benchmarks import kinds
 from benchmarks.kinds import Product
+from hrnet_jax.preflight.hlo import Instruction, parse
 
 PACKAGE = "/hrnet_jax/"
 # By file in the package; a folder's name stands for all its files.
@@ -29,47 +29,11 @@ KINDS_OF_FILES = {
 }
 PRODUCTS = ("convolution", "dot")
 _MOVES = {"copy", "transpose", "pad", "slice", "reverse", "concatenate"}
-_INSTRUCTION = re.compile(r"^\s*(ROOT )?%([\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*)$")
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.-]+) \(.*\{$")
-_SHAPE = re.compile(r"\w+\[([\d,]*)\]")
 _ROW = re.compile(r"^(\d+) (?:\"(.*)\"|\{(.*)\})$")
 # What follows the names of the modules in the name of a convolution's instruction.
 _INSIDE = re.compile(r"/(?:cond|conv_general_dilated|[^/]*->[^/]*)(?:/|$)")
 _OUTSIDE = re.compile(r"jit\(\w+\)/[^/]+")  # of every module and of the loss
 _TRANSFORMS = re.compile(r"(?:transpose\()?jvp\(\w*\)+|jit\(\w+\)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Instruction:
-  """One line of the text.
-
-  Attributes:
-    name: unique in the program.
-    opcode: of HLO.
-    shape: of the result; of a tuple's first part.
-    operands: names.
-    rest: attributes and metadata.
-    computation: that it stands in.
-    root: whether it is the result of the computation.
-  """
-
-  name: str
-  opcode: str
-  shape: tuple[int, ...]
-  operands: tuple[str, ...]
-  rest: str
-  computation: str
-  root: bool
-
-  @property
-  def op_name(self) -> str:
-    """The names of modules and functions of JAX that lead to it."""
-    return _attribute(self.rest, r'op_name="([^"]*)"')
-
-  @property
-  def backward(self) -> bool:
-    """Whether it belongs to the gradients."""
-    return "transpose(jvp(" in self.op_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,28 +54,27 @@ class Operation:
 
 
 class Program:
-  """The instructions of a program.
+  """What the instructions of a program are for.
 
   Attributes:
-    instructions: by name.
+    computations: that run, by name, the whole program first.
+    instructions: of all of them by name, which is unique in an optimised program.
   """
 
   def __init__(self, text: str):
     """Reads the text of an optimised program (`HloModule.to_string()`)."""
-    lines = text.splitlines()
-    self.instructions = {x.name: x for x in _instructions(lines)}
-    self._tables = _tables(lines)
-    self._inside: dict[str, list[Instruction]] = {}
-    self._users: dict[str, list[str]] = {}
+    self.computations = parse(text).computations
+    self.instructions = {k: x for c in self.computations.values() for k, x in c.lines.items()}
+    self._tables = _tables(text.splitlines())
+    self._users: dict[str, list[Instruction]] = {}
     for x in self.instructions.values():
-      self._inside.setdefault(x.computation, []).append(x)
       for operand in x.operands:
-        self._users.setdefault(operand, []).append(x.name)
+        self._users.setdefault(operand, []).append(x)
 
   def operation(self, name: str) -> Operation:
     """What the instruction of this name is for."""
     x = self.instructions[name]
-    return Operation(self._kind(x), self._product_of(x), x.backward, f"{x.op_name} ({name})")
+    return Operation(self._kind(x), self._product_of(x), _backward(x), f"{_op_name(x)} ({name})")
 
   def is_product(self, name: str) -> bool:
     """Whether the instruction of this name is or holds a convolution or a matrix product."""
@@ -119,7 +82,7 @@ class Program:
 
   def source(self, x: Instruction) -> str:
     """The innermost file of this package in the stack of an instruction, or nothing."""
-    frame = int(_attribute(x.rest, r"stack_frame_id=(\d+)") or 0)
+    frame = int(_attribute(x.text, r"stack_frame_id=(\d+)") or 0)
     while frame:
       place, parent = (
         int(_attribute(self._tables["StackFrames"][frame], rf"{key}=(\d+)") or 0)
@@ -133,23 +96,22 @@ class Program:
     return ""
 
   def _kind(self, x: Instruction) -> str:
-    if not x.op_name:  # XLA's own; it serves what uses it
-      users = [self.instructions[name] for name in self._users.get(x.name, ())]
-      return next((self._kind(y) for y in users if y.op_name), kinds.OTHER)
+    name = _op_name(x)
+    if not name:  # XLA's own; it serves what uses it
+      return next((self._kind(y) for y in self._users.get(x.name, ()) if _op_name(y)), kinds.OTHER)
     file = self.source(x)
     if self._product(x) and file == "ops/conv.py":
-      return kinds.BACKWARD if x.backward else kinds.FORWARD
-    if x.op_name.endswith("/add_any"):
+      return kinds.BACKWARD if _backward(x) else kinds.FORWARD
+    if name.endswith("/add_any"):
       return kinds.NORM  # gradients that meet where an activation was used twice
     if self._moves(x) and any(map(self._is_convolution, self._users.get(x.name, ()))):
       return kinds.COPIES
-    if not file and _OUTSIDE.fullmatch(x.op_name):
+    if not file and _OUTSIDE.fullmatch(name):
       return kinds.OPTIMIZER
     folder = file.partition("/")[0]
     return KINDS_OF_FILES.get(file) or KINDS_OF_FILES.get(folder, kinds.OTHER)
 
-  def _is_convolution(self, name: str) -> bool:
-    x = self.instructions[name]
+  def _is_convolution(self, x: Instruction) -> bool:
     return self._product(x) is not None and self.source(x) == "ops/conv.py"
 
   def _moves(self, x: Instruction) -> bool:
@@ -161,8 +123,8 @@ class Program:
     return last.opcode in _MOVES
 
   def _body(self, x: Instruction) -> list[Instruction]:
-    called = _attribute(x.rest, r"calls=%([\w.-]+)")
-    return self._inside[called] if called else []
+    called = _attribute(x.text, r"calls=%([\w.-]+)")
+    return list(self.computations[called].lines.values()) if called else []
 
   def _product(self, x: Instruction) -> Instruction | None:
     """The convolution or matrix product that an instruction is or holds."""
@@ -173,45 +135,31 @@ class Program:
     """Convolutions of the forward pass by the path of their module."""
     found: dict[str, set[Product]] = {}
     for x in self.instructions.values():
-      if x.opcode in PRODUCTS and not x.backward and self.source(x) == "ops/conv.py":
+      if x.opcode in PRODUCTS and not _backward(x) and self.source(x) == "ops/conv.py":
         found.setdefault(_path(x), set()).add(self._dimensions(x))
     return found
 
   def _dimensions(self, x: Instruction) -> Product:
-    kernel = self.instructions[x.operands[1]].shape
-    positions = math.prod(x.shape[:-1])
+    kernel, result = _shape(self.instructions[x.operands[1]]), _shape(x)
+    positions = math.prod(result[:-1])
     if x.opcode == "dot":
       return Product(1, 1, *kernel, positions)
-    stride = int(_attribute(x.rest, r"stride=(\d+)") or 1)
+    stride = int(_attribute(x.text, r"stride=(\d+)") or 1)
     return Product(kernel[0], stride, *kernel[2:], positions)
 
   def _product_of(self, x: Instruction) -> Product | None:
     """Loops over different maps share a path; sizes say which of them it is."""
     held = self._product(x)
-    if held and not x.backward and self.source(x) == "ops/conv.py":
+    if held and not _backward(x) and self.source(x) == "ops/conv.py":
       return self._dimensions(held)
     if self._kind(x) not in (kinds.BACKWARD, kinds.COPIES):
       return None
     found = self._products.get(_path(x), set())
-    operands = (self.instructions[name].shape for name in x.operands)
-    sizes = {math.prod(shape) for shape in (x.shape, *operands)}
+    operands = (self.instructions[name] for name in x.operands)
+    sizes = {math.prod(_shape(y)) for y in (x, *operands)}
     fitting = [p for p in found if sizes & {p.positions * p.inputs, p.positions * p.outputs}]
     fitting = list(found) if len(found) == 1 else fitting
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _instructions(lines: list[str]) -> Iterator[Instruction]:
-  computation = ""
-  for line in lines:
-    if found := _COMPUTATION.match(line):
-      computation = found[1]
-    elif found := _INSTRUCTION.match(line):
-      root, name, result, opcode, rest = found.groups()
-      arguments, _, rest = rest.partition(")")
-      shape = _SHAPE.search(result)
-      sizes = tuple(int(n) for n in shape[1].split(",") if n) if shape else ()
-      operands = tuple(re.findall(r"%([\w.-]+)", arguments))
-      yield Instruction(name, opcode, sizes, operands, rest, computation, bool(root))
 
 
 def _tables(lines: list[str]) -> dict[str, dict[int, str]]:
@@ -228,8 +176,23 @@ def _tables(lines: list[str]) -> dict[str, dict[int, str]]:
 
 def _path(x: Instruction) -> str:
   """The modules of a convolution, the same for its forward pass and its gradients."""
-  path = _INSIDE.split(x.op_name, maxsplit=1)[0]
+  path = _INSIDE.split(_op_name(x), maxsplit=1)[0]
   return "/".join(part for part in path.split("/") if not _TRANSFORMS.fullmatch(part))
+
+
+def _op_name(x: Instruction) -> str:
+  """The names of modules and functions of JAX that lead to it."""
+  return _attribute(x.text, r'op_name="([^"]*)"')
+
+
+def _backward(x: Instruction) -> bool:
+  """Whether it belongs to the gradients."""
+  return "transpose(jvp(" in _op_name(x)
+
+
+def _shape(x: Instruction) -> tuple[int, ...]:
+  """Of its value; of a tuple's first part."""
+  return x.results[0].shape if x.results else ()
 
 
 def _attribute(text: str, pattern: str) -> str:

@@ -4,15 +4,17 @@ Every rival is a process of its own (`apart`). Before the clock runs they have t
 outputs, or about the losses of the first steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import pathlib
 import shutil
 import statistics
+import sys
 import tempfile
 from typing import Any
 
+from absl import flags
 import numpy as np
 
 from benchmarks import apart, cases, harness
@@ -113,6 +115,46 @@ def compare(
   return result | {"left_out": left_out}
 
 
+def define_flags(models: Sequence[str]) -> None:
+  """Defines the flags of all commands that run networks; by default these `models`."""
+  flags.DEFINE_list("models", list(models), f"Of {', '.join(cases.CASES)}.")
+  flags.DEFINE_list("modes", list(MODES), f"Of {', '.join(MODES)}.")
+  flags.DEFINE_integer("rounds", 7, "Turns of each rival.", lower_bound=1)
+  flags.DEFINE_integer("threads", 2, "Of each rival.", lower_bound=1)
+  flags.DEFINE_bool("quick", False, "Small inputs, and little of them: shows that everything runs.")
+
+
+def refuse_unknown(known: Mapping[str, Iterable[str]]) -> None:
+  """Ends the program where the list of a flag has a name that there is not.
+
+  Args:
+    known: the names by flag.
+  """
+  for flag, names in known.items():
+    if unknown := sorted(set(flags.FLAGS[flag].value) - set(names)):
+      sys.exit(f"error: --{flag} has {unknown[0]!r}; known: {', '.join(names)}")
+
+
+def arguments(entry: Entry, case: cases.Case, mode: str, folder: str, name: str) -> dict[str, Any]:
+  """What the function of a rival is called with, `name` being the rival's."""
+  own = {"steps": STEPS} if mode == "training" else {"answer": _answer(folder, name)}
+  return {"case": case.plain(), "folder": folder, **entry.options, **own}
+
+
+def environment(folder: str, name: str) -> dict[str, str]:
+  """Of a rival's process: nobody profits from what was compiled before, except by itself."""
+  cache = f"{folder}/compiled {name}"
+  return {
+    "JAX_COMPILATION_CACHE_DIR": cache,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "TORCHINDUCTOR_CACHE_DIR": cache,
+  }
+
+
+def _answer(folder: str, name: str) -> str:
+  return str(pathlib.Path(folder) / f"{name}.npy")
+
+
 class _Field:
   """The rivals that have entered."""
 
@@ -152,7 +194,7 @@ class _Field:
     facts = {name: rival.facts for name, rival in self._rivals.items()}
     if self._mode == "training":
       return {name: same_losses(name, x, facts[OURS]) for name, x in facts.items()}
-    outputs = {name: np.load(self._answer(name)) for name in self._rivals}
+    outputs = {name: np.load(_answer(self._folder, name)) for name in self._rivals}
     return {name: same_outputs(name, x, outputs[OURS]) for name, x in outputs.items()}
 
   def race(self, rounds: int) -> dict[str, list[float]]:
@@ -183,23 +225,9 @@ class _Field:
       return _start_figures(rival)
 
   def _start(self, name: str, entry: Entry, limit: float | None) -> apart.Apart:
-    arguments = {"case": self._case.plain(), "folder": self._folder, **entry.options}
-    if self._mode == "training":
-      arguments["steps"] = STEPS
-    else:
-      arguments["answer"] = self._answer(name)
-    # Nobody profits from what was compiled before, except by itself.
-    cache = f"{self._folder}/compiled {name}"
-    env = {
-      "JAX_COMPILATION_CACHE_DIR": cache,
-      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-      "TORCHINDUCTOR_CACHE_DIR": cache,
-    }
-    target = f"{entry.target}:{self._mode}"
-    return apart.Apart(target, arguments, threads=self._threads, env=env, limit=limit)
-
-  def _answer(self, name: str) -> str:
-    return str(pathlib.Path(self._folder) / f"{name}.npy")
+    target, env = f"{entry.target}:{self._mode}", environment(self._folder, name)
+    given = arguments(entry, self._case, self._mode, self._folder, name)
+    return apart.Apart(target, given, threads=self._threads, env=env, limit=limit)
 
   def _no_room(self) -> str | None:
     free = harness.available_memory()

@@ -22,24 +22,13 @@ from benchmarks import apart, cases, harness, kinds, networks, report
 
 OURS, THEIRS = networks.OURS, "PyTorch, channels last"
 _MODULES = {OURS: "benchmarks.operations_ours", THEIRS: "benchmarks.operations_theirs"}
-_LAYOUT = {"layout": "channels_last", "compiled": False}
-_OPTIONS = {
-  ("inference", OURS): {"folded": True},
-  ("training", OURS): {"steps": networks.STEPS},
-  ("inference", THEIRS): _LAYOUT,
-  ("training", THEIRS): {"steps": networks.STEPS, **_LAYOUT},
-}
 _MOST_PRODUCTS = 8
 PROCESSORS = "processor time of all threads"
 
 
 def define_flags() -> None:
   """Defines the command's flags."""
-  flags.DEFINE_list("models", ["w18_small_v1", "w18_landmarks"], f"Of {', '.join(cases.CASES)}.")
-  flags.DEFINE_list("modes", list(networks.MODES), f"Of {', '.join(networks.MODES)}.")
-  flags.DEFINE_integer("rounds", 7, "Turns of each side.", lower_bound=1)
-  flags.DEFINE_integer("threads", 2, "Of each side.", lower_bound=1)
-  flags.DEFINE_bool("quick", False, "Small inputs: shows that everything runs.")
+  networks.define_flags(["w18_small_v1", "w18_landmarks"])
   flags.DEFINE_string("output", None, "A JSON file. What it has of other cases stays.")
   flags.DEFINE_string("page", None, "Markdown file to fill; without it, tables are printed.")
   flags.DEFINE_bool("measure", True, "Whether to measure, or only to write the output's tables.")
@@ -51,9 +40,7 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     sys.exit(f"error: unexpected arguments: {argv[1:]}")
   chosen = cases.QUICK if f.quick else cases.CASES
-  for flag, known in (("models", chosen), ("modes", networks.MODES)):
-    if unknown := sorted(set(f[flag].value) - set(known)):
-      sys.exit(f"error: --{flag} has {unknown[0]!r}; known: {', '.join(known)}")
+  networks.refuse_unknown({"models": chosen, "modes": networks.MODES})
   output = f.output and pathlib.Path(f.output)
   found = json.loads(output.read_text()) if output and output.exists() else {}
   try:
@@ -62,13 +49,9 @@ def main(argv: Sequence[str]) -> None:
       found[f"{name}, {mode}"] = compare(chosen[name], mode, rounds=f.rounds, threads=f.threads)
       if output:
         harness.write(output, found)
-    made = tables(found)
-    if f.page:
-      page = pathlib.Path(f.page)
-      page.write_text(report.fill(page.read_text(), made, mark="operations"))
+    report.show(tables(found), f.page, mark="operations")
   except (ValueError, RuntimeError, OSError) as error:
     sys.exit(f"error: {error}")
-  print("\n\n".join(f"{name}\n\n{table}" for name, table in made.items()))
 
 
 def compare(case: cases.Case, mode: str, *, rounds: int, threads: int) -> dict[str, Any]:
@@ -92,14 +75,10 @@ def compare(case: cases.Case, mode: str, *, rounds: int, threads: int) -> dict[s
     apart.run("benchmarks.cases:write", {"case": case.plain(), "folder": folder}, threads=threads)
 
     def start(side: str) -> apart.Apart:
-      arguments = {"mode": mode, "case": case.plain(), "folder": folder, **_OPTIONS[mode, side]}
-      arguments["result"] = f"{folder}/{side}.json"
-      arguments |= {"answer": f"{side}.npy"} if mode == "inference" else {}
-      env = {
-        "JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-      }
-      return apart.Apart(f"{_MODULES[side]}:run", arguments, threads=threads, env=env)
+      given = networks.arguments(networks.MODES[mode][side], case, mode, folder, side)
+      given |= {"mode": mode, "result": f"{folder}/{side}.json"}
+      env = networks.environment(folder, side)
+      return apart.Apart(f"{_MODULES[side]}:run", given, threads=threads, env=env)
 
     with start(OURS) as first:  # compiles, so that the next process finds the program
       compiled = first.facts["memory"] | {"peak": first.peak_mib()}

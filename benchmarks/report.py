@@ -30,12 +30,7 @@ def define_flags() -> None:
 def main(argv: Sequence[str]) -> None:
   """Runs the command."""
   del argv
-  result = json.loads(pathlib.Path(flags.FLAGS.result).read_text())
-  if not flags.FLAGS.page:
-    print(text(result))
-    return
-  page = pathlib.Path(flags.FLAGS.page)
-  page.write_text(fill(page.read_text(), tables(result)))
+  show(tables(json.loads(pathlib.Path(flags.FLAGS.result).read_text())), flags.FLAGS.page)
 
 
 def tables(result: Result) -> dict[str, str]:
@@ -51,7 +46,16 @@ def tables(result: Result) -> dict[str, str]:
 
 def text(result: Result) -> str:
   """All tables with their names, for the terminal."""
-  return "\n\n".join(f"{name}\n\n{table}" for name, table in tables(result).items())
+  return _in_a_row(tables(result))
+
+
+def show(made: Mapping[str, str], page: str | None, mark: str = "table") -> None:
+  """Prints tables, or puts them into a page if one is named; see `fill`."""
+  if not page:
+    print(_in_a_row(made))
+    return
+  path = pathlib.Path(page)
+  path.write_text(fill(path.read_text(), made, mark))
 
 
 def fill(page: str, made: Mapping[str, str], mark: str = "table") -> str:
@@ -149,6 +153,10 @@ def markdown(header: Row, rows: Iterable[Row]) -> str:
   lines.insert(1, ["-" * width for width in widths])
   cells = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
   return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _in_a_row(made: Mapping[str, str]) -> str:
+  return "\n\n".join(f"{name}\n\n{table}" for name, table in made.items())
 
 
 def _missing(result: Result, part: str) -> str:

@@ -131,10 +131,19 @@ class Dataset:
     if not (match := _SLICE.fullmatch(split)):
       return None
     bounds = slice(*(int(match[key]) if match[key] else None for key in ("first", "end")))
-    positions = range(len(self.source(match["split"])))[bounds]
+    positions = range(self._count(match["split"]))[bounds]
     if not positions:
       raise ValueError(f"data set {self.name!r}: {split!r} has no examples")
     return match["split"], tuple(positions)
+
+  def _count(self, split):
+    """The number of examples, without opening files."""
+    if split in self.unions:
+      return sum(map(self._count, self.unions[split]))
+    if part := self._part(split):
+      return len(part[1])
+    (values,) = self._of(split)
+    return values["num_examples"]
 
   def _of(self, split):
     """The statistics of the splits whose examples these are."""
