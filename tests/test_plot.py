@@ -1,0 +1,84 @@
+"""The command that draws runs: what it reads, the picture, and its messages."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from hrnet_jax import plot
+from hrnet_jax.visualize.palette import FIRST, SECOND
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def log(folder: pathlib.Path, entries: list[dict], tail: str = "") -> pathlib.Path:
+  folder.mkdir(parents=True)
+  text = "".join(json.dumps(entry) + "\n" for entry in entries) + tail
+  (folder / plot.METRICS).write_text(text)
+  return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+  """Two runs; the second was killed in the middle of a line."""
+  entries = [
+    {"step": step, "split": split, "time": 1.5, "loss": 1 / step, "by_class": {"a": 1.0}}
+    | ({"miou": 0.01 * step} if split == "val" else {})
+    for step in (10, 20, 30)
+    for split in ("train", "val")
+  ]
+  return [log(tmp_path / "one", entries), log(tmp_path / "two", entries[:4], '{"step": 30, "sp')]
+
+
+def run(*arguments):
+  command = [sys.executable, "-m", "hrnet_jax.plot", *map(str, arguments)]
+  return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_reads_steps_and_values_of_evaluations_or_of_a_split(runs):
+  assert plot.read(runs, ["miou"], None) == {
+    "one": ([10, 20, 30], pytest.approx([0.1, 0.2, 0.3])),
+    "two": ([10, 20], pytest.approx([0.1, 0.2])),
+  }
+  both = plot.read(runs[1:], ["loss", "miou"], "val")
+  assert list(both) == ["two, loss", "two, miou"]
+  assert plot.read(runs[1:], ["loss"], "train") == {"two": ([10, 20], [0.1, 0.05])}
+
+
+def test_runs_with_the_same_name_are_told_apart(runs, tmp_path):
+  other = log(tmp_path / "deeper/one", [{"step": 1, "split": "val", "miou": 0.5}])
+  assert list(plot.read([runs[0], other, runs[1]], ["miou"], None)) == [
+    str(runs[0]),
+    str(other),
+    "two",
+  ]
+
+
+def test_command_draws_a_line_for_each_run(runs, tmp_path):
+  output = tmp_path / "curves.png"
+  workdirs = ",".join(map(str, runs))
+  done = run(f"--workdirs={workdirs}", "--figures=miou", f"--output={output}")
+  assert (done.returncode, done.stdout) == (0, f"2 curves: {output}\n")
+  picture = np.asarray(Image.open(output))
+  first, second = ((picture == colour).all(-1) for colour in (FIRST, SECOND))
+  assert min(first.sum(), second.sum()) > 200
+  height = [np.flatnonzero(drawn.any(1))[0] for drawn in (first, second)]
+  assert height[0] < height[1] - 100  # 0.3 is far above 0.2
+
+
+def test_command_says_what_is_wrong(runs, tmp_path):
+  output = tmp_path / "curves.png"
+  done = run(f"--workdirs={runs[0]}", "--figures=AP", f"--output={output}")
+  assert done.returncode == 1
+  wanted = f"plot: {runs[0]}/metrics.jsonl: no 'AP' of evaluations; there are: loss, miou\n"
+  assert done.stderr == wanted
+  with pytest.raises(ValueError, match="no 'loss' of split 'test'; there are: none"):
+    plot.read(runs, ["loss"], "test")
+  missing = run(f"--workdirs={tmp_path / 'no'}", "--figures=loss", f"--output={output}")
+  assert missing.returncode == 1
+  assert str(tmp_path / "no/metrics.jsonl") in missing.stderr
+  assert not output.exists()
