@@ -96,7 +96,7 @@ def step(data_dir: str | None, crop: tuple[int, int] | None, batch_size: int | N
   state = init_state(recipe.task.model, recipe.tx, config.seed, sharding.replicated(mesh))
   with Inputs(config, dataset).train() as batches:
     batch = sharding.to_global(next(batches), mesh)
-  train_step = recipe.step.lower(state, batch).compile()
+  train_step = runtime.compiled(recipe.step, state, batch)
   holder, numbers = [train_step(state, batch)[0]], itertools.count(1)
 
   def turn(calls: int) -> float:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
-from hrnet_jax.training import processes, sharding
+from hrnet_jax.training import processes, runtime, sharding
 from hrnet_jax.training.checkpoint import Checkpoints
 from hrnet_jax.training.evaluate import SharedStep, evaluate
 from hrnet_jax.training.log import Log, say
@@ -19,7 +19,6 @@ from hrnet_jax.training.meter import Diverged, Meter
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.processes import Ballot
 from hrnet_jax.training.recipe import Recipe, make_mesh, make_recipe
-from hrnet_jax.training.runtime import Termination
 from hrnet_jax.training.state import TrainState, all_finite, init_state
 from hrnet_jax.training.step import make_eval_step
 from hrnet_jax.training.transfer import Transfer, start_from
@@ -68,7 +67,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
     Checkpoints(workdir, facts=facts, **keeping) as saver,
-    Termination() as termination,
+    runtime.Termination() as termination,
     watchdog,
   ):
     watchdog.watch("reading the newest checkpoint", patient=True)
@@ -113,7 +112,7 @@ class _Run:
   eval_step: SharedStep
   saver: Checkpoints
   log: Log
-  termination: Termination
+  termination: runtime.Termination
   ballot: Ballot
   watchdog: Watchdog
   programs: dict[Any, Callable[..., Any]] = dataclasses.field(default_factory=dict)
@@ -155,7 +154,7 @@ class _Run:
     shapes = tuple((name, x.shape) for name, x in sorted(batch.items()))
     if shapes not in self.programs:
       self.watchdog.watch("compiling the training step", patient=True)
-      self.programs[shapes] = self.recipe.step.lower(state, batch).compile()
+      self.programs[shapes] = runtime.compiled(self.recipe.step, state, batch)
       processes.meet("compiled")
     return self.programs[shapes]
 

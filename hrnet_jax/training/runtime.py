@@ -1,12 +1,14 @@
-"""What a process sets up before it computes: compilation cache, signals."""
+"""What a process sets up before it computes: compilation cache, programs, signals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import ctypes
 import os
 import pathlib
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 from absl import app, logging
 import jax
@@ -42,6 +44,18 @@ def use_compilation_cache() -> None:
   folder = os.environ.get(CACHE_VARIABLE, str(default))
   if folder:
     jax.config.update("jax_compilation_cache_dir", folder)
+
+
+def compiled(function: Any, *arguments: Any) -> Callable[..., Any]:
+  """Compiles what `jax.jit` made for the shapes of these arguments, which are not computed with.
+
+  The memory that this needed, more than many a program works with, goes back to the system; glibc
+  would keep it.
+  """
+  program = function.lower(*arguments).compile()
+  if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+    trim(0)
+  return program
 
 
 class Termination:

@@ -3,8 +3,11 @@
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from hrnet_jax.training import runtime
@@ -25,6 +28,31 @@ def test_compiled_programs_go_to_the_home_folder(monkeypatch):
   monkeypatch.setenv("HOME", "/nowhere")
   runtime.use_compilation_cache()
   assert jax.config.jax_compilation_cache_dir == "/nowhere/.cache/hrnet_jax/xla"
+
+
+def test_a_program_is_that_of_the_shapes_of_its_arguments():
+  program = runtime.compiled(jax.jit(lambda x, y: {"sum": x + y}), jnp.ones(3), jnp.zeros(3))
+  assert program(jnp.arange(3.0), jnp.ones(3))["sum"].tolist() == [1.0, 2.0, 3.0]
+  with pytest.raises(TypeError, match="differ"):
+    program(jnp.ones(4), jnp.ones(4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap")
+def test_what_compiling_needed_goes_back_to_the_system():
+  code = """
+import pathlib, jax, jax.numpy as jnp
+from hrnet_jax.training import runtime
+program = runtime.compiled(jax.jit(lambda x: x + 1), jnp.ones(3))
+held = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+blocks = [bytes(100_000) for _ in range(2000)]
+last = bytes(100_000)  # above them, so that their memory does not go back by itself
+del blocks
+before = held()
+runtime.compiled(jax.jit(lambda x: x + 2), jnp.ones(3))
+print(before - held())
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+  assert int(done.stdout) > 100  # of 190 MiB
 
 
 @pytest.mark.usefixtures("cache")
