@@ -7,9 +7,8 @@ The photos are the first 16 with objects of the training split, at 320 pixels fo
 training and validation see the same. `faster_rcnn` is the default; the other methods go after a
 colon, as in `coco_few_w18_small_v1.py:mask_rcnn`.
 
-Cost: 300 steps of 4 photos from random weights. On two CPU cores that did other things as well,
-they took 18 minutes for `faster_rcnn`, and 180 of them 23 for `mask_rcnn`; docs/detection.md has
-the figures.
+Cost: 300 steps of 4 photos from random weights. On two CPU cores that did other things as well they
+took 27 minutes for `faster_rcnn` and 40 for `mask_rcnn`; docs/detection.md has the figures.
 """
 
 import ml_collections
