@@ -4,9 +4,9 @@
 
 Needs no data. Trains `mask_rcnn`; `shapes_w18_small_v1.py:faster_rcnn` and the like are the other
 methods of `models/detection/methods.py`. Scenes of 128 x 128 are enlarged to 192 x 192, because the
-smallest anchors have 32 x 32. Cost: about 1e10 multiply-accumulates an image forward; the 400 steps of
-8 images took 49 minutes on two cores that did other things as well. Box AP50 on the 160 scenes kept
-apart: 96.5 % (docs/detection.md).
+smallest anchors have 32 x 32. Cost: about 1e10 multiply-accumulates an image forward; the 400 steps
+of 8 images took 49 minutes on two cores that did other things as well. Box AP50 on the 160 scenes
+kept apart: 96.5 % (docs/detection.md).
 """
 
 import ml_collections
