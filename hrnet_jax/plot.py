@@ -8,36 +8,33 @@ A line for each run and figure, over the steps. A run is called as its folder. E
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import json
 import pathlib
 import sys
 from typing import Any
 
 from absl import app, flags
 
+from hrnet_jax.training.log import METRICS, read_entries
 from hrnet_jax.visualize.curves import learning_curves
 from hrnet_jax.visualize.sheet import write_png
 
-METRICS = "metrics.jsonl"
 TRAINING = "train"  # the split of what the train step says
 Curves = dict[str, tuple[list[int], list[float]]]
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+def define_flags() -> None:
   """Defines the command's flags."""
-  options = {"flag_values": values}
-  flags.DEFINE_list("workdirs", None, "Folders of train.py.", required=True, **options)
-  flags.DEFINE_list("figures", None, "Names in metrics.jsonl.", required=True, **options)
-  flags.DEFINE_string("output", None, "PNG file to write.", required=True, **options)
-  flags.DEFINE_string(
-    "split", None, "Whose figures: 'train', or by default those of evaluations.", **options
-  )
-  flags.DEFINE_string("ylabel", "", "What the figures are; by default their names.", **options)
-  flags.DEFINE_string("title", "", "The line above.", **options)
+  flags.DEFINE_list("workdirs", None, "Folders of train.py.", required=True)
+  flags.DEFINE_list("figures", None, "Names in metrics.jsonl.", required=True)
+  flags.DEFINE_string("output", None, "PNG file to write.", required=True)
+  flags.DEFINE_string("split", None, "Whose figures: 'train', or by default those of evaluations.")
+  flags.DEFINE_string("ylabel", "", "What the figures are; by default their names.")
+  flags.DEFINE_string("title", "", "The line above.")
 
 
-def main(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> int:
+def main(argv: Sequence[str]) -> int:
   """Runs the command and returns its exit status."""
+  values = flags.FLAGS
   try:
     if len(argv) > 1:
       raise ValueError(f"unexpected arguments {' '.join(argv[1:])}")
@@ -67,7 +64,7 @@ def read(workdirs: Iterable[pathlib.Path], figures: Sequence[str], split: str | 
   names = [workdir.resolve().name for workdir in workdirs]
   for workdir, name in zip(workdirs, names, strict=True):
     name = name if names.count(name) == 1 else str(workdir)
-    entries = [x for x in _entries(workdir / METRICS) if _belongs(x, split)]
+    entries = [x for x in read_entries(workdir / METRICS) if _belongs(x, split)]
     for figure in figures:
       points = [(x["step"], x[figure]) for x in entries if isinstance(x.get(figure), int | float)]
       if not points:
@@ -75,16 +72,6 @@ def read(workdirs: Iterable[pathlib.Path], figures: Sequence[str], split: str | 
       steps, values = map(list, zip(*points, strict=True))
       curves[f"{name}, {figure}" if len(figures) > 1 else name] = (steps, values)
   return curves
-
-
-def _entries(path: pathlib.Path) -> list[dict[str, Any]]:
-  entries = []
-  for line in path.read_text().splitlines():
-    try:
-      entries.append(json.loads(line))
-    except json.JSONDecodeError:
-      continue  # a run that goes on, or was killed, in the middle of this line
-  return entries
 
 
 def _belongs(entry: Mapping[str, Any], split: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What a run says while it goes on: terminal, `metrics.jsonl` and TensorBoard."""
 
 from collections.abc import Mapping
+import contextlib
 import datetime
 import json
 import pathlib
@@ -14,6 +15,8 @@ from tqdm import tqdm
 
 from hrnet_jax.training.files import write_whole
 from hrnet_jax.training.sinks import Board, Lines
+
+METRICS = "metrics.jsonl"
 
 
 class Log:
@@ -30,7 +33,7 @@ class Log:
     self._last = last
     if not self._active:
       return
-    path = workdir / "metrics.jsonl"
+    path = workdir / METRICS
     _drop_after(path, first)
     self._told = False
     self._lines = Lines(path, self._failed)
@@ -96,16 +99,21 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
+  """What a log says, line by line; a line that a killed run left unfinished is left out.
+
+  Raises:
+    OSError: it cannot be read.
+  """
+  entries = []
+  for line in path.read_text().splitlines():
+    with contextlib.suppress(json.JSONDecodeError):
+      entries.append(json.loads(line))
+  return entries
+
+
 def _drop_after(path: pathlib.Path, step: int) -> None:
   """Keeps the complete lines of steps up to `step`."""
-  if not path.exists():
-    return
-  kept = []
-  for line in path.read_text().splitlines():
-    try:
-      entry = json.loads(line)
-    except json.JSONDecodeError:
-      continue  # the run was killed in the middle of this line
-    if entry["step"] <= step:
-      kept.append(line + "\n")
-  write_whole(path, "".join(kept))
+  if path.exists():
+    kept = [entry for entry in read_entries(path) if entry["step"] <= step]
+    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
