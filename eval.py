@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.inference import scoring
-from hrnet_jax.training import cluster, runtime
+from hrnet_jax.distributed import cluster, runtime
+from hrnet_jax.evaluation import score
 
 
 def define_flags() -> None:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
   f = flags.FLAGS
   with cluster.leaving_together(), runtime.errors_for_humans():
     cluster.join()
-    scoring.score(f.config, f.workdir, f.checkpoint, export=f.export, against=f.against)
+    score.score(f.config, f.workdir, f.checkpoint, export=f.export, against=f.against)
 
 
 if __name__ == "__main__":

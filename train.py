@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.training import cluster, loop, runtime
+from hrnet_jax.distributed import cluster, runtime
+from hrnet_jax.training import loop
 
 
 def define_flags() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import jax
 
 from benchmarks import apart, camvid
-from hrnet_jax.data import registry
+from hrnet_jax.checkpoint.train_state import init_state
+from hrnet_jax.data import prepared
 from hrnet_jax.data.inputs import Inputs, open_dataset
+from hrnet_jax.distributed import runtime, sharding
+from hrnet_jax.run_log.running_mean import Meter
 from hrnet_jax.training import loop as training_loop
-from hrnet_jax.training import runtime, sharding
-from hrnet_jax.training.meter import Meter
-from hrnet_jax.training.recipe import make_mesh, make_recipe
-from hrnet_jax.training.state import init_state
+from hrnet_jax.training.setup import make_mesh, make_recipe
 
 DRAINED = 24  # batches that may lie ready when a turn begins; more than the loaders keep
 _LINES = 4  # of the log in a turn
@@ -26,7 +26,7 @@ _FOLDERS = {"image": ("", ".jpg"), "label": ("annot", ".png")}
 
 def write_files(data_dir: str | None, folder: str) -> apart.Rival:
   """Writes the records as files, in the folders in which CamVid comes."""
-  dataset = registry.open_dataset("camvid", data_dir)
+  dataset = prepared.open_dataset("camvid", data_dir)
   for split in dataset.splits():
     for ending, _ in _FOLDERS.values():
       (pathlib.Path(folder) / f"{split}{ending}").mkdir(parents=True)
@@ -142,9 +142,9 @@ def loop(
 
 def preparation(source: str, data_dir: str, threads: int) -> apart.Rival:
   """`prepare` of the files of `write_files`; a turn makes the whole data set anew."""
-  dataset, _ = registry.prepare("camvid", data_dir, source=source, workers=threads)
+  dataset, _ = prepared.prepare("camvid", data_dir, source=source, workers=threads)
 
   def work() -> None:
-    registry.prepare("camvid", data_dir, source=source, workers=threads, overwrite=True)
+    prepared.prepare("camvid", data_dir, source=source, workers=threads, overwrite=True)
 
   return apart.Rival({"images": sum(dataset.splits().values())}, apart.timed(work))

@@ -18,14 +18,15 @@ import numpy as np
 
 from benchmarks import harness
 from hrnet_jax import convert
-from hrnet_jax.data import ragged, registry
-from hrnet_jax.data.transforms.whole_image import WholeImage
-from hrnet_jax.inference.protocol import Protocol
-from hrnet_jax.inference.protocol_step import ProtocolStep
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.data import padded_batch, prepared
+from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.resize import Resize
-from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import checkpoint, runtime, sharding
+from hrnet_jax.tasks.segmentation.task import Segmentation
+from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_step import ProtocolStep
+from hrnet_jax.tasks.segmentation.whole_image import WholeImage
 
 VARIANT, UPSAMPLE = "w18_small_v1", Resize.BILINEAR
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -97,7 +98,7 @@ def measure(
   from benchmarks import torch_testing
 
   torch_testing.set_threads(threads)
-  dataset = registry.open_dataset("camvid", data_dir)
+  dataset = prepared.open_dataset("camvid", data_dir)
   batches = [_batch(record) for record in list(dataset.source(SPLIT))[: max(images, CALIBRATION)]]
   count = len(dataset.class_names)
   model = build_model(task="segmentation", variant=VARIANT, num_classes=count, upsample=UPSAMPLE)
@@ -109,7 +110,7 @@ def measure(
     palette=dataset.palette,
   )
   if path:
-    weights = convert.to_torch(model, checkpoint.load(path).variables)
+    weights = convert.to_torch(model, manager.load(path).variables)
   else:
     photos = np.concatenate([batch["image"] for batch in batches[:CALIBRATION]])
     weights = torch_testing.random_weights(VARIANT, count, UPSAMPLE, photos)
@@ -131,7 +132,7 @@ def measure(
 def _batch(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
   """A decoded photo as the loader of `eval.py` hands it over."""
   row = WholeImage().map(record) | {"mask": np.bool_(True)}
-  return ragged.StackPadded({"image": 0, "label": 255}, multiple=1)([row])
+  return padded_batch.StackPadded({"image": 0, "label": 255}, multiple=1)([row])
 
 
 def _ours(task: Segmentation, protocol: Protocol, variables: Any) -> Rival:

@@ -23,11 +23,13 @@ import numpy as np
 
 from benchmarks import harness
 from hrnet_jax import convert
+from hrnet_jax.checkpoint import train_state
 from hrnet_jax.data.inputs import Inputs, open_dataset
+from hrnet_jax.distributed import runtime
+from hrnet_jax.evaluation.evaluate import Scored, evaluate
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.tasks import landmarks
-from hrnet_jax.training import optim, runtime, state
-from hrnet_jax.training.evaluate import Scored, evaluate
+from hrnet_jax.tasks.landmarks import task as landmarks
+from hrnet_jax.training import optimizer as optim
 from hrnet_jax.training.plan import make_plan
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -114,7 +116,7 @@ def train(config: Any, *, seconds: float, threads: int, steps: int, say: Say) ->
 def initial_weights(task: landmarks.Landmarks, tx: Any, seed: int) -> dict[str, np.ndarray]:
   """Those with which `train.py` begins, under the names of the reference."""
   device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  variables = state.init_state(task.model, tx, seed, device).variables
+  variables = train_state.init_state(task.model, tx, seed, device).variables
   return convert.to_torch(task.model, jax.device_get(variables))
 
 

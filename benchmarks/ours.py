@@ -13,13 +13,14 @@ import numpy as np
 
 from benchmarks import apart, cases
 import hrnet_jax
+from hrnet_jax.checkpoint.train_state import TrainState
+from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.ops.resize import Resize
-from hrnet_jax.tasks.classification import Classification
-from hrnet_jax.tasks.landmarks import Landmarks
-from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import optim, runtime, sharding
-from hrnet_jax.training.state import TrainState
+from hrnet_jax.tasks.classification.task import Classification
+from hrnet_jax.tasks.landmarks.task import Landmarks
+from hrnet_jax.tasks.segmentation.task import Segmentation
+from hrnet_jax.training import optimizer
 from hrnet_jax.training.step import make_train_step
 
 
@@ -56,7 +57,7 @@ def training(case: Mapping[str, Any], folder: str, *, steps: int) -> apart.Rival
   case = cases.Case(**case)
   model, variables = _network(case, folder)
   mesh = sharding.make_mesh({"data": 1, "space": 1}, jax.devices()[:1])
-  _, tx = optim.build(
+  _, tx = optimizer.build(
     1,
     name="sgd",
     learning_rate=cases.LEARNING_RATE,

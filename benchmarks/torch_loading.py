@@ -16,8 +16,8 @@ from torch.utils import data
 
 from benchmarks import apart, camvid_ours
 from hrnet_jax.data.inputs import open_dataset
-from hrnet_jax.data.transforms.segmentation import TrainTransform, decode
 from hrnet_jax.ops.normalize import MEAN, STD
+from hrnet_jax.tasks.segmentation.transforms import TrainTransform, decode
 
 CHECKED = 8  # examples that are compared with ours
 _EQUAL = 1e-5  # of normalised values; one grey level is 0.017

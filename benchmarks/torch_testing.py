@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hrnet_jax.inference.protocol import Protocol
 from hrnet_jax.ops.normalize import MEAN, STD
 from hrnet_jax.parity import torch_hrnet
+from hrnet_jax.tasks.segmentation.test_config import Protocol
 
 # Memory format, and whether an image and its mirror are one batch.
 VARIANTS = {

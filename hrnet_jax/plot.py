@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.training.log import METRICS, read_entries
+from hrnet_jax.run_log.log import METRICS, read_entries
 from hrnet_jax.visualize.curves import learning_curves
 from hrnet_jax.visualize.sheet import write_png
 

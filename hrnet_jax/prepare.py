@@ -23,7 +23,7 @@ import time
 
 from absl import app, flags
 
-from hrnet_jax.data import registry
+from hrnet_jax.data import prepared
 
 _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_INTERVAL = 0.1
@@ -33,7 +33,7 @@ _MAX_ROWS = 200  # of the table of classes
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """Defines the command's flags; only the command itself does, so that importing is free of it."""
-  known = ", ".join(sorted(registry.BUILDERS))
+  known = ", ".join(prepared.known_datasets())
   options = {"flag_values": values}
   flags.DEFINE_string("dataset", None, f"Which data set: {known}, or NAME/VARIANT.", **options)
   flags.DEFINE_string("source", None, "Folder with the images and labels.", **options)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> int:
   started = time.monotonic()
   progress = ProgressLine()
   try:
-    dataset, built = registry.prepare(
+    dataset, built = prepared.prepare(
       values.dataset,
       values.data_dir,
       source=values.source,
@@ -79,7 +79,7 @@ def main(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> int:
   return 0
 
 
-def summarize(dataset: registry.Dataset) -> str:
+def summarize(dataset: prepared.Dataset) -> str:
   """Splits with sizes, the share of each class, and the fingerprint, as lines of text."""
   lines = [f"data set {dataset.name}, fingerprint {dataset.fingerprint}"]
   for split, count in dataset.splits().items():

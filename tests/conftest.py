@@ -50,7 +50,7 @@ def golden() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   """The folder of prepared data sets, with the toy's."""
-  from tests import toy  # imports JAX
+  from tests.helpers import toy  # imports JAX
 
   folder = tmp_path_factory.mktemp("data")
   toy.prepare(folder)
@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def dataset(data: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
   """The toy's, opened; $HRNET_JAX_DATA names its folder."""
-  from tests import toy
+  from tests.helpers import toy
 
   monkeypatch.setenv("HRNET_JAX_DATA", str(data))
   return toy.registry.open_dataset(toy.NAME)

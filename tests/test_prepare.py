@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax import prepare
-from hrnet_jax.data import images, registry
-from tests import miniatures
+from hrnet_jax.data import images, prepared
+from tests.helpers import miniatures
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -52,7 +52,7 @@ def own(source, tmp_path, *more):
 def test_summary_and_what_comes_next(source, tmp_path, capsys):
   assert own(source, tmp_path) == 0
   out, err = capsys.readouterr()
-  splits = registry.open_dataset("image_folder_segmentation/mine", tmp_path / "out").splits()
+  splits = prepared.open_dataset("image_folder_segmentation/mine", tmp_path / "out").splits()
   assert f"  train {splits['train']:>8} images, 20x10\n" in out
   assert re.search(r"fingerprint [0-9a-f]{64}\n", out)
   assert re.search(r"road +45\.00% +45\.00%\n +sky +45\.00% +45\.00%\n +\(ignored\) +10\.00%", out)

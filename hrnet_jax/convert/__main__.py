@@ -34,12 +34,13 @@ from ml_collections import config_flags
 import numpy as np
 
 from hrnet_jax import convert, visualize
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert import containers, origin
 from hrnet_jax.convert.fitting import Fit
-from hrnet_jax.data.registry import open_dataset
+from hrnet_jax.data.prepared import open_dataset
+from hrnet_jax.distributed import runtime
 from hrnet_jax.models.network import build_model
-from hrnet_jax.training import checkpoint, runtime
-from hrnet_jax.training.state import init_variables
 
 REPORT = "conversion.json"
 _MOST_COLOURS = 256
@@ -88,7 +89,7 @@ def from_file(
   fit = convert.fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
   variables = traverse_util.unflatten_dict(fit.loaded | _initial(model, config.seed, fit))
   facts = {"config": config.to_dict(), "dataset": _dataset(config)}
-  path = checkpoint.export(output, variables, facts)
+  path = manager.export(output, variables, facts)
   report = {
     "source": str(source),
     "sha256": hashlib.sha256(pathlib.Path(source).expanduser().read_bytes()).hexdigest(),
@@ -109,7 +110,7 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
   Raises:
     FileNotFoundError: no checkpoint. ValueError: the reference has no such network.
   """
-  loaded = checkpoint.load(source)
+  loaded = manager.load(source)
   state_dict = convert.to_torch(build_model(**loaded.config.model), loaded.variables)
   convert.write_state_dict(target, state_dict)
   print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")

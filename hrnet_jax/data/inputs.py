@@ -1,44 +1,15 @@
 """Config -> batches: joins a prepared data set, the task's transforms and the loader."""
 
-from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
 
 import numpy as np
 
-from hrnet_jax.data import objects, pipeline, ragged, registry
+from hrnet_jax import registry
+from hrnet_jax.data import padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part
-from hrnet_jax.data.transforms import (
-  classification,
-  detection,
-  landmarks,
-  segmentation,
-  whole_image,
-)
-
-# For each task its transforms of training and evaluation; `config.transform` holds their keywords.
-TRANSFORMS: dict[str, tuple[type, type]] = {
-  "classification": (classification.TrainTransform, classification.EvalTransform),
-  "detection": (detection.TrainTransform, detection.EvalTransform),
-  "landmarks": (landmarks.TrainTransform, landmarks.EvalTransform),
-  "segmentation": (segmentation.TrainTransform, segmentation.EvalTransform),
-}
-
-# For tasks that have test protocols, what they read, and what fills up smaller maps of a batch.
-WHOLE: dict[str, tuple[type, dict[str, int]]] = {
-  "segmentation": (whole_image.WholeImage, {"image": 0, "label": 255}),
-}
-
-# Tasks whose examples are mirrored with the data set's flip pairs, unless the config has others.
-PAIRED = ("landmarks",)
-
-# What a task makes of a data set whose records are not yet its examples.
-VIEWS: dict[str, dict[str, Callable[[Dataset], Dataset]]] = {
-  "classification": {"shapes": objects.each_object},
-  "detection": {"shapes": objects.each_scene},
-  "landmarks": {"shapes": objects.each_kite},
-}
+from hrnet_jax.data.prepared import open_dataset as open_prepared
 
 
 def open_dataset(config: Any) -> Dataset:
@@ -47,8 +18,9 @@ def open_dataset(config: Any) -> Dataset:
   Raises:
     ValueError, FileNotFoundError: see `registry.open_dataset`.
   """
-  dataset = registry.open_dataset(config.data.name, config.data.data_dir or None)
-  view = VIEWS.get(config.model.task, {}).get(config.data.name)
+  spec = registry.task_of(config)
+  dataset = open_prepared(config.data.name, config.data.data_dir or None)
+  view = registry.resolve(spec.views.get(config.data.name))
   return view(dataset) if view else dataset
 
 
@@ -67,6 +39,10 @@ class Inputs:
   dataset: Dataset
   process_index: int = 0
   process_count: int = 1
+
+  @property
+  def _spec(self) -> Any:
+    return registry.task_of(self.config)
 
   def train(self, *, start: int = 0, switch: tuple[int, str] | None = None) -> pipeline.Loader:
     """Endless training batches from batch `start` on.
@@ -97,7 +73,7 @@ class Inputs:
       height_multiple: what the height must be a multiple of to be split over devices.
       limit: only this many examples, the first ones; 0 is all.
     """
-    _, transform = TRANSFORMS[self.config.model.task]
+    transform = self._spec.part("eval_transform")
     options = dict(self.config.transform.eval)
     if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
       options["size"] = self._eval_size(height_multiple)
@@ -119,16 +95,16 @@ class Inputs:
 
     Args:
       images: in a batch of this process.
-      **options: of the task's transform in `WHOLE`.
+      **options: of the transform of the task's test procedure.
     """
-    transform, fill = WHOLE[self.config.model.task]
+    procedure = self._spec.part("test_procedure")
     split = self.config.data.eval_split
-    multiple = 1 if self.dataset.uniform_size(split) else ragged.MULTIPLE
+    multiple = 1 if self.dataset.uniform_size(split) else padded_batch.MULTIPLE
     return pipeline.eval_loader(
       self.dataset.source(split),
-      transform(**options),
+      procedure.transform(**options),
       batch_size=images * self.process_count,
-      stack=ragged.StackPadded(fill, multiple),
+      stack=padded_batch.StackPadded(procedure.fill, multiple),
       **self._reading(),
     )
 
@@ -140,7 +116,7 @@ class Inputs:
     return _round_up(height, max(multiple, height_multiple)), _round_up(width, multiple)
 
   def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
-    transform, _ = TRANSFORMS[self.config.model.task]
+    transform = self._spec.part("train_transform")
     transform = transform(**self._train_options(transform))
     return pipeline.train_loader(
       self.dataset.source(split),
@@ -165,7 +141,7 @@ class Inputs:
       ValueError: nobody says so, and the examples are to be mirrored.
     """
     options = dict(self.config.transform.train)
-    if self.config.model.task not in PAIRED or "flip_pairs" in options:
+    if not self._spec.mirrors_by_pairs or "flip_pairs" in options:
       return options
     if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
       raise ValueError(

@@ -21,10 +21,11 @@ import jax
 from jax import export
 
 import hrnet_jax
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.distributed import runtime
 from hrnet_jax.export import check, program
+from hrnet_jax.files import write_whole
 from hrnet_jax.ops.normalize import MEAN, STD
-from hrnet_jax.training import checkpoint, runtime
-from hrnet_jax.training.files import write_whole
 
 NAME, SUFFIX = "network", ".jaxexport"
 # What of the facts about the data a user of predictions needs.
@@ -49,7 +50,7 @@ def target(output: str | pathlib.Path, *, overwrite: bool) -> pathlib.Path:
 
 
 def describe(
-  loaded: checkpoint.Loaded, exported: export.Exported, made: program.Program, outputs: str
+  loaded: manager.Loaded, exported: export.Exported, made: program.Program, outputs: str
 ) -> dict[str, Any]:
   """What the JSON file says."""
   tree = jax.tree.unflatten(exported.out_tree, exported.out_avals)
@@ -118,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   runtime.set_up()
   with runtime.errors_for_humans():
     path = target(args.output, overwrite=args.overwrite)
-    loaded = checkpoint.load(args.checkpoint)
+    loaded = manager.load(args.checkpoint)
     made = program.build(loaded, args.outputs, size=args.size, batch_size=args.batch_size)
     print(f"Network of step {loaded.step} from {args.checkpoint}: {loaded.config.model.task}")
     exported = program.trace(made, args.platforms)

@@ -5,7 +5,7 @@ sizes may be left open, `b`, `h` and `w`; they are then settled by every call. W
 besides the images follows them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import types
@@ -16,11 +16,11 @@ from jax import export
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax import registry
+from hrnet_jax.checkpoint.manager import Loaded
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.tasks import registry
-from hrnet_jax.tasks.protocol import Task
-from hrnet_jax.training.checkpoint import Loaded
+from hrnet_jax.tasks.interface import Task
 
 STRIDE = 32  # of the coarsest branch
 OUTPUTS = ("predictions", "raw")
@@ -70,68 +70,6 @@ class Sizes:
   judged: str = ""
 
 
-def _any(transform: Mapping[str, Any]) -> Sizes:
-  del transform
-  return Sizes(
-    height="h",
-    width="w",
-    padded=True,
-    usual=(64, 96),
-    text=f"any size; padded inside with black at the bottom and right to multiples of {STRIDE}",
-  )
-
-
-def _multiples(transform: Mapping[str, Any]) -> Sizes:
-  usual = tuple(map(int, transform["crop_size"]))
-  return Sizes(
-    height=f"{STRIDE}*h",
-    width=f"{STRIDE}*w",
-    usual=usual,
-    text=f"sides are multiples of {STRIDE}; the network was evaluated at {usual[0]}x{usual[1]}",
-  )
-
-
-def _crop(transform: Mapping[str, Any]) -> Sizes:
-  side = int(transform["crop_size"])
-  text = f"crops of {side}x{side}, cut out around an object as in evaluation"
-  return Sizes(height=str(side), width=str(side), free=False, usual=(side, side), text=text)
-
-
-def _extents(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-  """Sizes of images that fill at least half of each side."""
-  return rng.integers(np.array(shape[1:3]) // 2, shape[1:3], (shape[0], 2)).astype(np.float32) + 1
-
-
-EXTENT = Input(
-  name="size",
-  shape=(2,),
-  text="height and width of each image without its padding, in pixels",
-  draw=_extents,
-)
-
-
-def _canvas(transform: Mapping[str, Any]) -> Sizes:
-  # Anchors and the number of candidates are made for one size.
-  height, width = min((int(h), int(w)) for h, w in transform["canvas"])
-  return Sizes(
-    height=str(height),
-    width=str(width),
-    usual=(height, width),
-    text=f"canvases of {height}x{width} with the image in the upper left, resized as in evaluation",
-    inputs=(EXTENT,),
-    judged="pyramid",
-  )
-
-
-# By task: `config.transform.eval` -> the images that its networks take.
-SIZES: dict[str, Callable[[Mapping[str, Any]], Sizes]] = {
-  "classification": _multiples,
-  "detection": _canvas,
-  "landmarks": _crop,
-  "segmentation": _any,
-}
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
   """A network ready to be written.
@@ -166,11 +104,10 @@ def build(
     ValueError: the task has no program, or the network cannot take images of this size.
   """
   name = loaded.config.model.task
-  if name not in SIZES:
-    raise ValueError(f"no program for task {name!r}; known: {', '.join(sorted(SIZES))}")
-  sizes = SIZES[name](loaded.config.transform.get("eval", {}))
+  sizes_of = registry.task_part(name, "export_sizes", "program")
+  sizes = sizes_of(loaded.config.transform.get("eval", {}))
   sizes = sizes if size is None else _fixed(sizes, size)
-  task = registry.build(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
   model, params = fold_batchnorm(task.model, loaded.variables)
   folded_task = dataclasses.replace(task, model=model)
 

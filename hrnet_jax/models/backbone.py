@@ -8,7 +8,7 @@ import jax
 from hrnet_jax.models.blocks import Bottleneck
 from hrnet_jax.models.exchange import Pyramid, Stage, Transition
 from hrnet_jax.models.layers import ConvNorm, Numerics
-from hrnet_jax.models.repeat import run_parts
+from hrnet_jax.models.scan import run_parts
 from hrnet_jax.ops.resize import Resize
 
 STEM_WIDTH = 64

@@ -9,7 +9,7 @@ import jax
 
 from hrnet_jax.models.blocks import BasicBlock
 from hrnet_jax.models.layers import ConvNorm, Numerics
-from hrnet_jax.models.repeat import run_parts
+from hrnet_jax.models.scan import run_parts
 from hrnet_jax.ops.resize import Resize, resize
 
 # Finest first: map i has shape (B, ceil(H / 2**i), ceil(W / 2**i), widths[i]).

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 
-from hrnet_jax.models.layers import Conv, ConvNorm, Numerics, uniform_fan_in
+from hrnet_jax.models.layers import Conv, ConvNorm, Numerics
 
 
 class PixelHead(nn.Module):
@@ -35,22 +35,3 @@ class LinearHead(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
     return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
-
-
-class PooledHead(nn.Module):
-  """Average over space and a linear layer: `(B, h, w, C) -> (B, num_outputs)`.
-
-  Source: `classifier` of lib/models/cls_hrnet.py.
-  """
-
-  num_outputs: int
-  numerics: Numerics
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    del train
-    dtype, channels = self.numerics.param_dtype, x.shape[-1]
-    init = uniform_fan_in(channels)
-    kernel = self.param("kernel", init, (channels, self.num_outputs), dtype)
-    bias = self.param("bias", init, (self.num_outputs,), dtype)
-    return x.astype(dtype).mean((1, 2)) @ kernel + bias

@@ -8,17 +8,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax import registry
 from hrnet_jax.models.backbone import VARIANTS
 from hrnet_jax.models.network import build_model
-
-# The paper's input sizes (H, W) and outputs, by task.
-_TASKS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
-  "segmentation": ((1024, 2048), {"num_classes": 19, "upsample": "bilinear"}),
-  "landmarks": ((256, 256), {"num_landmarks": 98}),
-  "classification": ((224, 224), {"num_classes": 1000}),
-  "pose": ((256, 192), {"num_landmarks": 17}),
-  "detection": ((800, 1216), {"num_classes": 80, "method": "faster_rcnn"}),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +35,14 @@ class Summary:
 
 def summarize(task: str, variant: str) -> Summary:
   """Counts a network at the paper's input size, without allocating it."""
-  size, options = _TASKS[task]
+  size, options = registry.task_spec(task).example
   model = build_model(task=task, variant=variant, **options)
   return Summary(task, variant, size, *count(model, size))
 
 
 def tasks() -> tuple[str, ...]:
   """The tasks that `summarize` knows."""
-  return tuple(_TASKS)
+  return registry.task_names("example")
 
 
 def variants() -> tuple[str, ...]:

@@ -31,10 +31,10 @@ from ml_collections import config_flags
 
 import hrnet_jax
 from hrnet_jax import convert
+from hrnet_jax.distributed import runtime
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.parity import report
 from hrnet_jax.parity.certificate import certify
-from hrnet_jax.training import runtime
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:

@@ -23,8 +23,8 @@ from absl import app, flags, logging
 import jax
 from ml_collections import config_flags
 
+from hrnet_jax.distributed import runtime
 from hrnet_jax.preflight import check
-from hrnet_jax.training import runtime
 
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}
 

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from hrnet_jax.preflight import collectives, cost, hlo, standin
+from hrnet_jax.checkpoint.train_state import TrainState, init_state
+from hrnet_jax.distributed import sharding
+from hrnet_jax.preflight import collectives, cost, fake_data, hlo
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
-from hrnet_jax.training import sharding
-from hrnet_jax.training.recipe import make_mesh, make_recipe
-from hrnet_jax.training.state import TrainState, init_state
+from hrnet_jax.training.setup import make_mesh, make_recipe
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -93,9 +93,9 @@ def set_up(config: Any, topology: Topology) -> Setup:
   """
   mesh = make_mesh(config, topology.devices)
   sharding.data_share(mesh)  # refuses a mesh that the hosts cannot share
-  dataset, prepared = standin.open_dataset(config)
+  dataset, prepared = fake_data.open_dataset(config)
   recipe = make_recipe(config, dataset, mesh)
-  shapes = standin.batch_shapes(config, dataset)
+  shapes = fake_data.batch_shapes(config, dataset)
   batch = {name: jax.ShapeDtypeStruct(*x) for name, x in shapes.items()}
   sharding.check_height(mesh, batch["image"].shape[1], gradients=True)
   everywhere = sharding.replicated(mesh)

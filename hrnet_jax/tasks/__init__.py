@@ -1,1 +1,1 @@
-"""What each task asks of a network: a loss, additive sums, a report and pictures."""
+"""One folder for each task, with all that is its own; `interface` is what the rest knows of it."""

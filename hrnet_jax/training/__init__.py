@@ -1,1 +1,1 @@
-"""The training loop and its parts: mesh, state, step, optimizer, checkpoints, log."""
+"""The training loop and its parts: step, optimizer, schedule."""

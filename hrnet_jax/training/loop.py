@@ -9,21 +9,21 @@ from clu import parameter_overview
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax.checkpoint.init_from import Transfer, start_from
+from hrnet_jax.checkpoint.manager import Checkpoints
+from hrnet_jax.checkpoint.train_state import TrainState, all_finite, init_state
+from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
-from hrnet_jax.training import processes, runtime, sharding
-from hrnet_jax.training.checkpoint import Checkpoints
-from hrnet_jax.training.evaluate import SharedStep, evaluate
-from hrnet_jax.training.log import Log, say
-from hrnet_jax.training.meter import Diverged, Meter
+from hrnet_jax.distributed import collectives, runtime, sharding
+from hrnet_jax.distributed.collectives import Ballot
+from hrnet_jax.distributed.watchdog import Watchdog
+from hrnet_jax.evaluation.eval_step import make_eval_step
+from hrnet_jax.evaluation.evaluate import SharedStep, evaluate
+from hrnet_jax.run_log.log import Log, say
+from hrnet_jax.run_log.running_mean import Diverged, Meter
 from hrnet_jax.training.plan import Plan
-from hrnet_jax.training.processes import Ballot
-from hrnet_jax.training.recipe import Recipe, make_mesh, make_recipe
-from hrnet_jax.training.state import TrainState, all_finite, init_state
-from hrnet_jax.training.step import make_eval_step
-from hrnet_jax.training.transfer import Transfer, start_from
-from hrnet_jax.training.watchdog import Watchdog
-from hrnet_jax.training.workdir import open_workdir
+from hrnet_jax.training.setup import Recipe, make_mesh, make_recipe
 
 TRANSFER_FILE = "init_from.txt"
 _DUE = "evaluation_due"  # in a checkpoint whose validation was broken off
@@ -71,7 +71,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     watchdog,
   ):
     watchdog.watch("reading the newest checkpoint", patient=True)
-    processes.meet("reading")
+    collectives.meet("reading")
     position, transfer = {"next_batch": 0}, None
     if restored := saver.restore(state, mesh):
       state, position = restored
@@ -155,7 +155,7 @@ class _Run:
     if shapes not in self.programs:
       self.watchdog.watch("compiling the training step", patient=True)
       self.programs[shapes] = runtime.compiled(self.recipe.step, state, batch)
-      processes.meet("compiled")
+      collectives.meet("compiled")
     return self.programs[shapes]
 
   def make_up(self, state: TrainState, loader: Loader) -> bool:

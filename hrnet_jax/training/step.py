@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 import optax
 
+from hrnet_jax.checkpoint.train_state import TrainState
+from hrnet_jax.distributed import sharding
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.tasks.protocol import Batch, Task
-from hrnet_jax.training import sharding
-from hrnet_jax.training.state import TrainState
+from hrnet_jax.tasks.interface import Batch, Task
 
 Scalars = dict[str, jax.Array]
 
@@ -104,17 +104,3 @@ def make_train_step(
 
 def _add(totals: Any, values: Any, share: jax.Array | float) -> Any:
   return jax.tree.map(lambda t, x: t + x * jnp.asarray(share, x.dtype), totals, values)
-
-
-def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, Any, jax.Array]]:
-  """Returns `(variables, batch) -> (sums, predictions, quality)`, all on every device.
-
-  The caller adds the sums of all batches; quality tells good examples from bad ones.
-  """
-
-  def eval_step(variables: Any, batch: Batch) -> tuple[Any, Any, jax.Array]:
-    outputs = task.outputs(variables, normalize(batch["image"]), **task.inputs(batch))
-    predictions = task.predict(outputs, batch["image"].shape[1:3])
-    return task.sums(outputs, batch), predictions, task.quality(outputs, batch)
-
-  return jax.jit(eval_step, out_shardings=sharding.replicated(mesh))

@@ -2,14 +2,11 @@
 
 from hrnet_jax.visualize.labels import overlay
 from hrnet_jax.visualize.palette import distinct_palette
-from hrnet_jax.visualize.panel import labelled, segmentation_panel
 from hrnet_jax.visualize.sheet import contact_sheet, write_png
 
 __all__ = [
   "contact_sheet",
   "distinct_palette",
-  "labelled",
   "overlay",
-  "segmentation_panel",
   "write_png",
 ]

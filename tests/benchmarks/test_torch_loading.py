@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks import camvid_ours
-from hrnet_jax.data import images, registry
-from hrnet_jax.data.transforms.segmentation import TrainTransform
-from tests import miniatures
+from hrnet_jax.data import images, prepared
+from hrnet_jax.tasks.segmentation.transforms import TrainTransform
+from tests.helpers import miniatures
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -17,7 +17,7 @@ NUM = 6
 
 
 @pytest.fixture
-def prepared(tmp_path: pathlib.Path) -> pathlib.Path:
+def camvid(tmp_path: pathlib.Path) -> pathlib.Path:
   """CamVid in miniature, prepared."""
   source = tmp_path / "source"
   for split in ("train", "val"):
@@ -27,20 +27,18 @@ def prepared(tmp_path: pathlib.Path) -> pathlib.Path:
         path.parent.mkdir(parents=True, exist_ok=True)
       photo.write_bytes(images.encode_jpeg(miniatures.photo(index), 92))
       label.write_bytes(images.encode_png(miniatures.random_label(range(12), (64, 96), index)))
-  registry.prepare("camvid", tmp_path / "data", source=source)
+  prepared.prepare("camvid", tmp_path / "data", source=source)
   return tmp_path / "data"
 
 
-def test_equal_decisions_give_equal_examples(
-  prepared: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_equal_decisions_give_equal_examples(camvid: pathlib.Path, tmp_path: pathlib.Path) -> None:
   from benchmarks import torch_loading
 
   folder = tmp_path / "files"
-  camvid_ours.write_files(str(prepared), str(folder))
+  camvid_ours.write_files(str(camvid), str(folder))
   transform = TrainTransform(crop_size=(48, 64), base_size=96, scale_factor=11)
   files = torch_loading.Files(folder, "train", transform)
-  source = registry.open_dataset("camvid", prepared).source("train")
+  source = prepared.open_dataset("camvid", camvid).source("train")
   torch_loading.check(files, source, transform)
 
   image, label = files[0]
@@ -53,11 +51,11 @@ def test_equal_decisions_give_equal_examples(
     torch_loading.check(files, source, transform)
 
 
-def test_the_rival_reads_full_batches(prepared: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_the_rival_reads_full_batches(camvid: pathlib.Path, tmp_path: pathlib.Path) -> None:
   from benchmarks import torch_loading
 
   folder = tmp_path / "files"
-  camvid_ours.write_files(str(prepared), str(folder))
-  given = {"data_dir": str(prepared), "crop": (48, 64), "batch_size": 4}
+  camvid_ours.write_files(str(camvid), str(folder))
+  given = {"data_dir": str(camvid), "crop": (48, 64), "batch_size": 4}
   rival = torch_loading.loader(**given, workers=0, folder=str(folder))
   assert 0 < rival.turn(2) < 5

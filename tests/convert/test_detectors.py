@@ -12,14 +12,15 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax import convert
-from tests import toy
+from hrnet_jax.tasks.detection.detector import Detector
+from tests.helpers import toy
 
 CLASSES, HIDDEN = 3, 1024
 TRUNK = {key: toy.MODEL[key] for key in ("width", "modules", "blocks", "bottlenecks")}
 
 
 @functools.cache
-def build(method: str, convention: str) -> hrnet_jax.models.network.Detector:
+def build(method: str, convention: str) -> Detector:
   return hrnet_jax.build_model(
     task="detection",
     method=method,

@@ -4,15 +4,15 @@ import pickle
 
 import pytest
 
-from hrnet_jax.data import registry
-from hrnet_jax.data.builders import camvid
+from hrnet_jax.data import prepared
+from hrnet_jax.tasks.segmentation.datasets import camvid
 
 
 @pytest.fixture
 def dataset(camvid_folder, tmp_path, monkeypatch):
   unions = {"both": ("val", "train"), "all": ("train", "val", "test")}
   monkeypatch.setattr(camvid.Camvid, "unions", lambda self: unions)
-  return registry.prepare("camvid", tmp_path / "out", source=camvid_folder)[0]
+  return prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)[0]
 
 
 def test_union_reads_its_splits_one_after_the_other(dataset):
@@ -41,7 +41,7 @@ def test_sizes_of_a_union(camvid_folder, tmp_path, add_pair, monkeypatch):
   monkeypatch.setattr(camvid.Camvid, "unions", lambda self: {"both": ("train", "val")})
   for name in "ef":
     add_pair(camvid_folder / f"val/{name}.jpg", camvid_folder / f"valannot/{name}.png", 0, (10, 20))
-  dataset, _ = registry.prepare("camvid", tmp_path / "out", source=camvid_folder)
+  dataset, _ = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)
   assert dataset.max_size("both") == (12, 20)
   assert [dataset.uniform_size(split) for split in ("train", "val", "both")] == [True, True, False]
 

@@ -6,10 +6,11 @@ import ml_collections
 import numpy as np
 import pytest
 
+from hrnet_jax import registry
 from hrnet_jax.data import inputs
-from hrnet_jax.data.builders import shapes
+from hrnet_jax.data.datasets import shapes
 from hrnet_jax.data.inputs import Inputs
-from tests import coco_miniature
+from tests.helpers import coco_miniature
 
 TRANSFORM = {
   "segmentation": {"train": {"crop_size": (32, 32)}, "eval": {}},
@@ -242,6 +243,8 @@ def test_pairs_of_landmarks_are_none_of_classes(data_dir, monkeypatch):
 
 
 def test_every_task_has_views_only_of_known_data_sets():
-  assert set(inputs.VIEWS) <= set(inputs.TRANSFORMS)
-  for views in inputs.VIEWS.values():
-    assert set(views) <= set(inputs.registry.BUILDERS)
+  for name in registry.task_names("train_transform"):
+    assert set(registry.task_spec(name).views) <= set(registry.dataset_builders())
+  assert all(
+    registry.task_spec(name).has("train_transform") for name in registry.task_names("views")
+  )

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from hrnet_jax.data import images, inputs, objects, registry
-from hrnet_jax.data.builders import landmark_rows, outlines, shapes
-from hrnet_jax.data.objects import EachObject
+from hrnet_jax.data import images, prepared
+from hrnet_jax.data.datasets import shape_distance, shapes
 from hrnet_jax.ops import rle
+from hrnet_jax.tasks.classification.views import EachObject, each_object
+from hrnet_jax.tasks.detection.views import each_scene
+from hrnet_jax.tasks.landmarks.datasets import tables
+from hrnet_jax.tasks.landmarks.views import each_kite
 
 SCENES = [
   {"image": b"a", "label": b"", "name": "a", "boxes": np.array([[10, 20, 30, 30.5]], np.float32),
@@ -47,8 +50,8 @@ def test_box_is_a_square_with_a_margin():
 
 def test_view_of_the_shapes(tmp_path, monkeypatch):
   monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 3, "val": 2})
-  scenes = registry.open_dataset("shapes", tmp_path)
-  view = objects.each_object(scenes)
+  scenes = prepared.open_dataset("shapes", tmp_path)
+  view = each_object(scenes)
   assert view.class_names == ("disc", "box", "triangle", "star", "kite")
   assert len(view.palette) == 5
   assert view.fingerprint == scenes.fingerprint
@@ -63,8 +66,8 @@ def test_view_of_the_shapes(tmp_path, monkeypatch):
 
 def test_scenes_with_boxes_and_masks(tmp_path, monkeypatch):
   monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 3, "val": 2})
-  scenes = registry.open_dataset("shapes", tmp_path)
-  view = inputs.VIEWS["detection"]["shapes"](scenes)
+  scenes = prepared.open_dataset("shapes", tmp_path)
+  view = each_scene(scenes)
   assert view.class_names == ("disc", "box", "triangle", "star", "kite")
   assert (view.class_ids, len(view.palette)) == ((1, 2, 3, 4, 5), 5)
   assert view.splits() == {"train": 3, "val": 2}
@@ -94,8 +97,8 @@ def test_scenes_with_boxes_and_masks(tmp_path, monkeypatch):
 
 def test_landmarks_of_the_shapes(tmp_path, monkeypatch):
   monkeypatch.setattr(shapes, "SPLIT_SIZES", {"train": 10, "val": 2})
-  scenes = registry.open_dataset("shapes", tmp_path)
-  view = inputs.VIEWS["landmarks"]["shapes"](scenes)
+  scenes = prepared.open_dataset("shapes", tmp_path)
+  view = each_kite(scenes)
   assert view.landmark_names == ("nose", "left", "right", "tail", "centre")
   assert view.flip_pairs == ((1, 2),)
   assert view.normalizers == {"span": ((1,), (2,))}
@@ -103,7 +106,7 @@ def test_landmarks_of_the_shapes(tmp_path, monkeypatch):
   kites = [
     (scene, number)
     for scene in scenes.source("train")
-    for number in np.flatnonzero(scene["classes"] == outlines.KITE)
+    for number in np.flatnonzero(scene["classes"] == shape_distance.KITE)
     if scene["landmarks"][number].min() > -0.5 and scene["landmarks"][number].max() < 127.5
   ]
   source = pickle.loads(pickle.dumps(view.source("train")))
@@ -113,7 +116,7 @@ def test_landmarks_of_the_shapes(tmp_path, monkeypatch):
     assert record["image"] == scene["image"]
     np.testing.assert_array_equal(record["points"], scene["landmarks"][number])
     np.testing.assert_array_equal(record["visible"], scene["visible"][number])
-    center, scale = landmark_rows.box_of_points(record["points"])
+    center, scale = tables.box_of_points(record["points"])
     assert record["center"].tolist() == center.tolist()
     assert float(record["box_size"]) == 200 * scale == 200 * float(record["scale"]) > 20
     # Nose, right, tail and left follow each other clockwise, however the kite is turned.
@@ -127,8 +130,8 @@ def test_landmarks_of_the_shapes(tmp_path, monkeypatch):
 
 @given(st.floats(-np.pi / 3, np.pi / 3), st.floats(10, 118), st.floats(10, 118), st.floats(15, 35))
 def test_mirror_image_of_a_kite_is_a_kite_with_the_pairs_swapped(angle, x, y, radius):
-  kite = outlines.Outline(outlines.KITE, (x, y), radius, 1.0, angle)
-  other = outlines.Outline(outlines.KITE, (127 - x, y), radius, 1.0, -angle)
+  kite = shape_distance.Outline(shape_distance.KITE, (x, y), radius, 1.0, angle)
+  other = shape_distance.Outline(shape_distance.KITE, (127 - x, y), radius, 1.0, -angle)
   order = [0, 2, 1, 3, 4]
   mirrored = kite.landmarks()[order] * np.float32([-1, 1]) + np.float32([127, 0])
   np.testing.assert_allclose(other.landmarks(), mirrored, atol=1e-4)

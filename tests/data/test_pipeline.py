@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images, pipeline
-from hrnet_jax.data.transforms.segmentation import TrainTransform
+from hrnet_jax.tasks.segmentation.transforms import TrainTransform
 
 property_test = settings(deadline=None, max_examples=40, database=None)
 ORDER_OF_SEED_0 = ([5, 8, 9, 7, 4, 2, 1, 0, 3, 6], [6, 9, 4, 8, 0, 7, 3, 2, 1, 5])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data import images, registry
+from hrnet_jax.data import images, prepared
 
 NAMES = ["n01440764", "n01443537"]
 
@@ -47,7 +47,7 @@ def data_dir(tmp_path):
 
 
 def test_records_are_as_our_own(data_dir):
-  dataset = registry.open_dataset("imagenet2012", data_dir)
+  dataset = prepared.open_dataset("imagenet2012", data_dir)
   assert dataset.class_names == tuple(NAMES)
   assert dataset.splits() == {"train": 3, "val": 2}
   source = pickle.loads(pickle.dumps(dataset.source("train")))
@@ -59,7 +59,7 @@ def test_records_are_as_our_own(data_dir):
     assert type(record["label"]) is int
     assert abs(int(images.decode_rgb(record["image"], "")[0, 0, 0]) - 20 * index) < 3
   assert len(dataset.source("val")) == 2
-  assert dataset.fingerprint == registry.open_dataset("imagenet2012", data_dir).fingerprint
+  assert dataset.fingerprint == prepared.open_dataset("imagenet2012", data_dir).fingerprint
   with pytest.raises(ValueError, match="has no split 'validation'; known: train, val"):
     dataset.source("validation")
   with pytest.raises(ValueError, match="does not tell the sizes"):
@@ -68,10 +68,10 @@ def test_records_are_as_our_own(data_dir):
 
 def test_absent_or_in_another_format(data_dir, tmp_path):
   with pytest.raises(FileNotFoundError, match=r"is not in .*\n.*--file_format=array_record"):
-    registry.open_dataset("imagenet2012", tmp_path / "elsewhere")
+    prepared.open_dataset("imagenet2012", tmp_path / "elsewhere")
   path = data_dir / "imagenet2012/5.1.0/dataset_info.json"
   path.write_text(json.dumps(json.loads(path.read_text()) | {"fileFormat": "tfrecord"}))
   with pytest.raises(ValueError, match="prepared as tfrecord, not as array_record"):
-    registry.open_dataset("imagenet2012", data_dir)
+    prepared.open_dataset("imagenet2012", data_dir)
   with pytest.raises(ValueError, match="'imagenet2012' is not prepared here: TFDS prepares it"):
-    registry.prepare("imagenet2012", data_dir)
+    prepared.prepare("imagenet2012", data_dir)

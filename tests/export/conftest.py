@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import pytest
 
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.training import checkpoint
-from hrnet_jax.training.state import init_variables
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 SIZE = 64  # of the landmark crops
@@ -105,7 +105,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pathlib.
       _balance(model, variables)
     if task == "detection":  # else all objects would be of the first class
       variables["params"]["head"]["boxes"]["classify"]["bias"][0] -= 1.3
-    checkpoint.export(folder, variables, {"config": config, "dataset": facts})
+    manager.export(folder, variables, {"config": config, "dataset": facts})
     return folder
 
   return store

@@ -13,11 +13,11 @@ import jax
 import numpy as np
 import pytest
 
+from hrnet_jax import registry
+from hrnet_jax.checkpoint import manager
 from hrnet_jax.export import __main__ as command
 from hrnet_jax.export import program
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.tasks import registry
-from hrnet_jax.training import checkpoint
 from tests.export.conftest import CONFIGS, FACTS, SIZE, squares
 
 # By task: the options, how many shapes they leave to be checked, and what to predict from.
@@ -53,8 +53,8 @@ print([x for x in ("hrnet_jax", "flax", "orbax", "ml_collections") if x in sys.m
 
 def expected(folder: pathlib.Path, images: np.ndarray, **inputs: np.ndarray) -> dict:
   """Predictions of the network as it was trained, of images padded as the predict command does."""
-  loaded = checkpoint.load(folder)
-  task = registry.build(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  loaded = manager.load(folder)
+  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
   height, width = images.shape[1:3]
   padded = np.pad(images, ((0, 0), (0, -height % 32), (0, -width % 32), (0, 0)))
 
@@ -206,5 +206,7 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path: pathlib.Path) -> None:
 
 
 def test_every_task_has_a_program() -> None:
-  assert set(program.SIZES) == set(registry.BUILDERS) == set(CONFIGS)
+  assert (
+    set(registry.task_names("export_sizes")) == set(registry.task_names("task")) == set(CONFIGS)
+  )
   assert {f.name for f in dataclasses.fields(program.Sizes)} >= {"usual", "text"}

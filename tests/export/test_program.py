@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from hrnet_jax.checkpoint import manager
 from hrnet_jax.export import program
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.training import checkpoint
 
 
 def compiled(function: Callable, *args: object) -> object:
@@ -21,11 +21,11 @@ def compiled(function: Callable, *args: object) -> object:
 def test_raw_outputs_are_those_of_the_padded_image(stored: Callable) -> None:
   """With corners aligned, where open sizes need positions that the call computes."""
   shape = (2, 33, 70, 3)
-  loaded = checkpoint.load(stored("segmentation"))
+  loaded = manager.load(stored("segmentation"))
   exported = program.trace(program.build(loaded, "raw"), ("cpu",))
   images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
   padded = np.pad(images, ((0, 0), (0, -shape[1] % 32), (0, -shape[2] % 32), (0, 0)))
-  model = program.registry.build(loaded.config, SimpleNamespace(**loaded.dataset)).model
+  model = program.registry.build_task(loaded.config, SimpleNamespace(**loaded.dataset)).model
   apply = functools.partial(model.apply, train=False)
   expected = compiled(lambda v, x: apply(v, normalize(x)), loaded.variables, padded)
   found = compiled(exported.call, images)
@@ -39,7 +39,7 @@ def spec(made: program.Program) -> str:
 
 def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
   build = functools.cache(
-    lambda task, **options: program.build(checkpoint.load(stored(task)), "predictions", **options)
+    lambda task, **options: program.build(manager.load(stored(task)), "predictions", **options)
   )
   assert spec(build("segmentation")) == "b, h, w"
   assert spec(build("segmentation", size=(45, 70), batch_size=3)) == "3, 45, 70"

@@ -13,7 +13,7 @@ import pytest
 import hrnet_jax
 from hrnet_jax import fold_batchnorm
 from hrnet_jax.models.layers import BatchNorm, ConvNorm, Numerics
-from hrnet_jax.models.network import build_representation
+from hrnet_jax.models.network import build_neck
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 NETWORKS = {
@@ -53,7 +53,7 @@ class Pyramid(nn.Module):
 def build(name: str, dtype: str = "float32") -> nn.Module:
   if name == "pyramid":
     backbone = hrnet_jax.build_backbone(**TOY, dtype=dtype)
-    return Pyramid(backbone, build_representation("v2p", backbone))
+    return Pyramid(backbone, build_neck("v2p", backbone))
   return hrnet_jax.build_model(**{**TOY, **NETWORKS[name]}, dtype=dtype)
 
 
@@ -86,7 +86,7 @@ def test_every_network_stays_the_same_function(filled: Callable, name: str) -> N
 
 @pytest.mark.parametrize("norm_eval", [False, True])
 def test_a_detector_folds_into_its_trunk_alone(filled: Callable, norm_eval: bool) -> None:
-  """What trunk and neck give is compared above; tests/test_detection.py compares what is found."""
+  """Trunk and neck are compared above, what is found in tests/end_to_end/test_detection.py."""
   options = {"method": "cascade_mask_rcnn", "num_classes": 3, "norm_eval": norm_eval}
   model = hrnet_jax.build_model(task="detection", **TOY, **options)
   variables = filled(model, IMAGES)

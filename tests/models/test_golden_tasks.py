@@ -17,8 +17,8 @@ import hrnet_jax
 from hrnet_jax.models import summary
 from hrnet_jax.models.backbone import VARIANTS
 from hrnet_jax.models.network import Network
-from tests import parts
 from tests.golden import recipe
+from tests.helpers import parts
 
 TOLERANCE = 2e-5  # of the logits' standard deviation
 SIZES = {"seg": (128, 256), "landmarks": (128, 128), "cls": (224, 224), "pose": (128, 96)}

@@ -8,7 +8,7 @@ import numpy as np
 
 from hrnet_jax.models.heads import PixelHead
 from hrnet_jax.models.layers import Numerics
-from hrnet_jax.models.ocr import OCRHead
+from hrnet_jax.tasks.segmentation.ocr import OCRHead
 
 
 def numerics(dtype: str = "float32") -> Numerics:

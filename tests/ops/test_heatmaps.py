@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.data.transforms import landmark_geometry as geometry
-from hrnet_jax.data.transforms.landmarks import EvalTransform, Face
 from hrnet_jax.ops.heatmaps import MISSING, decode, peaks, to_image, to_whole_pixels
 from hrnet_jax.ops.targets import gaussian_targets, stamped_targets
-from tests import landmark_cases
+from hrnet_jax.tasks.landmarks import geometry
+from hrnet_jax.tasks.landmarks.transforms import EvalTransform, Face
 from tests.golden import recipe
+from tests.helpers import landmark_cases
 
 CASES = ("l19", "l29", "l68", "l98")
 property_test = settings(deadline=None, max_examples=30, database=None)

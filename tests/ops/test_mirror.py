@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops.mirror import flip_back, partners
-from tests import landmark_cases
+from tests.helpers import landmark_cases
 
 PAIRS = ((0, 3), (1, 2))
 

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.data.transforms.landmarks import MISSING
 from hrnet_jax.ops.mirror import flip_back
 from hrnet_jax.ops.targets import gaussian_targets, stamped_targets
-from tests import landmark_cases
+from hrnet_jax.tasks.landmarks.transforms import MISSING
 from tests.golden import recipe
+from tests.helpers import landmark_cases
 
 CASES = landmark_cases.cases()
 property_test = settings(deadline=None, max_examples=40, database=None)

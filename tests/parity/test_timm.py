@@ -14,8 +14,8 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.models.backbone import VARIANTS
-from tests import parts
 from tests.golden import recipe
+from tests.helpers import parts
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 

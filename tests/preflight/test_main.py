@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import pytest
 
+from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.models import summary
 from hrnet_jax.models.network import build_model
 from hrnet_jax.preflight.__main__ import parse_bytes
-from hrnet_jax.training.state import init_variables
-from tests import toy
+from tests.helpers import toy
 
 needs_libtpu = pytest.mark.skipif(
   importlib.util.find_spec("libtpu") is None, reason="needs the package libtpu"

@@ -8,7 +8,7 @@ import pytest
 from hrnet_jax.preflight import chips, program, report
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
-from tests import toy
+from tests.helpers import toy
 
 GIB = 2**30
 SLICE = Topology("v5e:2x2", range(4), chips.find("TPU v5 lite"), hosts=1)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from hrnet_jax.data import images, registry
+from hrnet_jax.data import images, prepared
 from scripts import crop_coco_objects as script
 
 
@@ -58,7 +58,7 @@ def test_crops_are_a_source_for_preparing(coco, tmp_path, capsys):
   path = output / "train/cat/001_10.jpg"
   assert images.decode_rgb(path.read_bytes(), "").shape == (48, 48, 3)
   assert capsys.readouterr().out.endswith("2 classes: cat, hot dog\n")
-  dataset, _ = registry.prepare("image_folder_classification/x", tmp_path / "data", source=output)
+  dataset, _ = prepared.prepare("image_folder_classification/x", tmp_path / "data", source=output)
   assert dataset.class_names == ("cat", "hot dog")
   assert dataset.splits() == {"train": 3, "val": 3}
 

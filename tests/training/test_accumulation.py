@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops.normalize import normalize
-from tests import all_tasks, one_step, toy
+from tests.helpers import all_tasks, one_step, toy
 
 BATCH, PARTS = 8, 2
 SIZE = BATCH // PARTS  # of a part

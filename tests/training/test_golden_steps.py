@@ -14,10 +14,10 @@ import optax
 import pytest
 
 import hrnet_jax
+from hrnet_jax.checkpoint.train_state import TrainState
+from hrnet_jax.distributed import sharding
 from hrnet_jax.ops.resize import Resize
-from hrnet_jax.tasks.segmentation import Segmentation
-from hrnet_jax.training import optim, sharding
-from hrnet_jax.training.state import TrainState
+from hrnet_jax.tasks.segmentation.task import Segmentation
 from hrnet_jax.training.step import make_train_step
 from tests.golden import recipe
 
@@ -120,7 +120,7 @@ def run(
   shapes = json.loads((golden / "models" / f"{meta['model']}.json").read_text())["state_dict"]
   build = landmarks if name.startswith("landmarks") else segmentation
   task, optimizer, make_batch = build(meta, dtype)
-  schedule, tx = optim.build(meta["optimizer"].get("max_iters", 100), **optimizer)
+  schedule, tx = optimizer.build(meta["optimizer"].get("max_iters", 100), **optimizer)
   # One device: sums over several would round in another order.
   mesh = jax.make_mesh(
     (1, 1),

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.losses.segmentation import HardExamples
-from hrnet_jax.training import loop, recipe
-from tests import toy
+from hrnet_jax.tasks.segmentation.loss import HardExamples
+from hrnet_jax.training import loop, setup
+from tests.helpers import toy
 
 
 class Killed(BaseException):
@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
   """The small network and its task stand for those of the config."""
   hard = HardExamples(threshold=0.9, min_kept=100, groups=2)
   task = dataclasses.replace(toy.make_task(toy.Tiny(dropout=0.2)), hard=hard)
-  monkeypatch.setattr(recipe.registry, "build", lambda config, dataset: task)
+  monkeypatch.setattr(setup.registry, "build", lambda config, dataset: task)
 
 
 def entries(workdir: pathlib.Path) -> list[dict]:

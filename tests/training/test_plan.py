@@ -3,7 +3,7 @@
 import pytest
 
 from hrnet_jax.training.plan import Extra, Plan, make_plan
-from tests import toy
+from tests.helpers import toy
 
 
 class FakeDataset:

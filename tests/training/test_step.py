@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hrnet_jax.checkpoint.train_state import init_state
+from hrnet_jax.distributed import sharding
+from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.ops.normalize import normalize
-from hrnet_jax.training import sharding
-from hrnet_jax.training.state import init_state
-from hrnet_jax.training.step import make_eval_step, make_train_step
-from tests import all_tasks, one_step, toy
-from tests.one_step import TX, assert_close, momentum
+from hrnet_jax.training.step import make_train_step
+from tests.helpers import all_tasks, one_step, toy
+from tests.helpers.one_step import TX, assert_close, momentum
 
 
 def manual(model, variables, images, labels):

@@ -1,1 +1,0 @@
-"""One TFDS builder for each data set, with its facts beside it."""

@@ -1,0 +1,1 @@
+"""What TFDS builders share, and the data sets that belong to no task."""

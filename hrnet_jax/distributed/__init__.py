@@ -1,0 +1,1 @@
+"""Devices and processes: mesh and sharding, collectives, start of a cluster, watchdog."""

@@ -1,0 +1,1 @@
+"""Testing of a trained network: passes over a data set, scores, comparisons, result files."""

@@ -1,0 +1,192 @@
+"""One exact pass over a data set: batches -> report, quality of every example, pictures."""
+
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import heapq
+import math
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+
+from hrnet_jax.data import padded_batch
+from hrnet_jax.distributed import sharding
+from hrnet_jax.distributed.collectives import add_processes, gather_bytes, gather_processes
+from hrnet_jax.tasks.interface import Task
+
+Example = dict[str, np.ndarray]
+
+
+class Scored(NamedTuple):
+  """What a step says about a batch; arrays of numpy.
+
+  Attributes:
+    sums: the task's, over the batch.
+    predictions: the task's, one row for each of this process's examples.
+    quality: `(b,)` of them.
+  """
+
+  sums: Any
+  predictions: Any
+  quality: np.ndarray
+
+
+class Step(Protocol):
+  """Scores a batch of this process.
+
+  Attributes:
+    shared: whether `sums` are over the batches of all processes, not of this one alone.
+  """
+
+  shared: bool
+
+  def __call__(self, variables: Any, batch: Mapping[str, np.ndarray]) -> Scored:
+    """Scores a batch; `mask` is False for examples that only fill it up."""
+
+  def example(self, batch: Mapping[str, np.ndarray], row: int, prediction: Any) -> tuple[Any, Any]:
+    """One prediction and its example, as the task draws them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedStep:
+  """The plain step: all devices of all processes take their part of one batch.
+
+  Attributes:
+    run: from `make_eval_step`.
+    mesh: all devices.
+  """
+
+  run: Callable[..., Any]
+  mesh: Mesh
+  shared = True
+
+  def __call__(self, variables: Any, batch: Mapping[str, np.ndarray]) -> Scored:
+    """See `Step`."""
+    numbers = {key: value for key, value in batch.items() if value.dtype.kind != "U"}
+    scored = jax.device_get(self.run(variables, sharding.to_global(numbers, self.mesh)))
+    sums, predictions, quality = scored
+    # This process's examples are one run of rows of the global batch.
+    count, (part, _) = len(batch["mask"]), sharding.data_share(self.mesh)
+    own = slice(part * count, (part + 1) * count)
+    predictions, quality = jax.tree.map(lambda x: x[own], (predictions, quality))
+    return Scored(sums, predictions, quality)
+
+  def example(
+    self, batch: Mapping[str, np.ndarray], row: int, prediction: Any
+  ) -> tuple[Any, Example]:
+    """See `Step`."""
+    return prediction, padded_batch.example(batch, row)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """Result of one pass.
+
+  Attributes:
+    report: the task's figures.
+    quality: of every example, by position in the data set; larger is better, NaN where there is
+      nothing to compare with. Those of all processes.
+    pictures: this process's first examples, `(h, w, 3)` uint8, by position in the data set.
+    worst: the same for those with the lowest quality of all processes; a process has its own.
+    charts: pictures of the totals, by name.
+    totals: of all processes, from which the report was made.
+  """
+
+  report: dict[str, Any]
+  quality: dict[int, float]
+  pictures: dict[int, np.ndarray]
+  worst: dict[int, np.ndarray]
+  charts: dict[str, np.ndarray]
+  totals: Mapping[str, Any]
+
+
+def evaluate(
+  task: Task,
+  step: Step,
+  variables: Mapping[str, Any],
+  batches: Iterable[Mapping[str, np.ndarray]],
+  *,
+  num_pictures: int = 0,
+  num_worst: int = 0,
+  consume: Callable[[int, Any, Example], None] | None = None,
+) -> Evaluation:
+  """Scores every example once; totals are kept on the host in 64 bits.
+
+  Args:
+    task: see `Task`.
+    step: scores a batch.
+    variables: of the network, where the step wants them.
+    batches: this process's; with a shared step all processes must have equally many. `mask` is
+      False for examples that only fill up the last one; `index` is the position in the data set.
+    num_pictures: how many of this process's first examples to draw.
+    num_worst: how many of the worst examples to draw.
+    consume: called with the position, the prediction and the example of each.
+
+  Raises:
+    ValueError: there is nothing to evaluate.
+  """
+  total, quality, pictures, worst = None, {}, {}, Ranking(num_worst)
+  gatherer = task.gatherer()
+  for batch in batches:
+    scored = step(variables, batch)
+    sums = jax.tree.map(widen, scored.sums)
+    total = sums if total is None else jax.tree.map(np.add, total, sums)
+    for row in np.flatnonzero(batch["mask"]):
+      index, value = int(batch["index"][row]), float(scored.quality[row])
+      quality[index] = value
+      draws, ranks = len(pictures) < num_pictures, worst.admits(-value)
+      if not (draws or ranks or consume or gatherer):
+        continue
+      prediction = jax.tree.map(lambda x, row=row: x[row], scored.predictions)
+      prediction, example = step.example(batch, row, prediction)
+      if gatherer:
+        gatherer.add(index, prediction, example)
+      if draws:
+        pictures[index] = _draw(task, prediction, example)
+      if ranks:
+        worst.add(-value, index, (prediction, example))
+      if consume:
+        consume(index, prediction, example)
+  if total is None:
+    raise ValueError("nothing to evaluate: the split is empty")
+  if not step.shared:
+    total = add_processes(total)
+  if gatherer:
+    total = total | gatherer.merge(gather_bytes(gatherer.pack()))
+  quality = gather_processes(quality)
+  order = sorted((i for i in quality if not math.isnan(quality[i])), key=lambda i: (quality[i], i))
+  chosen = set(order[:num_worst])
+  charts = task.charts(total) if num_pictures else {}
+  drawn = {i: _draw(task, *parts) for i, parts in worst.items() if i in chosen}
+  return Evaluation(task.report(total), quality, pictures, drawn, charts, total)
+
+
+class Ranking:
+  """Keeps the `size` entries with the largest values."""
+
+  def __init__(self, size: int):
+    self._size, self._heap = size, []
+
+  def admits(self, value: float) -> bool:
+    """Whether an entry of this value would be kept for now; NaN never is."""
+    full = len(self._heap) >= self._size
+    return self._size > 0 and not math.isnan(value) and (not full or value > self._heap[0][0])
+
+  def add(self, value: float, index: int, entry: Any) -> None:
+    """Adds an entry that is admitted."""
+    push = heapq.heappushpop if len(self._heap) >= self._size else heapq.heappush
+    push(self._heap, (value, -index, entry))
+
+  def items(self) -> list[tuple[int, Any]]:
+    """Indices and entries, largest value first."""
+    return [(-index, entry) for _, index, entry in sorted(self._heap, key=lambda x: x[:2])[::-1]]
+
+
+def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:
+  return task.picture(example["image"], prediction, example)
+
+
+def widen(x: np.ndarray) -> np.ndarray:
+  """The same numbers in 64 bits."""
+  return np.asarray(x).astype(np.int64 if np.issubdtype(x.dtype, np.integer) else np.float64)

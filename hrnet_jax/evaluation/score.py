@@ -1,0 +1,171 @@
+"""Scores a checkpoint on the evaluation split: config and workdir -> table, files and pictures."""
+
+import csv
+import json
+import math
+import pathlib
+from typing import Any
+
+import jax
+from tensorboardX import SummaryWriter
+
+from hrnet_jax import registry
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.data.inputs import open_dataset
+from hrnet_jax.distributed import sharding
+from hrnet_jax.evaluation import compare, results, setup
+from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
+from hrnet_jax.tasks.interface import COMPARED
+from hrnet_jax.tasks.segmentation.pictures.comparison import comparison_bars
+from hrnet_jax.visualize.sheet import write_png
+
+FOLDER, COMPARISON = "eval", "comparison"
+Path = str | pathlib.Path
+
+
+def score(
+  config: Any,
+  workdir: Path,
+  path: Path | None = None,
+  *,
+  export: Path | None = None,
+  against: Path | None = None,
+) -> dict[str, Any]:
+  """Evaluates one checkpoint and leaves the results in `workdir/eval`.
+
+  Args:
+    config: see `configs/`; its model must be the checkpoint's. `eval.protocol`, if there is one,
+      says how images are tested.
+    workdir: of the run; made if `path` is given.
+    path: a checkpoint or the workdir of another run; the best of `workdir` by default.
+    export: a folder for result files in the data set's own form, see `results`.
+    against: a second checkpoint; what differs goes to `workdir/eval/comparison`.
+
+  Returns:
+    The task's report.
+
+  Raises:
+    FileNotFoundError: no checkpoint. ValueError: config and checkpoint do not fit together.
+  """
+  mesh = sharding.make_mesh(config.mesh)
+  sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
+  loaded = [_load(config, x, mesh) for x in (path or workdir, against) if x]
+  dataset = open_dataset(config)
+  task = registry.build_task(config, dataset)
+  testing = setup.build(config, task, dataset, mesh)
+  files = _absolute(export) if export else None
+  writer = results.open_writer(config.model.task, files, dataset, task) if files else None
+  placed = [testing.place(x.variables) for x in loaded]
+  with testing.batches() as batches:
+    result = evaluate(
+      task,
+      testing.step,
+      placed[0],
+      batches,
+      num_pictures=config.eval.pictures,
+      num_worst=config.eval.pictures,
+      consume=writer.add if writer else None,
+    )
+  if writer:
+    writer.finish(result.totals)
+  folder = _absolute(workdir) / FOLDER
+  facts = {"checkpoint": str(loaded[0].path), "step": loaded[0].step, "data": dataset.name}
+  facts |= {"split": config.data.eval_split, "testing": testing.text}
+  facts |= {"fingerprint": dataset.fingerprint}
+  source = dataset.source(config.data.eval_split)
+  _write(folder, facts, result, source)
+  if jax.process_index() == 0:
+    print(task.table(result.report))
+    print(f"checkpoint  {loaded[0].path}\ntested      {testing.text}\nresults     {folder}")
+    if files:
+      print(f"exported    {files}")
+  if against:
+    with testing.batches() as batches:
+      both = compare.compare(
+        task,
+        testing.step,
+        (placed[0], placed[1]),
+        batches,
+        num_pictures=max(config.eval.pictures, 1),
+      )
+    _write_comparison(folder / COMPARISON, both, [str(x.path) for x in loaded])
+  return result.report
+
+
+def _load(config: Any, path: Path, mesh: Any) -> manager.Loaded:
+  loaded = manager.load(path, sharding.replicated(mesh))
+  _check_model(config.model.to_dict(), loaded)
+  return loaded
+
+
+def _check_model(model: dict[str, Any], loaded: manager.Loaded) -> None:
+  """Values that do not change what the weights mean may differ."""
+  free = ("dtype", "bn_momentum", "bn_group_size", "init", "roll", "remat")
+  trained = loaded.config.model.to_dict()
+  keys = sorted((model.keys() | trained.keys()) - set(free))
+  if lines := [
+    f"  model.{key}: {trained.get(key)!r} in the checkpoint, {model.get(key)!r} in the config"
+    for key in keys
+    if json.dumps(trained.get(key)) != json.dumps(model.get(key))
+  ]:
+    raise ValueError(f"{loaded.path} holds another model:\n" + "\n".join(lines))
+
+
+def _write(folder: pathlib.Path, facts: dict[str, Any], result: Evaluation, source: Any) -> None:
+  folder.mkdir(parents=True, exist_ok=True)
+  for kind in ("pictures", "worst"):
+    _write_pictures(folder / kind, getattr(result, kind))
+  if jax.process_index():
+    return
+  (folder / "metrics.json").write_text(json.dumps(facts | result.report, indent=2) + "\n")
+  _write_pictures(folder, result.charts)
+  _write_examples(folder / "examples.csv", result.quality, source)
+  with SummaryWriter(str(folder / "tensorboard")) as board:
+    for name, value in result.report.items():
+      if isinstance(value, float | int):
+        board.add_scalar(f"test/{name}", value, facts["step"])
+    for group, pictures in (("charts", result.charts), ("worst", result.worst)):
+      for name, picture in pictures.items():
+        board.add_image(f"{group}/{name}", picture, facts["step"], dataformats="HWC")
+
+
+def _write_pictures(folder: pathlib.Path, pictures: dict[Any, Any]) -> None:
+  if pictures:
+    folder.mkdir(parents=True, exist_ok=True)
+  for name, picture in pictures.items():
+    stem = f"{name:05d}" if isinstance(name, int) else name
+    write_png(folder / f"{stem}.png", picture)
+
+
+def _write_examples(path: pathlib.Path, quality: dict[int, float], source: Any) -> None:
+  """A line for each example, the worst first; those without truth at the end."""
+  order = sorted(quality, key=lambda i: (math.isnan(quality[i]), quality[i], i))
+  with path.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.writer(file)
+    writer.writerow(["index", "name", "quality"])
+    writer.writerows([i, source[i]["name"], f"{quality[i]:.6f}"] for i in order)
+
+
+def _write_comparison(
+  folder: pathlib.Path, both: compare.Comparison, checkpoints: list[str]
+) -> None:
+  folder.mkdir(parents=True, exist_ok=True)
+  _write_pictures(folder, both.pictures)
+  if jax.process_index():
+    return
+  first, second = both.reports
+  for name, values in first.items():
+    if isinstance(values, dict) and all(isinstance(x, float) for x in values.values()):
+      title = f"{name.replace('_', ' ')}, in %"
+      columns = [list(values.values()), list(second[name].values())]
+      write_png(
+        folder / f"{name}.png", comparison_bars(*columns, list(values), names=COMPARED, title=title)
+      )
+  text = compare.table(both)
+  where = "\n".join(f"{name:<6} {path}" for name, path in zip(COMPARED, checkpoints, strict=True))
+  (folder / "comparison.txt").write_text(f"{where}\n\n{text}\n")
+  print(f"\n{where}\n{text}\ncomparison  {folder}")
+
+
+def _absolute(path: Path) -> pathlib.Path:
+  return pathlib.Path(path).expanduser().absolute()

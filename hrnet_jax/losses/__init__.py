@@ -1,1 +1,0 @@
-"""Losses as pure functions of network outputs and labels."""

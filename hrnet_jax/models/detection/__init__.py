@@ -1,1 +1,0 @@
-"""Detectors on HRNetV2p: heads, the published methods, and the way through both stages."""

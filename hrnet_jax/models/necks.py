@@ -1,0 +1,74 @@
+"""What is made of the four maps before a head: pyramid -> one map or a feature pyramid.
+
+All take the maps of `HRNet` and a `train` flag, so that one can stand in for another.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hrnet_jax.models.exchange import Pyramid
+from hrnet_jax.models.layers import Conv, Numerics
+from hrnet_jax.ops.pool import halve
+from hrnet_jax.ops.resize import Resize, resize
+
+
+class V1(nn.Module):
+  """HRNetV1 (paper, figure 4a): the finest map alone, `(B, H / 4, W / 4, C)`."""
+
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    del train  # nothing here learns; the argument makes representations interchangeable
+    return xs[0]
+
+
+class V1H(nn.Module):
+  """The paper's control for V2: `V1` widened to as many channels, `(B, H / 4, W / 4, 15 * C)`.
+
+  A 1x1 convolution with bias, without norm, so that what V2 gains is not due to its width.
+  """
+
+  numerics: Numerics
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    del train
+    return Conv(15 * xs[0].shape[-1], 1, self.numerics, use_bias=True, name="widen")(xs[0])
+
+
+class V2(nn.Module):
+  """HRNetV2 (paper, figure 4b): all maps on the finest grid, `(B, H / 4, W / 4, 15 * C)`."""
+
+  upsample: Resize
+
+  def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    del train
+    size = xs[0].shape[1:3]
+    return jnp.concatenate([resize(x, size, self.upsample) for x in xs], axis=-1)
+
+
+class V2P(nn.Module):
+  """HRNetV2p (paper, figure 4c): five levels of `width` channels at strides 4 to 64.
+
+  V2 with half-pixel bilinear enlargement, whatever the trunk does; a 1x1 reduction; average
+  pooling by 1, 2, 4, 8 and 16 of the reduced map, which drops what does not fill a window; and a
+  3x3 convolution for each level. All convolutions have a bias and no norm. Source:
+  mmdet/models/necks/hrfpn.py.
+  """
+
+  numerics: Numerics
+  width: int = 256
+  levels: int = 5
+
+  @nn.compact
+  def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    n = dataclasses.replace(self.numerics, init="lecun")
+    x = V2(Resize.BILINEAR, name="concatenate")(xs, train=train)
+    x = Conv(self.width, 1, n, use_bias=True, name="reduce")(x)
+    pooled = [x]
+    while len(pooled) < self.levels:
+      pooled.append(halve(pooled[-1]))
+    return tuple(
+      Conv(self.width, 3, n, use_bias=True, name=f"level_{i}")(y) for i, y in enumerate(pooled)
+    )

@@ -1,1 +1,0 @@
-"""What the predict command does with photos: one module for each task."""

@@ -1,0 +1,248 @@
+"""Runs a trained network on photos: `python -m hrnet_jax.predict --checkpoint --input --output`.
+
+Shapes: photo `(H, W, 3)` uint8 -> the task's input `(B, h, w, 3)` uint8 -> predictions -> files.
+
+How a photo is shown to the network and what is written depends on the task of the checkpoint.
+Segmentation writes `<stem>_labels.png`, the class ids at the photo's own size, and
+`<stem>_overlay.png` for people. Classification looks at the centre of the photo, as in evaluation;
+it writes the best five classes to `<stem>_classes.png` and, with their scores, to a line of
+`predictions.csv`. Landmarks are looked for in the boxes of a file (`--boxes`, see `photos.boxes`),
+or else in the whole photo; they are drawn in `<stem>_points.png` and listed in `predictions.csv`.
+Detection draws the objects that it is sure of in `<stem>_objects.png` and lists all that it found,
+with scores, boxes and perhaps masks, in `<stem>_objects.json`.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import pathlib
+import sys
+import time
+import types
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+import tqdm
+
+from hrnet_jax import registry
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.models.folding import fold_batchnorm
+from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.predict.predictor import Handler, Photo
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+  """What a checkpoint does with photos.
+
+  Attributes:
+    run: `(B, h, w, 3)` uint8 images, and by name what else the network takes -> predictions,
+      arrays with one row per image.
+    handler: prepares photos and saves their rows.
+  """
+
+  run: Callable[..., Any]
+  handler: Handler
+
+
+def build_predictor(loaded: manager.Loaded, **options: Any) -> Predictor:
+  """Builds the network of a checkpoint, compiled once for every shape of batch.
+
+  Its norms are folded, which halves the time to compile and leaves less to compute.
+
+  Args:
+    loaded: the checkpoint.
+    **options: of the task's handler, see `TaskSpec.predictor_options`.
+
+  Raises:
+    ValueError: nothing is known to write for the task, or it has no such option.
+  """
+  name = loaded.config.model.task
+  make_handler = registry.task_part(name, "predictor", "predictions")
+  spec = registry.task_spec(name)
+  if unknown := sorted(options.keys() - set(spec.predictor_options)):
+    raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
+  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  variables = loaded.variables
+  if "batch_stats" in variables:
+    model, variables = fold_batchnorm(task.model, variables)
+    task = dataclasses.replace(task, model=model)
+  weights = jax.device_put(variables)
+
+  @jax.jit
+  def predict(variables, batch, extras):
+    outputs = task.outputs(variables, normalize(batch), **extras)
+    return task.predict(outputs, batch.shape[1:3])
+
+  return Predictor(
+    run=lambda batch, **extras: jax.device_get(predict(weights, batch, extras)),
+    handler=make_handler(loaded, **options),
+  )
+
+
+def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the photos of a folder (without its subfolders) in order, or the one file named.
+
+  Raises:
+    FileNotFoundError: nothing there, or no photo in the folder.
+    ValueError: two photos would be written to the same names.
+  """
+  if source.is_file():
+    return [source]
+  if not source.is_dir():
+    raise FileNotFoundError(f"--input: {source} does not exist")
+  photos = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+  if not photos:
+    raise FileNotFoundError(f"--input: no photo in {source} (looked for {', '.join(SUFFIXES)})")
+  by_stem: dict[str, pathlib.Path] = {}
+  for photo in photos:
+    other = by_stem.setdefault(photo.stem, photo)
+    if other != photo:
+      raise ValueError(
+        f"--input: {other.name} and {photo.name} would both be written to {photo.stem}_*.png; "
+        "rename one of them"
+      )
+  return photos
+
+
+def check_output(source: pathlib.Path, output: pathlib.Path) -> None:
+  """Protects the photos and what lies beside them.
+
+  Raises:
+    ValueError: the output folder is that of the photos, or a file.
+  """
+  folder = source if source.is_dir() else source.parent
+  if output.resolve() == folder.resolve():
+    raise ValueError(f"--output: {output} holds the input; name another folder")
+  if output.exists() and not output.is_dir():
+    raise ValueError(f"--output: {output} is a file; name a folder")
+
+
+def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[tuple[Photo, int]]]:
+  """Groups inputs of the same shape, as soon as a group is full; the rest at the end.
+
+  An input is a photo and the number of one of its inputs.
+  """
+  waiting: dict[tuple[int, ...], list[tuple[Photo, int]]] = {}
+  for photo in photos:
+    for number, pixels in enumerate(photo.inputs):
+      group = waiting.setdefault(pixels.shape, [])
+      group.append((photo, number))
+      if len(group) == batch_size:
+        yield waiting.pop(pixels.shape)
+  yield from waiting.values()
+
+
+def predict_all(
+  predictor: Predictor,
+  paths: Sequence[pathlib.Path],
+  output: pathlib.Path,
+  *,
+  max_side: int,
+  batch_size: int,
+) -> dict[pathlib.Path, str]:
+  """Predicts every photo and writes its files; a photo that fails does not stop the others.
+
+  Returns:
+    The reason for every photo that failed.
+  """
+  failed: dict[pathlib.Path, str] = {}
+  found: dict[pathlib.Path, dict[int, Any]] = {}
+  with tqdm.tqdm(total=len(paths), unit="photo", disable=None) as bar:
+
+    def load() -> Iterator[Photo]:
+      for path in paths:
+        try:
+          photo = predictor.handler.load(path, max_side)
+        except (OSError, ValueError, cv2.error) as error:
+          failed[path] = str(error)
+          bar.update()
+          continue
+        if photo.note:
+          bar.write(photo.note)
+        yield photo
+
+    for group in batches(load(), batch_size):
+      rows = predictor.run(
+        np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
+      )
+      for index, (photo, number) in enumerate(group):
+        known = found.setdefault(photo.path, {})
+        known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
+        if len(known) == len(photo.inputs):
+          predictions = [row for _, row in sorted(found.pop(photo.path).items())]
+          predictor.handler.save(photo, predictions, output / photo.path.stem)
+          bar.update()
+  return failed
+
+
+def _extras(group: Sequence[tuple[Photo, int]]) -> dict[str, np.ndarray]:
+  """What the network takes besides a batch of images, stacked."""
+  rows = [photo.extras[number] for photo, number in group if photo.extras]
+  return {name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command; returns its exit status: 0 when every photo was predicted."""
+  args = _parse(argv)
+  source, output = pathlib.Path(args.input), pathlib.Path(args.output)
+  try:
+    paths = find_photos(source)
+    check_output(source, output)
+    loaded = manager.load(args.checkpoint)
+    predictor = build_predictor(loaded, **({"boxes": args.boxes} if args.boxes else {}))
+    output.mkdir(parents=True, exist_ok=True)
+  except (OSError, ValueError) as error:
+    print(f"predict: {error}", file=sys.stderr)
+    return 1
+  print(f"Network of step {loaded.step} from {args.checkpoint}, photos: {len(paths)}")
+  start = time.monotonic()
+  failed = predict_all(predictor, paths, output, max_side=args.max_side, batch_size=args.batch_size)
+  seconds = time.monotonic() - start
+  print(f"{len(paths) - len(failed)} of {len(paths)} photos done in {seconds:.1f} s: {output}/")
+  for reason in failed.values():
+    print(f"predict: {reason}", file=sys.stderr)
+  return 1 if failed else 0
+
+
+def _parse(argv: Sequence[str] | None) -> Any:
+  parser = argparse.ArgumentParser(
+    prog="python -m hrnet_jax.predict", description="Runs a trained network on photos."
+  )
+  add = parser.add_argument
+  add("--checkpoint", required=True, help="a run's folder, or the folder of one of its steps")
+  add("--input", required=True, help="a photo, or a folder of photos")
+  add("--output", required=True, help="folder for the results; made if it does not exist")
+  add(
+    "--max_side",
+    type=_positive,
+    default=2048,
+    help="larger photos are reduced to this long side for the network (default %(default)s)",
+  )
+  add(
+    "--batch_size",
+    type=_positive,
+    default=1,
+    help="inputs of one shape at a time (default %(default)s; more is faster on accelerators)",
+  )
+  add(
+    "--boxes",
+    help="landmarks: a CSV or JSON file with photo, x0, y0, x1, y1 of each face, in pixels; "
+    "without it every photo is one face",
+  )
+  return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+  value = int(text)
+  if value < 1:
+    raise argparse.ArgumentTypeError(f"{value} is not positive")
+  return value
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,1 @@
+"""The log of a run: terminal, `metrics.jsonl` and TensorBoard."""

@@ -1,0 +1,119 @@
+"""What a run says while it goes on: terminal, `metrics.jsonl` and TensorBoard."""
+
+from collections.abc import Mapping
+import contextlib
+import datetime
+import json
+import pathlib
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from hrnet_jax.files import write_whole
+from hrnet_jax.run_log.writers import Board, Lines
+
+METRICS = "metrics.jsonl"
+
+
+class Log:
+  """Writes on process 0 and is silent on the others; a context manager.
+
+  A run that goes on from step n first drops the lines of later steps, which it will do again. A
+  full disk is said once, and does not end the run.
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, first: int, last: int):
+    """`first` is the step the run starts after, `last` the one it ends with."""
+    self._active = jax.process_index() == 0
+    self._bar = None
+    self._last = last
+    if not self._active:
+      return
+    path = workdir / METRICS
+    _drop_after(path, first)
+    self._told = False
+    self._lines = Lines(path, self._failed)
+    self._board = Board(workdir / "tensorboard", first + 1, self._failed)
+    if sys.stderr.isatty():
+      self._bar = tqdm(total=last, initial=first, unit="step", dynamic_ncols=True)
+
+  def __enter__(self) -> "Log":
+    return self
+
+  def __exit__(self, *exc_info: object) -> None:
+    if self._bar is not None:
+      self._bar.close()
+    if self._active:
+      self._lines.close()
+      self._board.close()
+
+  def progress(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
+    """Scalars of training, to all three places."""
+    self.scalars(step, "train", values)
+    if not self._active:
+      return
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    if self._bar is not None:
+      self._bar.update(step - self._bar.n)
+      self._bar.set_postfix_str(shown)
+    else:
+      left = datetime.timedelta(seconds=round(seconds_left))
+      say(f"step {step}/{self._last}  {shown}  ETA {left}")
+
+  def scalars(self, step: int, split: str, values: Mapping[str, Any]) -> None:
+    """Numbers, and by-class mappings of numbers, to `metrics.jsonl` and TensorBoard; not lists."""
+    if not self._active:
+      return
+    values = {name: value for name, value in values.items() if not isinstance(value, list)}
+    now = time.time()
+    self._lines.write(json.dumps({"step": step, "split": split, "time": round(now, 3), **values}))
+    for name, value in values.items():
+      if isinstance(value, Mapping):
+        for key, x in value.items():
+          self._board.scalar(f"{split}/{name}/{key}", x, step, now)
+      else:
+        self._board.scalar(f"{split}/{name}", value, step, now)
+    self._board.flush()
+
+  def pictures(self, step: int, group: str, pictures: Mapping[int | str, np.ndarray]) -> None:
+    """Pictures `(h, w, 3)` uint8 by example or name, to TensorBoard."""
+    if self._active:
+      for name, picture in pictures.items():
+        self._board.picture(f"{group}/{name}", picture, step, time.time())
+      self._board.flush()
+
+  def _failed(self, error: OSError) -> None:
+    if not self._told:
+      say(f"the log cannot be written: {error}; training goes on")
+    self._told = True
+
+
+def say(text: str) -> None:
+  """Prints a message for people, on process 0; beside a progress bar if there is one."""
+  if jax.process_index() == 0:
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
+
+
+def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
+  """What a log says, line by line; a line that a killed run left unfinished is left out.
+
+  Raises:
+    OSError: it cannot be read.
+  """
+  entries = []
+  for line in path.read_text().splitlines():
+    with contextlib.suppress(json.JSONDecodeError):
+      entries.append(json.loads(line))
+  return entries
+
+
+def _drop_after(path: pathlib.Path, step: int) -> None:
+  """Keeps the complete lines of steps up to `step`."""
+  if path.exists():
+    kept = [entry for entry in read_entries(path) if entry["step"] <= step]
+    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))

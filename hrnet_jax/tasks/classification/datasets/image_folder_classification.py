@@ -1,0 +1,176 @@
+"""Photos in one folder for each class, such as ImageNet or a user's own.
+
+    train/CLASS/... val/CLASS/...     perhaps test/CLASS/...; or, without these folders,
+    CLASS/...                         of each class about a tenth becomes `val`
+
+Classes are named after their folders and counted from 0 in the order of the names' characters, as
+torchvision's `ImageFolder` counts them. A class of ImageNet has the name of its folder, its
+id in WordNet, `n01440764` and so on.
+"""
+
+from collections.abc import Iterable
+import dataclasses
+import itertools
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+from hrnet_jax.data.datasets import base, folders
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+  """A photo and its class; `name` is `CLASS/photo` without the suffix."""
+
+  name: str
+  image: pathlib.Path
+  label: int
+
+  @property
+  def size(self) -> int:
+    """Bytes of the file."""
+    return folders.stat(self.image).st_size
+
+  def signature(self) -> str:
+    """Changes when the file does."""
+    stat = folders.stat(self.image)
+    return f"{self.name} {self.label} {stat.st_size} {stat.st_mtime_ns}"
+
+
+class ImageFolderClassification(base.Builder):
+  """Photos with a class each, by folder."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched."}
+  SOURCE_LAYOUT = (
+    "train/ and val/ (and perhaps test/) with a folder of photos (.jpg, .jpeg or .png) for each "
+    "class, or these folders of classes alone"
+  )
+  HAS_VARIANTS = True
+  COUNTED = "images"
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[Photo]]:
+    """Splits by folder if there are such folders, else by a hash of the names in each class."""
+    names = self.facts(source).class_names
+    splits = _splits(source)
+    if splits:
+      found = {split: _find_photos(source / split, names) for split in splits}
+      _require_photos(source / "train", found["train"], names)
+      return {split: _in_turn(photos) for split, photos in found.items()}
+    photos = _find_photos(source, names)
+    _require_photos(source, photos, names)
+    classes = itertools.groupby(photos, key=lambda photo: photo.label)  # they come in this order
+    parts = [_split_class(list(group)) for _, group in classes]
+    if not any(part["val"] for part in parts):
+      raise ValueError(f"{source}: no class has 2 photos, one for train and one for val")
+    return {
+      split: _in_turn(itertools.chain.from_iterable(part[split] for part in parts))
+      for split in ("train", "val")
+    }
+
+  def record(self, item: Photo) -> dict[str, Any]:
+    """Checks one photo."""
+    return self.measured(item)[0]
+
+  def measured(self, item: Photo) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+    """The record, the photo's size, and a single 1 among the counts."""
+    data = folders.read_bytes(item.image)
+    size = images.decode_rgb(data, str(item.image)).shape[:2]
+    counts = np.arange(len(self.facts(self._source).class_names) + 1) == item.label
+    return {"image": data, "label": np.int32(item.label), "name": item.name}, size, counts
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """Names of the folders; the colours are made up."""
+    if not hasattr(self, "_facts"):
+      names = _class_names(source)
+      colours = tuple(folders.make_colour(index) for index in range(len(names)))
+      self._facts = base.Facts(names, colours)
+    return self._facts
+
+  def features(self) -> dict[str, Any]:
+    """The label is a number."""
+    return super().features() | {"label": tfds.features.Tensor(shape=(), dtype=np.int32)}
+
+
+def _splits(source):
+  """Folders with the name of a split that hold folders; if none does, such a name is a class's.
+
+  A `test` that holds photos alone, as ImageNet's does, has no labels and is left out.
+  """
+  splits = [split for split in folders.SPLITS if _subfolders(source / split)]
+  if splits:
+    for split in ("train", "val"):
+      if split not in splits and (source / split).is_dir():
+        raise ValueError(
+          f"{source / split}: holds no folders of classes; move its photos into them, named as in "
+          f"{source / splits[0]}"
+        )
+    folders.require_only_splits(source, splits)
+  return splits
+
+
+def _class_names(source):
+  splits = _splits(source)
+  found = _subfolders(source / "train" if splits else source)
+  if len(found) < 2:
+    raise ValueError(
+      f"{source / 'train' if splits else source}: {len(found)} folders of classes, expected at "
+      "least 2"
+    )
+  for split in splits[1:]:
+    unknown = sorted({path.name for path in _subfolders(source / split)} - {p.name for p in found})
+    if unknown:
+      raise ValueError(
+        f"{source / split / unknown[0]}: class {unknown[0]!r} is not in {source / 'train'}"
+      )
+  return tuple(path.name for path in found)
+
+
+def _subfolders(folder):
+  if not folder.is_dir():
+    return []
+  return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _find_photos(folder, class_names) -> list[Photo]:
+  """All photos by name; one beside the folders of the classes would have no class."""
+  for path in sorted(folder.iterdir()):
+    if path.is_file() and path.suffix.lower() in folders.IMAGE_SUFFIXES:
+      raise ValueError(f"{path}: lies in no folder of a class and would be left out; move it")
+  found = []
+  for label, name in enumerate(class_names):
+    if not (folder / name).is_dir():
+      continue
+    files = folders.list_files(folder / name, folders.IMAGE_SUFFIXES)
+    found += [Photo(f"{name}/{key}", path, label) for key, path in files.items()]
+  if not found:
+    suffixes = ", ".join(folders.IMAGE_SUFFIXES)
+    raise FileNotFoundError(f"{folder}: no images ({suffixes}) in the folders of the classes")
+  return found
+
+
+def _require_photos(folder, photos, class_names):
+  if missing := sorted(set(range(len(class_names))) - {photo.label for photo in photos}):
+    suffixes = ", ".join(folders.IMAGE_SUFFIXES)
+    raise FileNotFoundError(
+      f"{folder / class_names[missing[0]]}: no images ({suffixes}) of this class; "
+      f"{len(missing) - 1} more classes have none"
+    )
+
+
+def _split_class(photos):
+  """A class of one photo can only be learnt from."""
+  return folders.split_by_name(photos) if len(photos) > 1 else {"train": photos, "val": []}
+
+
+def _in_turn(photos: Iterable[Photo]) -> list[Photo]:
+  """The first of every class, then the second of every class, ...: the first few show several."""
+  seen: dict[int, int] = {}
+  ranked = []
+  for photo in photos:
+    ranked.append((seen.setdefault(photo.label, 0), photo.label, photo))
+    seen[photo.label] += 1
+  return [photo for _, _, photo in sorted(ranked, key=lambda row: row[:2])]

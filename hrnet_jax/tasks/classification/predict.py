@@ -1,0 +1,59 @@
+"""Photos to classes: `(H, W, 3)` uint8 -> resized and cut as in evaluation -> the best classes."""
+
+from collections.abc import Mapping, Sequence
+import csv
+import pathlib
+from typing import Any
+
+from hrnet_jax import visualize
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.data import images
+from hrnet_jax.predict.predictor import Photo
+from hrnet_jax.tasks.classification import pictures
+from hrnet_jax.tasks.classification.transforms import EvalTransform
+
+TABLE = "predictions.csv"
+
+
+class Classification:
+  """Writes `<stem>_classes.png` for people, and a line for each photo to `predictions.csv`."""
+
+  def __init__(self, class_names: tuple[str, ...], transform: EvalTransform):
+    self._class_names, self._transform = class_names, transform
+    self._begun = False
+
+  def load(self, path: pathlib.Path, max_side: int) -> Photo:
+    """The network sees the photo's centre, at the size at which it was evaluated."""
+    del max_side
+    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    seen = self._transform.apply(pixels)
+    return Photo(path, pixels, (seen,))
+
+  def save(
+    self, photo: Photo, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
+  ) -> None:
+    """Draws the photo with its best classes; a prediction has `classes (k,)`, `scores (k,)`."""
+    (prediction,) = predictions
+    names = [self._class_names[i] for i in prediction["classes"]]
+    scores = prediction["scores"].tolist()
+    visualize.write_png(f"{stem}_classes.png", pictures.draw(photo.pixels, names, scores))
+    columns = [x for name, score in zip(names, scores, strict=True) for x in (name, f"{score:.6f}")]
+    self._append(stem.parent / TABLE, [photo.path.name, *columns])
+
+  def _append(self, path: pathlib.Path, row: list[str]) -> None:
+    """Photo by photo, so that what is done is not lost when the command is interrupted."""
+    # The table of an earlier run is replaced.
+    with path.open("a" if self._begun else "w", newline="", encoding="utf-8") as file:
+      if not self._begun:
+        best = range(1, len(row) // 2 + 1)
+        csv.writer(file).writerow(
+          ["photo", *(f"{x}_{i}" for i in best for x in ("class", "score"))]
+        )
+      csv.writer(file).writerow(row)
+    self._begun = True
+
+
+def build(loaded: manager.Loaded) -> Classification:
+  """Takes the names and the transform of evaluation from a checkpoint."""
+  transform = EvalTransform(**loaded.config.transform.eval)
+  return Classification(tuple(loaded.dataset["class_names"]), transform)

@@ -1,0 +1,219 @@
+"""Encoded image with one class to an array of one size: `bytes, int -> uint8 (h, w, 3), int32 ()`.
+
+The fields of the transforms are the keys of a config's `transform` block. Normalisation is not done
+here, see `transforms/segmentation.py`. The augmentation is that of the reference,
+HRNet/HRNet-Image-Classification, whose `tools/train.py` and `tools/valid.py` call torchvision:
+pixels pass through the same functions of Pillow, so that equal decisions give equal pixels.
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import math
+
+from grain import transforms
+import numpy as np
+from PIL import Image
+
+from hrnet_jax.data import geometry, images
+
+TRIES = 10  # to find a window inside the image
+Window = tuple[int, int, int, int]  # x, y, width, height
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+  """Everything that is random about one training example.
+
+  Attributes:
+    window: x, y, width and height of the part of the image that is kept.
+    flip: whether it is mirrored.
+  """
+
+  window: Window
+  flip: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainTransform(transforms.RandomMap):
+  """Random window, resized, and flip: record `-> {"image": (h, w, 3), "label": ()}`.
+
+  Attributes:
+    crop_size: `(height, width)` of the result.
+    area: smallest and largest share of the image's area that a window has.
+    aspect: smallest and largest ratio of width to height.
+    sampling: a key of `SAMPLING`: how windows are drawn.
+    flip: whether half of the examples are mirrored.
+  """
+
+  crop_size: tuple[int, int]
+  area: tuple[float, float] = (0.08, 1.0)
+  aspect: tuple[float, float] = (3 / 4, 4 / 3)
+  sampling: str = "log_uniform"
+  flip: bool = True
+
+  def __post_init__(self):
+    geometry.set_size(self, "crop_size")
+    for field, largest in (("area", 1.0), ("aspect", math.inf)):
+      low, high = getattr(self, field)
+      if not 0 < low <= high <= largest:
+        raise ValueError(
+          f"transform.{field} is {(low, high)}, expected 0 < smallest <= largest <= {largest}"
+        )
+      object.__setattr__(self, field, (low, high))
+    if self.sampling not in SAMPLING:
+      raise ValueError(
+        f"unknown transform.sampling {self.sampling!r}; known: {', '.join(sorted(SAMPLING))}"
+      )
+
+  def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Decodes a record, draws the decisions from `rng` and applies them."""
+    image = decode(record)
+    return self.apply(image, record["label"], self.draw(rng, image.shape[:2]))
+
+  def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Decisions:
+    """Draws the window and then the flip for an image of `size` (height, width)."""
+    window = SAMPLING[self.sampling](rng, size, self.area, self.aspect)
+    return Decisions(window, self.flip and bool(rng.integers(2)))
+
+  def apply(self, image: np.ndarray, label: int, decisions: Decisions) -> dict[str, np.ndarray]:
+    """Carries out `decisions` on a uint8 image (H, W, 3)."""
+    x, y, width, height = decisions.window
+    image = resize(geometry.crop(image, x, y, (height, width)), self.crop_size)
+    return _example(geometry.flip(image) if decisions.flip else image, label)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalTransform(transforms.Map):
+  """Resize and centre crop: record `-> {"image": (h, w, 3), "label": ()}`.
+
+  Attributes:
+    crop_size: `(height, width)` of the result.
+    resize: short side in pixels before the crop; the reference takes `int(224 / 0.875)`, 256.
+  """
+
+  crop_size: tuple[int, int]
+  resize: int
+
+  def __post_init__(self):
+    geometry.set_size(self, "crop_size")
+    if self.resize < max(self.crop_size):
+      raise ValueError(
+        f"transform.resize is {self.resize}, expected at least the sides of crop_size"
+        f" {self.crop_size}"
+      )
+
+  def map(self, record: Mapping) -> dict[str, np.ndarray]:
+    """Decodes a record and brings it to the size asked for."""
+    return _example(self.apply(decode(record)), record["label"])
+
+  def apply(self, image: np.ndarray) -> np.ndarray:
+    """Resizes a uint8 image (H, W, 3) and cuts its centre out: `-> (*crop_size, 3)`."""
+    height, width = image.shape[:2]
+    short = min(height, width)
+    # Integer division: torchvision cuts the long side off, it does not round it.
+    size = (self.resize * height // short, self.resize * width // short)
+    return geometry.center_crop(resize(image, size), self.crop_size)
+
+
+def draw_log_uniform(
+  rng: np.random.Generator,
+  size: tuple[int, int],
+  area: tuple[float, float],
+  aspect: tuple[float, float],
+) -> Window:
+  """As torchvision since 0.4: wide and tall windows are equally likely.
+
+  Falls back to the largest central window whose aspect is allowed.
+
+  Args:
+    rng: draws area, aspect and, once the window fits, y and x.
+    size: height and width of the image.
+    area: bounds of the share of the image's area.
+    aspect: bounds of the ratio of width to height.
+  """
+  height, width = size
+  low, high = np.log(aspect)
+  for _ in range(TRIES):
+    target, ratio = height * width * rng.uniform(*area), math.exp(rng.uniform(low, high))
+    w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+    if 0 < w <= width and 0 < h <= height:
+      return _place(rng, size, w, h)
+  w, h = width, height
+  if width / height < aspect[0]:
+    h = max(1, round(width / aspect[0]))
+  elif width / height > aspect[1]:
+    w = max(1, round(height * aspect[1]))
+  return (width - w) // 2, (height - h) // 2, w, h
+
+
+def draw_linear_swap(
+  rng: np.random.Generator,
+  size: tuple[int, int],
+  area: tuple[float, float],
+  aspect: tuple[float, float],
+) -> Window:
+  """As torchvision 0.2.1, with which the reference was trained: see `draw_log_uniform`.
+
+  The aspect is drawn uniformly, and half of the windows are turned by 90 degrees. Falls back to
+  the largest central square.
+  """
+  height, width = size
+  for _ in range(TRIES):
+    target, ratio = height * width * rng.uniform(*area), rng.uniform(*aspect)
+    w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+    if rng.random() < 0.5:
+      w, h = h, w
+    # The original does not look for windows without a pixel, which very small images give.
+    if 0 < w <= width and 0 < h <= height:
+      return _place(rng, size, w, h)
+  side = min(size)
+  return (width - side) // 2, (height - side) // 2, side, side
+
+
+SAMPLING: dict[str, Callable[..., Window]] = {
+  "linear_swap": draw_linear_swap,
+  "log_uniform": draw_log_uniform,
+}
+
+
+def decode(record: Mapping) -> np.ndarray:
+  """Image (H, W, 3) RGB uint8 of a record.
+
+  If the record has a `box` (x0, y0, x1, y1), the part of the image that lies in it.
+
+  Raises:
+    ValueError: if the bytes are damaged, or the record has no class; names the record.
+  """
+  if np.ndim(record["label"]) or isinstance(record["label"], bytes):
+    raise ValueError(
+      f"{record['name']}: this data set has label maps, not one class for each image; set data.name"
+      " to one that has, such as image_folder_classification"
+    )
+  image = images.decode_rgb(record["image"], record["name"])
+  if "box" not in record:
+    return image
+  x0, y0, x1, y1 = record["box"]
+  return image[max(y0, 0) : y1, max(x0, 0) : x1]
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Resizes bilinearly with antialiasing, as Pillow does it: `(H, W, 3) -> (*size, 3)`.
+
+  What lies outside must be cut off before: Pillow's `box` would let it bleed in at the border.
+  """
+  if image.shape[:2] == tuple(size):
+    return image
+  height, width = size
+  source = Image.fromarray(np.ascontiguousarray(image))
+  return np.asarray(source.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _place(rng, size, w, h) -> Window:
+  y = int(rng.integers(size[0] - h + 1))
+  x = int(rng.integers(size[1] - w + 1))
+  return x, y, w, h
+
+
+def _example(image, label) -> dict[str, np.ndarray]:
+  # A copy: a view would keep the whole image alive in the prefetch buffer.
+  return {"image": np.array(image, order="C"), "label": np.int32(label)}

@@ -1,0 +1,187 @@
+"""COCO's objects with boxes and masks, and a user's own photos annotated in COCO's format.
+
+    annotations/instances_SPLIT.json   one for each split, such as train2017 and val2017
+    SPLIT/ or images/SPLIT/            its photos
+
+A record has `boxes (N, 4), classes (N,), masks`, and what scores need; see `Coco.features`.
+"""
+
+import functools
+import hashlib
+import json
+import pathlib
+import re
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.ops import rle
+from hrnet_jax.tasks.detection.datasets import coco_json
+from hrnet_jax.tasks.detection.datasets.coco_json import Photo
+from hrnet_jax.tasks.landmarks.datasets import faces
+
+MIN_SIDE = 32  # pixels; smaller images are not trained on
+_FILE = re.compile(r"instances_(\w+)\.json")
+
+
+class Coco(base.Builder):
+  """Photos with the boxes and masks of objects."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched; masks as compressed run lengths."}
+  SOURCE_LAYOUT = (
+    "annotations/instances_SPLIT.json in COCO's format and the photos in SPLIT/ (or images/SPLIT/) "
+    "for each split, such as train2017 and val2017"
+  )
+  HAS_VARIANTS = True
+  COUNTED = "objects"
+  LISTS_SIZES = True
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[Photo]]:
+    """A split for each file of annotations, its images by ascending id."""
+    return {
+      split: coco_json.read_photos(content, path, _places(source, split, path), self._categories)
+      for split, (path, content) in self._files.items()
+    }
+
+  def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
+    """`SPLIT_objects` for training: images of 32 pixels and more with an object to learn from."""
+    return {
+      f"{split}_objects": (split, [i for i, photo in enumerate(photos) if _teaches(photo)])
+      for split, photos in self._planned().items()
+    }
+
+  def record(self, item: Photo) -> dict[str, Any]:
+    """Checks one photo and its objects."""
+    return self.measured(item)[0]
+
+  def measured(self, item: Photo) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+    """The record, the image's size, and how many objects of each class it has to learn from."""
+    classes = np.array([x.class_index for x in item.objects], np.int32)
+    ignored = np.array([x.ignored for x in item.objects], np.bool_)
+    masks = [x.mask(item.shape) for x in item.objects]
+    bboxes = np.array([x.bbox for x in item.objects], np.float64).reshape(-1, 4)
+    record = {
+      "image": _encoded(item),
+      "name": item.name,
+      "image_id": np.int64(item.image_id),
+      "size": np.array(item.shape, np.int32),
+      "boxes": corners(bboxes),
+      "bboxes": bboxes,
+      "classes": classes,
+      "areas": np.array([_area(*x, item.shape) for x in zip(item.objects, masks, strict=True)]),
+      "crowd": np.array([x.crowd for x in item.objects], np.bool_),
+      "ignored": ignored,
+      "ids": np.array([x.id for x in item.objects], np.int64),
+      "masks": json.dumps(masks),
+    }
+    counts = np.bincount(classes[~ignored], minlength=len(self._categories))
+    return record, item.shape, np.append(counts, ignored.sum())
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """Names and ids of the categories; the colours are made up."""
+    names = tuple(self._categories.values())
+    colours = tuple(folders.make_colour(index) for index in range(len(names)))
+    return base.Facts(names, colours, class_ids=tuple(self._categories))
+
+  def signature(self) -> str:
+    """Changes when the source does, the annotations included."""
+    stats = [folders.stat(path) for path, _ in self._files.values()]
+    whole = f"{super().signature()} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+  def features(self) -> dict[str, Any]:
+    """Features of an image with N objects.
+
+    `size` is height and width; `boxes` are x0 y0 x1 y1 in pixels from the image's left and upper
+    edge, `bboxes` the same as annotated, x y width height; `areas` are in pixels; `ignored` are all
+    that no network learns from (see `coco_json.Object`), crowds among them; `ids` are those of the
+    annotations; `masks` is JSON text, a list of run lengths (`ops/rle.py`) and, for objects without
+    a mask, null.
+    """
+    return {
+      "image": tfds.features.Image(shape=(None, None, 3)),
+      "name": tfds.features.Text(),
+      "image_id": tfds.features.Tensor(shape=(), dtype=np.int64),
+      "size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+      "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
+      "bboxes": base.exact_numbers(None, 4),
+      "classes": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+      "areas": base.exact_numbers(None),
+      "crowd": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+      "ignored": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+      "ids": tfds.features.Tensor(shape=(None,), dtype=np.int64),
+      "masks": tfds.features.Text(),
+    }
+
+  @functools.cached_property
+  def _files(self):
+    """For each split the path and the content of its annotations."""
+    folder = self._source / "annotations"
+    folders.require_folder(folder, self.SOURCE_LAYOUT)
+    found = {m[1]: p for p in sorted(folder.iterdir()) if (m := _FILE.fullmatch(p.name))}
+    if not found:
+      raise FileNotFoundError(
+        f"{folder}: no instances_SPLIT.json; the source folder has to hold {self.SOURCE_LAYOUT}"
+      )
+    return {split: (path, coco_json.read_json(path)) for split, path in found.items()}
+
+  @functools.cached_property
+  def _categories(self):
+    """Names by id, the same in all files."""
+    read = {p: coco_json.read_categories(content, p) for p, content in self._files.values()}
+    first = next(iter(read))
+    for path, categories in read.items():
+      if categories != read[first]:
+        differing = sorted(set(categories.items()) ^ set(read[first].items()))
+        raise ValueError(
+          f"{path}: other categories than in {first}: {differing[0][1]!r} with id "
+          f"{differing[0][0]} is in one of them only; all splits need the same"
+        )
+    return read[first]
+
+
+def corners(bboxes: np.ndarray) -> np.ndarray:
+  """x y width height to x0 y0 x1 y1: `(N, 4) -> (N, 4)` float32."""
+  return np.concatenate([bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]], 1).astype(np.float32)
+
+
+def _places(source, split, path):
+  """Where the images of a split may lie."""
+  places = [source / split, source / "images" / split]
+  if found := [place for place in places if place.is_dir()]:
+    return [*found, source]  # some write the folder into the name of the file
+  raise FileNotFoundError(
+    f"{places[0]}: no such folder (nor {places[1]}), but there is {path}; add the photos, or move "
+    "the file of annotations elsewhere to leave this split out"
+  )
+
+
+def _teaches(photo):
+  return min(photo.shape) >= MIN_SIDE and not all(x.ignored for x in photo.objects)
+
+
+def _area(found, mask, shape):
+  """The area as annotated; where it is missing, that of the mask or else of the box."""
+  if found.area is not None:
+    return found.area
+  return float(rle.area(mask, shape) if mask else found.bbox[2] * found.bbox[3])
+
+
+def _encoded(item):
+  """The file's bytes, so that they decode to the size that the annotations are for."""
+  data = folders.read_bytes(item.image)
+  size = images.decode_rgb(data, str(item.image)).shape[:2]
+  if size == item.shape:
+    return data
+  stored = faces.forget_orientation(data)  # annotated before viewers turned photos upright
+  if images.decode_rgb(stored, str(item.image)).shape[:2] == item.shape:
+    return stored
+  height, width = item.shape
+  raise ValueError(
+    f"{item.image}: {size[1]}x{size[0]} pixels, but {item.where} says {width}x{height}; "
+    "image and annotations have to be of the same version"
+  )

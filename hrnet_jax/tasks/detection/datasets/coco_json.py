@@ -1,0 +1,232 @@
+"""COCO's files of annotations: `instances_SPLIT.json` -> categories, and images with their objects.
+
+The format is that of https://cocodataset.org/#format-data. What a network does not learn from is
+marked by the rules of mmdetection's `mmdet/datasets/coco.py` and stays: scores need it.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+from hrnet_jax.data.datasets import folders
+from hrnet_jax.ops import rle
+
+_LARGEST_ID = 2**31 - 1  # of images; networks and JAX count in 32 bits
+
+
+class Object(NamedTuple):
+  """An annotation, checked but for its segmentation.
+
+  Attributes:
+    where: the file and the id, for errors.
+    id: of the annotation.
+    class_index: rank of the category among the sorted ids.
+    bbox: x, y, width, height as annotated.
+    area: as annotated; None if it is not.
+    crowd: whether this is a group of objects that were not told apart.
+    ignored: whether no network learns from this: a crowd, flagged `ignore`, without area, narrower
+      or lower than a pixel, or outside of the image.
+    segmentation: polygons, run lengths, or None.
+  """
+
+  where: str
+  id: int
+  class_index: int
+  bbox: tuple[float, float, float, float]
+  area: float | None
+  crowd: bool
+  ignored: bool
+  segmentation: Any
+
+  def mask(self, shape: tuple[int, int]) -> str | None:
+    """Run lengths of the mask in an image of `shape` (height, width), None if there is none.
+
+    Raises:
+      ValueError: the segmentation is not as it has to be; names the annotation.
+    """
+    try:
+      return _mask(self.segmentation, shape)
+    except ValueError as error:
+      raise ValueError(f"{self.where}: bad segmentation: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+  """An image and its objects.
+
+  Attributes:
+    name: the file's name without suffix.
+    image: the file.
+    where: the file of annotations and the id, for errors.
+    image_id: in the file of annotations.
+    shape: height and width as the file of annotations has them.
+    objects: in its order.
+  """
+
+  name: str
+  image: pathlib.Path
+  where: str
+  image_id: int
+  shape: tuple[int, int]
+  objects: list[Object] = dataclasses.field(default_factory=list)
+
+  @property
+  def size(self) -> int:
+    """Bytes of the record, roughly."""
+    return folders.stat(self.image).st_size + 200 * len(self.objects)
+
+  def signature(self) -> str:
+    """Changes when the image does; the builder adds the file of annotations."""
+    stat = folders.stat(self.image)
+    return f"{self.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def read_json(path: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+  """The lists `images`, `annotations` and `categories` of a file.
+
+  Raises:
+    ValueError: not JSON, or without one of these lists; names the file.
+  """
+  try:
+    content = json.loads(folders.read_bytes(path))
+  except json.JSONDecodeError as error:
+    raise ValueError(f"{path}: not valid JSON ({error}); it may be cut off") from error
+  except UnicodeDecodeError as error:
+    raise ValueError(f"{path}: not a text file ({error})") from error
+  for key in ("images", "annotations", "categories"):
+    rows = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+      raise ValueError(
+        f'{path}: no list "{key}"; expected COCO\'s format for objects, with the lists of '
+        '"images", "annotations" and "categories"'
+      )
+  return content
+
+
+def read_categories(content: dict[str, Any], path: pathlib.Path) -> dict[int, str]:
+  """Names of the categories by their ids, ascending.
+
+  Raises:
+    ValueError: there is none, one without id or name, or an id that is there twice.
+  """
+  found: dict[int, str] = {}
+  for row in content["categories"]:
+    where = f"{path}, category {row.get('name')!r}"
+    number = _whole(row, "id", where)
+    if not isinstance(row.get("name"), str):
+      raise ValueError(f"{path}, category {number}: has no name")
+    if number in found:
+      raise ValueError(f"{where}: id {number} is that of {found[number]!r}, too")
+    found[number] = row["name"]
+  if not found:
+    raise ValueError(f"{path}: no categories")
+  return dict(sorted(found.items()))
+
+
+def read_photos(
+  content: dict[str, Any],
+  path: pathlib.Path,
+  places: list[pathlib.Path],
+  categories: dict[int, str],
+) -> list[Photo]:
+  """All images by ascending id, also those without objects.
+
+  Args:
+    content: of the file, from `read_json`.
+    path: of the file.
+    places: folders where the images may lie.
+    categories: from `read_categories`.
+
+  Raises:
+    ValueError: a row is not as it has to be; names the file and the row.
+    FileNotFoundError: an image is missing.
+  """
+  photos: dict[int, Photo] = {}
+  files: dict[pathlib.Path, str] = {}
+  for row in content["images"]:
+    photo = _photo(row, path, places)
+    if photo.image_id in photos:
+      raise ValueError(f"{photo.where}: this id is there twice")
+    if photo.image in files:
+      raise ValueError(f"{photo.where}: {photo.image.name} is that of {files[photo.image]}, too")
+    photos[photo.image_id], files[photo.image] = photo, photo.where
+  ranks = {category: rank for rank, category in enumerate(categories)}
+  seen = set()
+  for row in content["annotations"]:
+    where = f"{path}, annotation {row.get('id')}"
+    number, image_id = _whole(row, "id", where), _whole(row, "image_id", where)
+    if image_id not in photos:
+      raise ValueError(f'{where}: image_id is {image_id}, which is not among the "images"')
+    if number in seen:
+      raise ValueError(f"{where}: this id is there twice")
+    seen.add(number)
+    photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
+  if not photos:
+    raise ValueError(f"{path}: no images")
+  return [photos[image_id] for image_id in sorted(photos)]
+
+
+def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) -> Photo:
+  where = f"{path}, image {row.get('id')}"
+  number, height, width = (_whole(row, key, where) for key in ("id", "height", "width"))
+  if not 0 <= number <= _LARGEST_ID:
+    raise ValueError(f"{where}: expected an id between 0 and {_LARGEST_ID}")
+  if height <= 0 or width <= 0:
+    raise ValueError(f"{where}: width and height are {width} and {height}")
+  name = row.get("file_name")
+  if not isinstance(name, str) or not name:
+    raise ValueError(f"{where}: file_name is {name!r}, expected the name of a file")
+  image = next((p for p in (place / name for place in places) if p.is_file()), None)
+  if image is None:
+    raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
+  return Photo(pathlib.PurePath(name).with_suffix("").as_posix(), image, where, number,
+               (height, width))  # fmt: skip
+
+
+def _object(row, where, shape, ranks) -> Object:
+  category = _whole(row, "category_id", where)
+  if category not in ranks:
+    raise ValueError(f'{where}: category_id is {category}, which is not among the "categories"')
+  bbox = row.get("bbox")
+  if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+    raise ValueError(f"{where}: bbox is {bbox!r}, expected x, y, width and height in pixels")
+  area = row.get("area")
+  if area is not None and not _is_number(area):
+    raise ValueError(f"{where}: area is {area!r}, expected a number of pixels")
+  crowd = bool(row.get("iscrowd", 0))
+  x, y, w, h = map(float, bbox)
+  outside = min(x + w, shape[1]) <= max(x, 0) or min(y + h, shape[0]) <= max(y, 0)
+  empty = w < 1 or h < 1 or (area is not None and area <= 0)
+  ignored = crowd or bool(row.get("ignore", 0)) or empty or outside
+  area = None if area is None else float(area)
+  segmentation = row.get("segmentation")
+  return Object(where, row["id"], ranks[category], (x, y, w, h), area, crowd, ignored, segmentation)
+
+
+def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
+  if segmentation is None or segmentation == []:
+    return None
+  if isinstance(segmentation, list):
+    return rle.from_polygons(segmentation, shape)
+  if not isinstance(segmentation, dict) or "counts" not in segmentation:
+    raise ValueError('expected a list of polygons, or run lengths as {"size": ..., "counts": ...}')
+  size, counts = segmentation.get("size"), segmentation["counts"]
+  if size != list(shape):
+    raise ValueError(f"size is {size}, but the image's height and width are {list(shape)}")
+  if not isinstance(counts, str):
+    return rle.from_runs(counts, shape)
+  rle.runs(counts, shape)
+  return counts
+
+
+def _whole(row: dict[str, Any], key: str, where: str) -> int:
+  value = row.get(key)
+  if not isinstance(value, int) or isinstance(value, bool):
+    raise ValueError(f"{where}: {key} is {value!r}, expected a whole number")
+  return value
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,35 @@
+"""The network for detection: HRNetV2p and the heads of a two-stage detector."""
+
+from typing import Any
+
+from hrnet_jax.models.network import build_backbone, build_neck
+from hrnet_jax.ops import anchors
+from hrnet_jax.tasks.detection.detector import Detector
+from hrnet_jax.tasks.detection.heads import Heads
+from hrnet_jax.tasks.detection.methods import build_method
+
+
+def build_model(
+  *,
+  num_classes: int,
+  method: str,
+  convention: str = "modern",
+  norm_eval: bool = True,
+  min_score: float = 0.05,
+  max_detections: int = 100,
+  regions: int = 512,
+  roi_align: str = "gather",
+  **trunk: Any,
+) -> Detector:
+  """Two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py."""
+  backbone = build_backbone(**trunk)
+  design = build_method(method, convention, regions=regions, roi_align=roi_align)
+  return Detector(
+    "detection",
+    backbone,
+    build_neck("v2p", backbone),
+    Heads(design, num_classes, len(anchors.RATIOS), backbone.numerics),
+    norm_eval=norm_eval,
+    min_score=min_score,
+    max_detections=max_detections,
+  )

@@ -1,0 +1,1 @@
+"""One TFDS builder for each data set with landmarks, with its facts beside it."""

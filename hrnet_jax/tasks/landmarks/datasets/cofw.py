@@ -1,0 +1,180 @@
+"""COFW: faces partly covered, with 29 landmarks, from MATLAB files that hold images and points.
+
+    IsTr, IsT         N images, uint8 (H, W) or (H, W, 3)
+    phisTr, phisT     (N, 87): 29 x, 29 y, and 29 times whether the landmark is covered
+
+HDF5 has the axes of both in reverse. Coordinates count from 1, as MATLAB does, and stay so: the
+reference (HRNet/HRNet-Facial-Landmark-Detection, `lib/datasets/cofw.py`) subtracts nothing either.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.tasks.landmarks.datasets import faces, tables
+
+NAMES = (
+  "left brow outer", "right brow outer", "left brow inner", "right brow inner",
+  "left brow top", "left brow bottom", "right brow top", "right brow bottom",
+  "left eye outer corner", "right eye outer corner",
+  "left eye inner corner", "right eye inner corner",
+  "left upper lid", "left lower lid", "right upper lid", "right lower lid",
+  "left pupil", "right pupil", "left nose side", "right nose side", "nose tip", "nose bottom",
+  "left mouth corner", "right mouth corner", "lip 1", "lip 2", "lip 3", "lip 4", "chin",
+)  # fmt: skip
+FLIP_PAIRS = (
+  (0, 1), (2, 3), (4, 6), (5, 7), (8, 9), (10, 11), (12, 14), (13, 15), (16, 17), (18, 19), (22, 23)
+)  # fmt: skip
+FACTS = base.Facts(
+  class_names=(),
+  palette=(),
+  landmark_names=NAMES,
+  flip_pairs=FLIP_PAIRS,
+  normalizers={"inter_ocular": ((8,), (9,)), "inter_pupil": ((16,), (17,))},
+)
+# For each split the file, of which the grey version has another name, and its two variables.
+_FILES = {
+  "train": (("COFW_train_color.mat", "COFW_train.mat"), "IsTr", "phisTr"),
+  "test": (("COFW_test_color.mat", "COFW_test.mat"), "IsT", "phisT"),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CofwFace(tables.Face):
+  """A face of which the image is a part of a file.
+
+  Attributes:
+    variable: the list of images in the file.
+    index: position in it.
+    image_bytes: of the pixels.
+    visible: bool (L,), whether nothing covers the landmark.
+  """
+
+  variable: str = ""
+  index: int = 0
+  image_bytes: int = 0
+  visible: np.ndarray | None = None
+
+  @property
+  def size(self) -> int:
+    """Bytes of the pixels; a PNG has fewer."""
+    return self.image_bytes + self.points.nbytes
+
+
+class Cofw(faces.Faces):
+  """Faces partly covered with 29 landmarks, some of them out of sight."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "Images stored as PNG, grey ones as such."}
+  SOURCE_LAYOUT = (
+    "COFW_train_color.mat and COFW_test_color.mat (or COFW_train.mat and COFW_test.mat), or cofw/ "
+    "with these"
+  )
+  FOLDER = "cofw"
+  AS_STORED = False
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[CofwFace]]:
+    """Both files in their order."""
+    root = source / self.FOLDER if (source / self.FOLDER).is_dir() else source
+    found = {}
+    for split, (names, pixels, points) in _FILES.items():
+      path = next((root / name for name in names if (root / name).is_file()), None)
+      if path is None:
+        raise FileNotFoundError(
+          f"{root / names[0]}: no such file; the source folder has to hold {self.SOURCE_LAYOUT}"
+        )
+      found[split] = [self.check(face) for face in _list_faces(path, pixels, points)]
+    return found
+
+  def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
+    """None."""
+    del source
+    return {}
+
+  def encoded(self, item: CofwFace) -> bytes:
+    """The pixels as PNG."""
+    with _opened(item.image) as file:
+      pixels = file[file[item.variable][()].flat[item.index]][()].T
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+      raise ValueError(
+        f"{item.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
+        "(H, W, 3)"
+      )
+    return images.encode_png(np.ascontiguousarray(pixels))
+
+  def measured(self, item: CofwFace) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+    """Adds which landmarks are seen."""
+    record, size, counts = super().measured(item)
+    return record | {"visible": item.visible}, size, counts
+
+  def features(self) -> dict[str, Any]:
+    """Adds which landmarks are seen."""
+    visible = tfds.features.Tensor(shape=(len(NAMES),), dtype=np.bool_)
+    return super().features() | {"visible": visible}
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """Landmarks of the COFW scheme."""
+    del source
+    return FACTS
+
+
+@contextlib.contextmanager
+def _opened(path) -> Iterator[Any]:
+  import h5py  # here, because nothing else needs it and importing it takes a while
+
+  try:
+    file = h5py.File(path, "r")
+  except OSError as error:
+    folders.read_bytes(path)  # a file that cannot be read has an error of its own
+    raise ValueError(
+      f"{path}: not a MATLAB file of version 7.3 (HDF5), or not all of it; save it with "
+      "'-v7.3' or download it again"
+    ) from error
+  with file:
+    yield file
+
+
+def _list_faces(path, pixels, points):
+  with _opened(path) as file:
+    for name in (pixels, points):
+      if name not in file:
+        raise ValueError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
+    rows = file[points][()].T
+    cells = file[pixels][()].ravel()
+    if rows.shape != (len(cells), 3 * len(NAMES)):
+      raise ValueError(
+        f"{path}: {points} is {rows.shape}, expected {(len(cells), 3 * len(NAMES))}: a row for "
+        f"each of the {len(cells)} images of {pixels}"
+      )
+    sizes = [file[cell].size for cell in cells]
+  return [_face(path, pixels, index, row, sizes[index]) for index, row in enumerate(rows)]
+
+
+def _face(path, variable, index, row, size):
+  where = f"{path}, face {index + 1} of {variable}"
+  if not np.isfinite(row).all():
+    raise ValueError(f"{where}: a landmark is {row[~np.isfinite(row)][0]}, expected finite numbers")
+  x, y, covered = np.asarray(row, np.float64).reshape(3, len(NAMES))
+  points = np.stack([x, y], 1)
+  center, scale = tables.box_of_points(points)
+  return CofwFace(
+    where=where,
+    image_name=f"{path.stem}_{index + 1:04}",
+    image=path,
+    points=points,
+    center=center,
+    scale=scale,
+    box_size=200 * scale,
+    name=f"{path.stem}_{index + 1:04}",
+    variable=variable,
+    index=index,
+    image_bytes=size,
+    visible=covered == 0,
+  )

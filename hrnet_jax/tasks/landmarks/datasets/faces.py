@@ -1,0 +1,194 @@
+"""What the builders of facial landmarks share: tables of faces to records.
+
+`face -> {"image": bytes, "name": str, "points": (L, 2), "center": (2,), "scale": (), "box_size":
+()}`, numbers in float64 and exactly as annotated.
+"""
+
+import hashlib
+import io
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.tasks.landmarks.datasets import tables
+from hrnet_jax.tasks.landmarks.datasets.tables import Face
+
+_ORIENTATION = 0x112  # EXIF
+# The tag, its type and count as they stand in the file, and the value 1, in both byte orders.
+_UPRIGHT = {
+  b"\x12\x01\x03\x00\x01\x00\x00\x00": b"\x01\x00",
+  b"\x01\x12\x00\x03\x00\x00\x00\x01": b"\x00\x01",
+}
+
+
+class Faces(base.Builder):
+  """Base of the builders; a subclass names its files, or gives `plan` and `encoded`.
+
+  Attributes:
+    FOLDER: the data set's own folder, which may stand between the source folder and the files.
+    TABLES: the file of each split.
+    SUBSETS: for each named part of a split the split and the file that lists its faces.
+    LEADING: the columns before the landmarks.
+    IMAGES: folders in which images are looked for, in this order.
+    RENAMED: names of images in the tables that are known to differ from the files'.
+    AS_STORED: whether landmarks refer to the pixels as stored, in spite of the orientation that a
+      camera noted beside them. The reference reads images so.
+  """
+
+  FOLDER = ""
+  TABLES: ClassVar[dict[str, str]] = {}
+  SUBSETS: ClassVar[dict[str, tuple[str, str]]] = {}
+  LEADING = ("scale", "center_w", "center_h")
+  IMAGES = ("images",)
+  RENAMED: ClassVar[dict[str, str]] = {}
+  AS_STORED = True
+  COUNTED = "images"
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[Face]]:
+    """A split for each table, in the order of the rows."""
+    root = self.root(source)
+    return {split: self._read(root, root / table) for split, table in self.TABLES.items()}
+
+  def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
+    """Finds the rows of the tables of subsets among those of their split."""
+    root = self.root(source)
+    found = {}
+    for subset, (split, table) in self.SUBSETS.items():
+      rows = self._rows(root / table)
+      points = [row.numbers[len(self.LEADING) :] for row in rows]
+      whole = root / self.TABLES[split]
+      found[subset] = (split, _positions(rows, points, self._planned()[split], whole))
+    return found
+
+  def signature(self) -> str:
+    """Changes when the source does, the tables of subsets included."""
+    whole = f"{super().signature()} {self.subsets(self._source)}"
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+  def root(self, source: pathlib.Path) -> pathlib.Path:
+    """The folder with the files: the source, or the data set's own folder in it."""
+    inner = source / self.FOLDER
+    first = next(iter(self.TABLES.values()), "")
+    return inner if not (source / first).is_file() and inner.is_dir() else source
+
+  def record(self, item: Face) -> dict[str, Any]:
+    """Checks one face and its image."""
+    return self.measured(item)[0]
+
+  def measured(self, item: Face) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+    """The record, the image's size, and no counts: there are no classes."""
+    data = self.encoded(item)
+    size = images.decode_rgb(data, f"{item.where}: {item.image}").shape[:2]
+    record = {
+      "image": data,
+      "name": item.name,
+      "points": item.points,
+      "center": item.center,
+      "scale": np.float64(item.scale),
+      "box_size": np.float64(item.box_size),
+    }
+    return record, size, np.zeros(1, np.int64)
+
+  def encoded(self, item: Face) -> bytes:
+    """The file of the image."""
+    data = folders.read_bytes(item.image)
+    return forget_orientation(data) if self.AS_STORED else data
+
+  def features(self) -> dict[str, Any]:
+    """Points, box and name of a face beside the image."""
+    num_points = len(self.facts(self._source).landmark_names)
+    return {
+      "image": tfds.features.Image(shape=(None, None, 3)),
+      "name": tfds.features.Text(),
+      "points": base.exact_numbers(num_points, 2),
+      "center": base.exact_numbers(2),
+      "scale": base.exact_numbers(),
+      "box_size": base.exact_numbers(),
+    }
+
+  def check(self, face: Face) -> Face:
+    """Refuses a face whose error could not be normalized."""
+    for name, groups in self.facts(self._source).normalizers.items():
+      first, second = (face.points[list(group)].mean(0) for group in groups)
+      if (first == second).all():
+        raise ValueError(
+          f"{face.where}: landmarks {list(groups[0])} and {list(groups[1])} lie in one place, so "
+          f"errors cannot be divided by the distance {name!r} between them"
+        )
+    return face
+
+  def _rows(self, table):
+    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT)
+    num_points = len(self.facts(self._source).landmark_names)
+    expected = 1 + len(self.LEADING) + 2 * num_points
+    if len(columns) != expected:
+      raise ValueError(
+        f"{table}: {len(columns)} columns, expected {expected}: image_name, "
+        f"{', '.join(self.LEADING)}, and x and y of {num_points} landmarks"
+      )
+    return rows
+
+  def _read(self, root, table):
+    places = [root / folder for folder in self.IMAGES]
+    faces = [self._face(row, places) for row in self._rows(table)]
+    return tables.name_faces([self.check(face) for face in faces])
+
+  def _face(self, row, places):
+    box = dict(zip(self.LEADING, row.numbers, strict=False))
+    name = row.image_name
+    if name in self.RENAMED and not (places[0] / name).is_file():
+      name = self.RENAMED[name]
+    return Face(
+      where=row.where,
+      image_name=row.image_name,
+      image=tables.find_image(places, name, row.where),
+      points=row.numbers[len(self.LEADING) :].reshape(-1, 2),
+      center=np.array([box["center_w"], box["center_h"]]),
+      scale=float(box["scale"]),
+      box_size=float(box.get("box_size", 200 * box["scale"])),
+    )
+
+
+def forget_orientation(data: bytes) -> bytes:
+  """The same file with the camera's note of orientation, if there is one, set to "upright".
+
+  Decoders of this package obey the note, as viewers do; landmarks that were placed on the stored
+  pixels would then lie elsewhere. Pixels and length of the file do not change.
+  """
+  if not data.startswith(b"\xff\xd8") or _orientation(data) in (None, 1):
+    return data
+  for entry, upright in _UPRIGHT.items():
+    at = data.find(entry, 0, 2**16)
+    if at >= 0:
+      return data[: at + len(entry)] + upright + data[at + len(entry) + 2 :]
+  return data
+
+
+def _orientation(data):
+  try:
+    with Image.open(io.BytesIO(data)) as image:
+      return image.getexif().get(_ORIENTATION)
+  except OSError:  # not an image: the decoder says so, with the name
+    return None
+
+
+def _positions(rows, points, faces, table):
+  """Positions of rows among the faces of a split: those of equal image and equal landmarks."""
+  known: dict[tuple[str, bytes], list[int]] = {}
+  for position, face in enumerate(faces):
+    known.setdefault((face.image_name, face.points.tobytes()), []).append(position)
+  found = []
+  for row, own in zip(rows, points, strict=True):
+    left = known.get((row.image_name, own.tobytes()))
+    if not left:
+      raise ValueError(
+        f"{row.where}: no face of {row.image_name} in {table} has these landmarks (or the row is "
+        "here twice); the two files have to be of the same version"
+      )
+    found.append(left.pop(0))
+  return sorted(found)

@@ -1,0 +1,232 @@
+"""A user's own photos with any number of landmarks, in tables.
+
+    train.csv, val.csv   perhaps test.csv; or landmarks.csv alone: of its photos about a tenth
+                         become `val`, chosen by name
+    images/              or the photos beside the tables
+    flip_pairs.txt       perhaps: two landmarks a line that change places in a mirror, from 0
+    names.txt            perhaps: a name a line
+
+Columns: `image_name` first, then in any order x and y of the landmarks (`x0, y0, x1, y1, ...`, or
+`original_0_x, original_0_y, ...` as in the reference's tables), perhaps `box_size`, by which errors
+are divided, and perhaps a box: `scale, center_w, center_h` as in the reference's tables, or `x_min,
+y_min, x_max, y_max` in pixels. Without a box it is that of the landmarks, widened to whole pixels.
+"""
+
+import collections
+import pathlib
+import re
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.tasks.landmarks.datasets import faces, tables
+from hrnet_jax.tasks.landmarks.datasets.tables import Face
+
+_ALONE = "landmarks.csv"
+_CENTER = ("scale", "center_w", "center_h")
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
+_BOX_SIZE = "box_size"
+_IMAGE_NAME = "image_name"
+_LANDMARK = re.compile(r"(?P<axis>[xy])(?P<index>\d+)|original_(?P<index2>\d+)_(?P<axis2>[xy])")
+
+
+class LandmarksCsv(faces.Faces):
+  """Photos with landmarks in a table."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched."}
+  SOURCE_LAYOUT = (
+    "train.csv and val.csv (and perhaps test.csv), or landmarks.csv alone, with columns "
+    "image_name,x0,y0,x1,y1,...; the photos in images/ or beside the tables; perhaps "
+    "flip_pairs.txt and names.txt"
+  )
+  HAS_VARIANTS = True
+  IMAGES = ("images", "")
+  AS_STORED = False  # tools that place landmarks show photos upright
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[Face]]:
+    """A split for each table, or two made of a single one."""
+    files = _tables(source)
+    read = {split: self._read(source, path) for split, path in files.items()}
+    for found in read.values():
+      _require_different(found)
+    if _ALONE in read:
+      return _split_by_image(read[_ALONE])
+    return read
+
+  def measured(self, item: Face) -> tuple[dict, tuple[int, int], np.ndarray]:
+    """Refuses a box that the image does not reach into, as of other units or another image."""
+    record, (height, width), counts = super().measured(item)
+    reach = 100 * item.scale
+    if (item.center + reach < 0).any() or (item.center - reach > [width, height]).any():
+      raise ValueError(
+        f"{item.where}: the box, center {item.center.tolist()} and scale {item.scale:g}, lies "
+        f"outside of the image of {width}x{height} pixels"
+      )
+    return record, (height, width), counts
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """Names and pairs from the files beside the tables."""
+    if not hasattr(self, "_facts"):
+      first = next(iter(_tables(source).values()))
+      columns = tables.read_header(first, self.SOURCE_LAYOUT)
+      count = len(_find_columns(columns, first)[0])
+      self._facts = base.Facts(
+        class_names=(),
+        palette=(),
+        landmark_names=_read_names(source / "names.txt", count),
+        flip_pairs=_read_pairs(source / "flip_pairs.txt", count),
+      )
+    return self._facts
+
+  def _read(self, root, table):
+    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT)
+    landmarks, box = _find_columns(columns, table)
+    expected = len(self.facts(self._source).landmark_names)
+    if len(landmarks) != expected:
+      raise ValueError(f"{table}: {len(landmarks)} landmarks, but the first table has {expected}")
+    places = [root / folder for folder in self.IMAGES]
+    return tables.name_faces([_face(row, landmarks, box, places) for row in rows])
+
+
+def _tables(source):
+  """Files by split; one that has to be split by `landmarks.csv`."""
+  found = {s: source / f"{s}.csv" for s in folders.SPLITS if (source / f"{s}.csv").is_file()}
+  alone = source / _ALONE
+  if not found:
+    return {_ALONE: alone}
+  if alone.is_file():
+    raise ValueError(f"{alone}: lies beside {next(iter(found))}.csv; keep one or the other")
+  for split in ("train", "val"):
+    if split not in found:
+      raise FileNotFoundError(
+        f"{source / split}.csv: no such file, although there is {next(iter(found))}.csv; make both "
+        f"train.csv and val.csv, or {_ALONE} to have the photos split by name"
+      )
+  return found
+
+
+def _find_columns(columns, table):
+  """Positions of the landmarks' x and y, (L, 2), and `{name: position}` of the other numbers."""
+  if columns[0] != _IMAGE_NAME:
+    raise ValueError(f"{table}: the first column is {columns[0]!r}, expected {_IMAGE_NAME!r}")
+  landmarks, others = {}, {}
+  for position, column in enumerate(columns[1:]):
+    match = _LANDMARK.fullmatch(column)
+    key = column
+    if match:
+      key = (int(match["index"] or match["index2"] or 0), match["axis"] or match["axis2"])
+    elif column not in (*_CENTER, *_CORNERS, _BOX_SIZE):
+      known = ", ".join((*_CENTER, *_CORNERS, _BOX_SIZE))
+      raise ValueError(f"{table}: unknown column {column!r}; known: {known}, and x0, y0, x1, ...")
+    if key in landmarks or key in others:
+      raise ValueError(f"{table}: two columns {column!r}")
+    (landmarks if match else others)[key] = position
+  count = max((index for index, _ in landmarks), default=-1) + 1
+  for key in [(index, axis) for index in range(max(count, 1)) for axis in "xy"]:
+    if key not in landmarks:
+      raise ValueError(f"{table}: no column {key[1]}{key[0]} (nor original_{key[0]}_{key[1]})")
+  _require_one_box(others, table)
+  return [[landmarks[index, axis] for axis in "xy"] for index in range(count)], others
+
+
+def _require_one_box(others, table):
+  for group, other in ((_CENTER, _CORNERS), (_CORNERS, _CENTER)):
+    missing = [name for name in group if name not in others]
+    if not missing and other[0] in others:
+      raise ValueError(f"{table}: has both {', '.join(group)} and {', '.join(other)}; keep one")
+    if missing and len(missing) < len(group):
+      raise ValueError(f"{table}: no column {missing[0]!r}, although there are others of the box")
+
+
+def _face(row, landmarks, box, places):
+  points = row.numbers[np.array(landmarks)]
+  center, scale = _box(row, box, points)
+  return Face(
+    where=row.where,
+    image_name=row.image_name,
+    image=tables.find_image(places, row.image_name, row.where),
+    points=points,
+    center=center,
+    scale=scale,
+    box_size=float(row.numbers[box[_BOX_SIZE]]) if _BOX_SIZE in box else 200 * scale,
+  )
+
+
+def _box(row, box, points):
+  if _CENTER[0] in box:
+    scale, *center = row.numbers[[box[name] for name in _CENTER]]
+    return np.array(center), float(scale)
+  if _CORNERS[0] in box:
+    low, high = row.numbers[[box[name] for name in _CORNERS]].reshape(2, 2)
+    if (high <= low).any():
+      raise ValueError(
+        f"{row.where}: the box from {low.tolist()} to {high.tolist()} is empty; x_max and y_max "
+        "have to be larger than x_min and y_min"
+      )
+    return (low + high) / 2, float((high - low).max() / 200)
+  center, scale = tables.box_of_points(points)
+  if scale == 0:
+    raise ValueError(
+      f"{row.where}: all landmarks lie in one place, which makes no box; add columns of a box"
+    )
+  return center, scale
+
+
+def _require_different(found):
+  """A face listed twice would count twice."""
+  seen: dict[tuple[str, bytes], Face] = {}
+  for face in found:
+    first = seen.setdefault((face.image_name, face.points.tobytes()), face)
+    if first is not face:
+      raise ValueError(
+        f"{face.where}: {face.image_name} with the same landmarks stands in {first.where} already"
+      )
+
+
+def _split_by_image(found):
+  """All faces of a photo come into the same split."""
+  of_image: dict[str, list[Face]] = collections.defaultdict(list)
+  for face in found:
+    of_image[face.image_name].append(face)
+  photos = [_Photo(name, own[0].image) for name, own in of_image.items()]
+  splits = folders.split_by_name(photos)
+  return {split: [f for p in own for f in of_image[p.name]] for split, own in splits.items()}
+
+
+_Photo = collections.namedtuple("_Photo", ["name", "image"])
+
+
+def _read_names(path, count):
+  if not path.is_file():
+    return tuple(str(index) for index in range(count))
+  names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+  if len(names) != count:
+    raise ValueError(f"{path}: {len(names)} names, but the tables have {count} landmarks")
+  for name in names:
+    if names.count(name) > 1:
+      raise ValueError(f"{path}: the name {name!r} stands there twice")
+  return names
+
+
+def _read_pairs(path, count):
+  if not path.is_file():
+    return ()
+  pairs: list[tuple[int, int]] = []
+  for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    words = line.replace(",", " ").split()
+    if not words:
+      continue
+    where = f"{path}, line {number}"
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+      raise ValueError(f"{where}: {line.strip()!r}, expected the numbers of two landmarks")
+    pair = int(words[0]), int(words[1])
+    if max(pair) >= count or pair[0] == pair[1]:
+      raise ValueError(f"{where}: {line.strip()!r}, expected two of the landmarks 0 to {count - 1}")
+    for index in pair:
+      if any(index in other for other in pairs):
+        raise ValueError(f"{where}: landmark {index} has a partner already")
+    pairs.append(pair)
+  return tuple(pairs)

@@ -1,0 +1,177 @@
+"""Tables of faces as users and authors have them: text with commas -> checked rows of numbers.
+
+Rows are counted as a spreadsheet counts them: the header is row 1.
+"""
+
+import collections
+from collections.abc import Sequence
+import csv
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+
+from hrnet_jax.data.datasets import folders
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Face:
+  """A face of an annotation.
+
+  Attributes:
+    where: file and row, for error messages.
+    image_name: the image as the annotation calls it.
+    image: the file that holds it.
+    points: float64 (L, 2) x, y as annotated, in whatever base the annotation counts pixels.
+    center: float64 (2,) x, y of the box, likewise.
+    scale: side of the box in pixels / 200, without a margin.
+    box_size: pixels, what the authors divide errors by, or else the side of the box.
+    name: unique in its split.
+  """
+
+  where: str
+  image_name: str
+  image: pathlib.Path
+  points: np.ndarray
+  center: np.ndarray
+  scale: float
+  box_size: float
+  name: str = ""
+
+  def __post_init__(self):
+    for field in ("scale", "box_size"):
+      if not getattr(self, field) > 0:
+        raise ValueError(
+          f"{self.where}: {field} is {getattr(self, field):g}, expected a positive number"
+        )
+
+  @property
+  def size(self) -> int:
+    """Bytes of the record, roughly."""
+    return folders.stat(self.image).st_size + self.points.nbytes
+
+  def signature(self) -> str:
+    """Changes when the file or the row does."""
+    stat = folders.stat(self.image)
+    numbers = [*self.points.ravel(), *self.center, self.scale, self.box_size]
+    return f"{self.name} {stat.st_size} {stat.st_mtime_ns} {np.array(numbers).tobytes().hex()}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One row: file and row, the image, and the numbers in the order of the columns."""
+
+  where: str
+  image_name: str
+  numbers: np.ndarray
+
+
+def read_table(path: pathlib.Path, layout: str) -> tuple[list[str], list[Row]]:
+  """Reads a header and at least one row of an image's name and finite numbers.
+
+  Args:
+    path: a file of comma-separated text in UTF-8; empty lines are passed over.
+    layout: what its folder has to hold, for the error message.
+
+  Returns:
+    The columns' names, and the rows.
+
+  Raises:
+    FileNotFoundError: no such file. ValueError: a row is not as it has to be.
+  """
+  header, lines = _read_lines(path, layout)
+  rows = []
+  for number, cells in lines:
+    where = f"{path}, row {number}"
+    if len(cells) != len(header):
+      raise ValueError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
+    if not cells[0].strip():
+      raise ValueError(f"{where}: no name of an image in the first column")
+    rows.append(Row(where, cells[0].strip(), _numbers(where, header[1:], cells[1:])))
+  if not rows:
+    raise ValueError(f"{path}: a header without rows")
+  return header, rows
+
+
+def read_header(path: pathlib.Path, layout: str) -> list[str]:
+  """The columns' names; see `read_table`."""
+  return _read_lines(path, layout)[0]
+
+
+def box_of_points(points: np.ndarray) -> tuple[np.ndarray, float]:
+  """Center and scale of the box around landmarks, widened to whole pixels.
+
+  This is how the boxes of 300W and WFLW were made, and what the reference computes for COFW
+  (HRNet/HRNet-Facial-Landmark-Detection, `lib/datasets/cofw.py`).
+
+  Args:
+    points: (L, 2) x, y.
+
+  Returns:
+    float64 (2,) x, y, and the longer side / 200.
+  """
+  low, high = np.floor(points.min(0)), np.ceil(points.max(0))
+  return (low + high) / 2, float((high - low).max() / 200)
+
+
+def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib.Path:
+  """The file of that name in the first folder that has it.
+
+  Raises:
+    FileNotFoundError: none has; the message names the row.
+  """
+  for folder in places:
+    if (folder / name).is_file():
+      return folder / name
+  raise FileNotFoundError(f"{where}: no image {places[0] / name}")
+
+
+def name_faces(faces: Sequence[Face]) -> list[Face]:
+  """Names each face after its image; several in one image are counted: `a.jpg#0`, `a.jpg#1`."""
+  count = collections.Counter(face.image_name for face in faces)
+  seen: collections.Counter[str] = collections.Counter()
+  named = []
+  for face in faces:
+    name = face.image_name
+    several = count[name] > 1
+    named.append(dataclasses.replace(face, name=f"{name}#{seen[name]}" if several else name))
+    seen[name] += 1
+  return named
+
+
+def _read_lines(path, layout):
+  if not path.is_file():
+    raise FileNotFoundError(f"{path}: no such file; the source folder has to hold {layout}")
+  try:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+      reader = csv.reader(file)
+      lines = [(reader.line_num, cells) for cells in reader if cells]
+  except (UnicodeDecodeError, csv.Error) as error:
+    raise ValueError(f"{path}: not comma-separated text in UTF-8 ({error})") from error
+  if not lines:
+    raise ValueError(f"{path}: empty file")
+  header = [cell.strip() for cell in lines[0][1]]
+  if len(header) < 3:
+    raise ValueError(f"{path}: the header has {len(header)} columns; they are separated by commas")
+  if _is_number(header[1]):
+    raise ValueError(f"{path}: no header; row 1 has to name the columns")
+  return header, lines[1:]
+
+
+def _numbers(where, header, cells):
+  try:
+    numbers = np.array([float(cell) for cell in cells])
+  except ValueError:
+    numbers = np.array([])
+  if len(numbers) == len(cells) and np.isfinite(numbers).all():
+    return numbers
+  name, cell = next(pair for pair in zip(header, cells, strict=True) if not _is_number(pair[1]))
+  raise ValueError(f"{where}: {name} is {cell.strip()!r}, expected a finite number")
+
+
+def _is_number(cell):
+  try:
+    return math.isfinite(float(cell))
+  except ValueError:
+    return False

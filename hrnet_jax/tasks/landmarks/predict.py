@@ -1,0 +1,123 @@
+"""Photos to landmarks: `(H, W, 3)` uint8 -> a crop `(S, S, 3)` for each box -> `(L, 2)` each."""
+
+from collections.abc import Mapping, Sequence
+import csv
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from hrnet_jax import visualize
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.data import images
+from hrnet_jax.predict.boxes import Box, read_boxes
+from hrnet_jax.predict.predictor import Photo
+from hrnet_jax.tasks.landmarks import geometry
+from hrnet_jax.tasks.landmarks.pictures import draw_points, face_box
+from hrnet_jax.tasks.landmarks.transforms import EvalTransform, Face
+
+TABLE = "predictions.csv"
+NO_POINTS = np.zeros((0, 2))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Faces(Photo):
+  """A photo with a crop for each face.
+
+  Attributes:
+    boxes: of the faces; empty where the whole photo is one.
+    windows: `(N, 3)` left, top and side of each crop in the photo.
+  """
+
+  boxes: Sequence[Box]
+  windows: np.ndarray
+
+
+class Landmarks:
+  """Writes `<stem>_points.png` for people, and a line for each face to `predictions.csv`.
+
+  The columns of the table are those of the data set `landmarks_csv`, so that corrected predictions
+  can be learned from.
+  """
+
+  def __init__(
+    self, num_landmarks: int, transform: EvalTransform, boxes: Mapping[str, Sequence[Box]] | None
+  ):
+    """`boxes` by the names of photos; without them a photo is one face."""
+    self._num_landmarks, self._transform, self._boxes = num_landmarks, transform, boxes
+    self._begun = False
+
+  def load(self, path: pathlib.Path, max_side: int) -> Faces:
+    """Cuts out every face as in evaluation.
+
+    Raises:
+      ValueError: the photo is damaged, or has no box although there are boxes.
+    """
+    del max_side
+    if self._boxes is not None and path.name not in self._boxes:
+      raise ValueError(f"{path}: the file of boxes has none for {path.name}")
+    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    boxes = () if self._boxes is None else tuple(self._boxes[path.name])
+    placed = [_around(box) for box in boxes] or [self._whole(pixels)]
+    first = self._transform.first_pixel
+    crops, windows = [], []
+    for center, scale in placed:
+      crop = self._transform.apply(Face(pixels, NO_POINTS, center + first, scale))
+      crops.append(crop["image"])
+      windows.append(geometry.window(center, scale * self._transform.margin))
+    return Faces(path, pixels, crops, boxes=boxes, windows=np.array(windows))
+
+  def save(self, photo: Faces, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
+    """Draws all faces into one picture; a prediction is `(L, 2)` pixels of its crop."""
+    picture, rows = photo.pixels, []
+    for number, (window, prediction) in enumerate(zip(photo.windows, predictions, strict=True)):
+      # Pixels of the crop to those of the photo: the border of the crop is that of the window.
+      share = (np.asarray(prediction, np.float64) + 0.5) / self._transform.crop_size
+      points = window[:2] + share * window[2]
+      box = photo.boxes[number] if photo.boxes else _square(window)
+      if photo.boxes:
+        picture = face_box(picture, box, label=str(number + 1) if len(photo.boxes) > 1 else "")
+      picture = draw_points(picture, points)
+      rows.append([photo.path.name, *(f"{x:.3f}" for x in (*box, *points.ravel()))])
+    visualize.write_png(f"{stem}_points.png", picture)
+    self._append(stem.parent / TABLE, rows)
+
+  def _whole(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Center and scale with which the crop shows the whole photo."""
+    height, width = pixels.shape[:2]
+    side = geometry.PIXELS_PER_SCALE * self._transform.margin
+    return np.array([width - 1, height - 1]) / 2, max(height, width) / side
+
+  def _append(self, path: pathlib.Path, rows: Sequence[Sequence[str]]) -> None:
+    """Photo by photo, so that what is done is not lost when the command is interrupted."""
+    # The table of an earlier run is replaced.
+    with path.open("a" if self._begun else "w", newline="", encoding="utf-8") as file:
+      writer = csv.writer(file)
+      if not self._begun:
+        landmarks = [f"{axis}{i}" for i in range(self._num_landmarks) for axis in "xy"]
+        writer.writerow(["image_name", "x_min", "y_min", "x_max", "y_max", *landmarks])
+      writer.writerows(rows)
+    self._begun = True
+
+
+def build(loaded: manager.Loaded, boxes: str | None = None) -> Landmarks:
+  """Takes the transform of evaluation from a checkpoint, and boxes from a file; see `photos.boxes`.
+
+  Raises:
+    FileNotFoundError, ValueError: the file of boxes is missing or wrong.
+  """
+  transform = EvalTransform(**loaded.config.transform.eval)
+  count = loaded.config.model.num_landmarks
+  return Landmarks(count, transform, None if boxes is None else read_boxes(boxes))
+
+
+def _around(box: Box) -> tuple[np.ndarray, float]:
+  """Center and scale of a face, as those of data sets are made from the landmarks' box."""
+  x0, y0, x1, y1 = box
+  center = np.array([x0 + x1, y0 + y1]) / 2
+  return center, max(x1 - x0, y1 - y0) / geometry.PIXELS_PER_SCALE
+
+
+def _square(window: np.ndarray) -> Box:
+  left, top, side = window.tolist()
+  return left, top, left + side, top + side

@@ -1,0 +1,136 @@
+"""Label maps of PASCAL in Detail's JSON: annotations with masks in run-length code to `(H, W)` ids.
+
+What is read of `trainval_merged.json`:
+
+    images              image_id, file_name, height, width, phase (train or val)
+    annos_segmentation  image_id, category_id, segmentation: {size: [H, W], counts: text}
+
+The masks are painted in the order of the file, later ones over earlier ones, and what none covers
+is 0, as `getMask` of github.com/zhanghang1989/detail-api has it.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.data.datasets import folders
+
+FILE = "trainval_merged.json"
+_SPLITS = ("train", "val")
+_MAX_CATEGORIES = 2**16  # far more than the 459 of PASCAL-Context
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """A photo and its masks; `name` is the file's name without the suffix.
+
+  Attributes:
+    json_file: where the masks come from.
+    shape: height and width by the file.
+    masks: category and run-length code, in the order of the file.
+  """
+
+  name: str
+  image: pathlib.Path
+  json_file: pathlib.Path
+  shape: tuple[int, int]
+  masks: tuple[tuple[int, dict[str, Any]], ...]
+
+  @property
+  def size(self) -> int:
+    """Bytes of the photo and of the masks."""
+    return folders.stat(self.image).st_size + sum(len(code["counts"]) for _, code in self.masks)
+
+  def signature(self) -> str:
+    """Changes when the photo or the JSON file does."""
+    stats = [folders.stat(path) for path in (self.image, self.json_file)]
+    return f"{self.name} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
+
+
+def read_items(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, list[Item]]:
+  """Lists the photos of `train` and `val` in the order of the file.
+
+  Raises:
+    ValueError: the file is not as described above, or has no photo of a split.
+    FileNotFoundError: the photo of an entry is missing.
+  """
+  try:
+    content = json.loads(json_file.read_bytes())
+    masks: dict[Any, list] = {}
+    for entry in content["annos_segmentation"]:
+      mask = (int(entry["category_id"]), dict(entry["segmentation"]))
+      masks.setdefault(entry["image_id"], []).append(mask)
+    found: dict[str, list[Item]] = {split: [] for split in _SPLITS}
+    for entry in content["images"]:
+      if entry["phase"] in found:
+        found[entry["phase"]].append(_item(entry, masks, json_file, image_dir))
+  except (TypeError, ValueError, KeyError, AttributeError) as error:
+    raise ValueError(
+      f"{json_file}: not the JSON file of PASCAL in Detail ({type(error).__name__}: {error}); "
+      "expected images and annos_segmentation"
+    ) from error
+  for split, items in found.items():
+    if not items:
+      raise ValueError(f"{json_file}: no image of phase {split!r}")
+  return found
+
+
+def draw(item: Item) -> np.ndarray:
+  """Draws the map of category ids, int32 `(H, W)`.
+
+  Raises:
+    ValueError: a mask has another size than the image, its code is damaged, or its category is no
+      id at all; names the photo.
+  """
+  label = np.zeros(item.shape, np.int32)
+  for number, (category, code) in enumerate(item.masks):
+    where = f"{item.json_file}, image {item.name}, mask {number} (category {category})"
+    if tuple(code.get("size", ())) != item.shape:
+      raise ValueError(f"{where}: size {code.get('size')}; expected {list(item.shape)}")
+    if not 0 <= category < _MAX_CATEGORIES:
+      raise ValueError(f"{where}: the category is no id; expected 0 to {_MAX_CATEGORIES - 1}")
+    label[decode_runs(code.get("counts"), item.shape, where)] = category
+  return label
+
+
+def decode_runs(text: Any, shape: tuple[int, int], where: str) -> np.ndarray:
+  """Decodes COCO's compressed run-length code of a mask to bool `(H, W)`.
+
+  Runs go down the columns, and the first is of pixels outside. Each is written in groups of five
+  bits, lowest first, as characters from "0" on, with a sixth bit where a group follows; from the
+  fourth on it is the difference to the last but one (`rleFrString` of pycocotools).
+
+  Raises:
+    ValueError: not such a code, or of another number of pixels; the message starts with `where`.
+  """
+  if not re.fullmatch(r"(?:[P-o]{0,6}[0-O])+", text if isinstance(text, str) else ""):
+    raise ValueError(f"{where}: counts is {text!r:.40}; expected a compressed run-length code")
+  runs = _numbers(text)
+  runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
+  if runs.min() < 0 or runs.sum() != shape[0] * shape[1]:
+    raise ValueError(f"{where}: counts covers {runs.sum()} pixels; expected {shape[0] * shape[1]}")
+  inside = np.arange(len(runs)) % 2 == 1
+  return np.repeat(inside, runs).reshape(shape[::-1]).T
+
+
+def _numbers(text):
+  """Characters "P" to "o" have the sixth bit; in the last of a number the fifth is the sign."""
+  codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
+  last = codes & 32 == 0
+  starts = np.flatnonzero(np.concatenate([[True], last[:-1]]))
+  lengths = np.diff(starts, append=len(codes))
+  place = np.arange(len(codes)) - np.repeat(starts, lengths)
+  numbers = np.add.reduceat((codes & 31) << 5 * place, starts)
+  return numbers - ((codes[last] & 16 > 0).astype(np.int64) << 5 * lengths)
+
+
+def _item(entry, masks, json_file, image_dir):
+  image = image_dir / entry["file_name"]
+  if not image.is_file():
+    raise FileNotFoundError(f"{image}: no such file, but {json_file} names it")
+  shape = (int(entry["height"]), int(entry["width"]))
+  return Item(image.stem, image, json_file, shape, tuple(masks.get(entry["image_id"], ())))

@@ -1,0 +1,181 @@
+"""Published data sets as their users have them: a list file or two folders a split, to `[Pair]`.
+
+The layouts are those that HRNet/HRNet-Semantic-Segmentation reads (`data/` in its README, and
+`lib/datasets/`). A list names an image and its label a line and decides which files belong to the
+split and in what order; where there is none, the split is what its folders hold.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import pathlib
+from typing import ClassVar
+
+from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """Where the files of a split may lie, relative to the root; the first that is there counts.
+
+  Attributes:
+    lists: list files.
+    images: folders of photos.
+    labels: folders of labels, one for each of `images`; empty if there are no labels.
+    image_ending: what stands between a photo's name and the suffix, `""` if nothing does.
+    label_ending: the same of labels.
+  """
+
+  lists: tuple[str, ...]
+  images: tuple[str, ...]
+  labels: tuple[str, ...] = ()
+  image_ending: str = ""
+  label_ending: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """The splits of a data set, and where in the source folder it may lie.
+
+  Attributes:
+    roots: folders in the source, the first that is there is the root; else the source itself is.
+    list_folder: where the reference keeps the lists, beside the root.
+    splits: by name.
+    optional: names of splits that may be missing.
+  """
+
+  roots: tuple[str, ...]
+  list_folder: str
+  splits: dict[str, Split]
+  optional: tuple[str, ...] = ()
+
+
+class Published(base.Builder, skip_registration=True):
+  """A data set in a layout of the reference, with ids of its own in the label files.
+
+  Attributes:
+    LAYOUT: of the source folder.
+    FACTS: names, colours, weights, pairs.
+    STORED_IDS: for every id that may occur in a label file the one that is stored.
+    UNIONS: see `Builder.unions`.
+  """
+
+  LAYOUT: ClassVar[Layout]
+  FACTS: ClassVar[base.Facts]
+  STORED_IDS: ClassVar[Mapping[int, int]]
+  UNIONS: ClassVar[dict[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
+
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Item]]:
+    """Pairs of the lists, or of the folders where there is no list."""
+    return find_splits(source, self.LAYOUT, self.SOURCE_LAYOUT)
+
+  def record(self, item: image_label_pairs.Pair) -> dict:
+    """Checks one pair and maps its ids."""
+    return image_label_pairs.read_mapped(item, self.STORED_IDS)
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """The same for every source."""
+    return self.FACTS
+
+  def unions(self) -> dict[str, tuple[str, ...]]:
+    """Those of the class."""
+    return self.UNIONS
+
+
+def find_root(
+  source: pathlib.Path,
+  roots: Iterable[str],
+  holds: Callable[[pathlib.Path], bool] = pathlib.Path.is_dir,
+) -> pathlib.Path | None:
+  """The first of several folders in the source, or the source itself, for which `holds` is true."""
+  return next((path for path in (*map(source.joinpath, roots), source) if holds(path)), None)
+
+
+def find_splits(
+  source: pathlib.Path, layout: Layout, text: str
+) -> dict[str, list[image_label_pairs.Pair]]:
+  """Lists the pairs of every split.
+
+  Args:
+    source: the user's folder.
+    layout: of the data set.
+    text: the layout in words, for errors.
+
+  Raises:
+    FileNotFoundError: a split or a file is missing; names the file, and the line of the list.
+    ValueError: a line of a list cannot be used.
+  """
+  root = find_root(source, layout.roots) or source
+  list_dirs = [place / f for f in ("", f"list/{layout.list_folder}") for place in (root, source)]
+  found = {}
+  for name, split in layout.splits.items():
+    lists = [folder / entry for folder in list_dirs for entry in split.lists]
+    if list_file := next((path for path in lists if path.is_file()), None):
+      found[name] = read_list(list_file, root, source, split)
+    elif name not in layout.optional or any((root / folder).is_dir() for folder in split.images):
+      found[name] = _walk(root, split, text)
+  return found
+
+
+def read_list(
+  list_file: pathlib.Path, root: pathlib.Path, source: pathlib.Path, split: Split
+) -> list[image_label_pairs.Pair]:
+  """Reads a list: an image and, if the split has labels, its label a line, further columns unused.
+
+  Paths count from the root, the source or, as in the reference's lists of LIP, from the folder
+  that holds the folder of the split.
+
+  Raises:
+    ValueError: no line, a line with too few columns, or an image that is there twice.
+    FileNotFoundError: a file is missing. Each message gives the line's number.
+  """
+  kinds = [("image", split.images), ("label", split.labels)][: 2 if split.labels else 1]
+  places = [[*((root / f).parent for f in dirs), root, source] for _, dirs in kinds]
+  found: dict[str, image_label_pairs.Pair] = {}
+  for number, line in enumerate(list_file.read_text("utf-8-sig").splitlines(), 1):
+    where, columns = f"{list_file}, line {number}", line.split()
+    if not columns:
+      continue
+    if len(columns) < len(kinds):
+      raise ValueError(f"{where}: {line!r}; expected an image and its label, separated by a space")
+    paths = [
+      _find_entry(where, kind, entry, folders_)
+      for (kind, _), entry, folders_ in zip(kinds, columns, places, strict=False)
+    ]
+    name = _name(paths[0], [*(root / folder for folder in split.images), root, source])
+    pair = image_label_pairs.Pair(
+      name.removesuffix(split.image_ending), *paths, *[None] * (2 - len(paths))
+    )
+    if pair.name in found:
+      raise ValueError(f"{where}: {columns[0]} is there twice; remove one of the lines")
+    found[pair.name] = pair
+  if not found:
+    raise ValueError(f"{list_file}: the list is empty")
+  return list(found.values())
+
+
+def _find_entry(where, kind, entry, places):
+  for folder in places:
+    if (folder / entry).is_file():
+      return folder / entry
+  tried = " nor in ".join(dict.fromkeys(str(folder) for folder in places))
+  raise FileNotFoundError(
+    f"{where}: no such {kind} {entry} in {tried}; put the file there or remove the line"
+  )
+
+
+def _name(path, places):
+  folder = next((folder for folder in places if path.is_relative_to(folder)), path.parent)
+  return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _walk(root, split, text):
+  """Pairs of the folders; those named first are what a message asks for if none is there."""
+  number = next((i for i, name in enumerate(split.images) if (root / name).is_dir()), 0)
+  image_dir = root / split.images[number]
+  label_dir = root / split.labels[number] if split.labels else None
+  for folder in (image_dir, label_dir):
+    if folder:
+      folders.require_folder(folder, text)
+  endings = {"image_ending": split.image_ending, "label_ending": split.label_ending}
+  return image_label_pairs.find_pairs(image_dir, label_dir, **endings)

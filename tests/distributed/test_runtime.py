@@ -1,0 +1,117 @@
+"""Signals, the compilation cache, and messages in the place of tracebacks."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from hrnet_jax.distributed import runtime
+from hrnet_jax.run_log.running_mean import Diverged
+
+
+@pytest.fixture
+def cache():
+  """Restores the folder of the compilation cache."""
+  before = jax.config.jax_compilation_cache_dir
+  yield
+  jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.mark.usefixtures("cache")
+def test_compiled_programs_go_to_the_home_folder(monkeypatch):
+  monkeypatch.delenv(runtime.CACHE_VARIABLE)
+  monkeypatch.setenv("HOME", "/nowhere")
+  runtime.use_compilation_cache()
+  assert jax.config.jax_compilation_cache_dir == "/nowhere/.cache/hrnet_jax/xla"
+
+
+def test_a_program_is_that_of_the_shapes_of_its_arguments():
+  program = runtime.compiled(jax.jit(lambda x, y: {"sum": x + y}), jnp.ones(3), jnp.zeros(3))
+  assert program(jnp.arange(3.0), jnp.ones(3))["sum"].tolist() == [1.0, 2.0, 3.0]
+  with pytest.raises(TypeError, match="differ"):
+    program(jnp.ones(4), jnp.ones(4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap")
+def test_what_compiling_needed_goes_back_to_the_system():
+  code = """
+import pathlib, jax, jax.numpy as jnp
+from hrnet_jax.training import runtime
+program = runtime.compiled(jax.jit(lambda x: x + 1), jnp.ones(3))
+held = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+blocks = [bytes(100_000) for _ in range(2000)]
+last = bytes(100_000)  # above them, so that their memory does not go back by itself
+del blocks
+before = held()
+runtime.compiled(jax.jit(lambda x: x + 2), jnp.ones(3))
+print(before - held())
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+  assert int(done.stdout) > 100  # of 190 MiB
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_environment_names_another_folder_or_none(monkeypatch, tmp_path):
+  monkeypatch.setenv(runtime.CACHE_VARIABLE, str(tmp_path))
+  runtime.use_compilation_cache()
+  assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+  monkeypatch.setenv(runtime.CACHE_VARIABLE, "")
+  jax.config.update("jax_compilation_cache_dir", None)
+  runtime.use_compilation_cache()
+  assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_sigterm_is_noted_and_the_old_handler_comes_back():
+  before = signal.getsignal(signal.SIGTERM)
+  with runtime.Termination() as termination:
+    assert not termination.requested
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert termination.requested
+  assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+  "error", [ValueError("wrong x"), TypeError("wrong x"), FileNotFoundError("wrong x"),
+            OSError("wrong x"), Diverged("wrong x")],
+)  # fmt: skip
+def test_errors_of_the_user_end_with_the_message(error, monkeypatch):
+  monkeypatch.delenv("HRNET_JAX_TRACEBACK", raising=False)
+  with pytest.raises(SystemExit, match=r"^error: wrong x"), runtime.errors_for_humans():
+    raise error
+  monkeypatch.setenv("HRNET_JAX_TRACEBACK", "1")
+  with pytest.raises(type(error), match=r"^wrong x$"), runtime.errors_for_humans():
+    raise error
+
+
+def test_errors_of_the_program_keep_their_traceback():
+  with pytest.raises(ZeroDivisionError), runtime.errors_for_humans():
+    1 / 0  # noqa: B018
+
+
+@pytest.mark.parametrize(
+  ("error", "message"),
+  [
+    (
+      AttributeError(KeyError("'stepz'\nDid you mean")),
+      "error: the config has no key 'stepz'\nDid",
+    ),
+    (KeyError("'trian'"), "error: the config has no key 'trian'"),
+    (AttributeError("Error whilst parsing config file: x"), "error: Error whilst parsing config"),
+  ],
+)
+def test_a_key_that_the_config_does_not_have_is_named(monkeypatch, error, message):
+  def fail(argv):
+    raise error
+
+  monkeypatch.setattr(runtime.app, "parse_flags_with_usage", fail)
+  with pytest.raises(SystemExit, match=f"^{message}"):
+    runtime.parse_flags(["train.py"])
+
+
+def test_there_is_a_folder_for_the_cache_under_pytest():
+  assert pathlib.Path(os.environ[runtime.CACHE_VARIABLE]).is_dir()

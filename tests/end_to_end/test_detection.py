@@ -1,0 +1,90 @@
+"""Detection end to end: a checkpoint's results in evaluation, and what predict writes, agree.
+
+The run is that of `detection_runs`; here is what it left.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hrnet_jax.ops import rle
+
+ROOT = pathlib.Path(__file__).parents[2]
+PHOTOS = {"a": 10, "b": 20, "c": 30, "d": 40}  # and their ids
+
+
+def run(module: str, folder: pathlib.Path) -> str:
+  """What a program printed."""
+  environment = os.environ | {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+  }
+  line = [sys.executable, "-m", module, folder]
+  done = subprocess.run(
+    line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+  """Where everything is."""
+  folder = tmp_path_factory.mktemp("detection")
+  assert "4 of 4 photos done" in run("tests.helpers.detection_runs", folder)
+  return folder
+
+
+@pytest.mark.slow
+def test_photos_show_what_evaluation_found(folder):
+  """The one folds the norms and sees a photo at a time, the other neither."""
+  boxes, masks = (
+    json.loads((folder / "results" / f"{name}.json").read_text()) for name in ("boxes", "masks")
+  )
+  for name, number in PHOTOS.items():
+    facts = json.loads((folder / "photos" / f"{name}_objects.json").read_text())
+    found = facts["objects"]
+    expected, shapes = ([x for x in rows if x["image_id"] == number] for rows in (boxes, masks))
+    assert len(found) == len(expected) == len(shapes) == 10
+    columns = zip(found, expected, shapes, strict=True)
+    for ours, box, shape in columns:
+      assert {"cat": 7, "dog": 3, "mug": 90}[ours["class"]] == box["category_id"]
+      assert ours["score"] == pytest.approx(box["score"], abs=1e-4)
+      assert ours["bbox"] == pytest.approx(box["bbox"], abs=0.02)
+      size = tuple(ours["segmentation"]["size"])
+      pair = (rle.decode(x["segmentation"]["counts"], size) for x in (ours, shape))
+      assert np.mean(np.not_equal(*pair)) < 0.01
+    picture = cv2.imread(str(folder / "photos" / f"{name}_objects.png"))
+    assert picture.shape == (facts["height"], facts["width"], 3)
+
+
+@pytest.mark.slow
+def test_evaluation_leaves_figures_and_pictures(folder):
+  report = json.loads((folder / "run/eval/metrics.json").read_text())
+  assert (report["images"], report["data"], report["split"]) == (4, "coco/miniature", "val")
+  assert set(report["class_AP"]) == {"dog", "cat", "mug"}
+  assert 0 <= report["AP"] <= 1
+  assert 0 <= report["mask_AP50"] <= 1
+  for file in ("examples.csv", "pictures/00000.png", "worst/00001.png"):
+    assert (folder / "run/eval" / file).is_file(), file
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_after_the_first_epoch(tmp_path):
+  """Steps and validations on two canvases have their programs by then, and checkpoints theirs."""
+  found = json.loads(run("tests.helpers.detection_training", tmp_path).splitlines()[-1])
+  first = {tuple(shape) for shape in found["shapes"][:2]}
+  assert first == {(2, 64, 96, 3), (2, 96, 64, 3)}
+  assert {tuple(shape) for shape in found["shapes"][2:]} == first
+  before, *later = found["after"]
+  assert before >= 4  # a step and a validation for each canvas
+  assert len(later) == 2
+  assert {*later, found["end"]} == {before}
+  assert len(list((tmp_path / "run/checkpoints").iterdir())) > 1

@@ -1,0 +1,29 @@
+"""`train.py` on storage where nothing gets its final name at once: every renaming takes a while."""
+
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+SECONDS = 0.25
+_rename = os.rename
+
+
+def rename(*args: object, **kwargs: object) -> None:
+  """`os.rename`, later."""
+  time.sleep(SECONDS)
+  _rename(*args, **kwargs)
+
+
+os.rename = rename
+
+if __name__ == "__main__":
+  from absl import app
+
+  from hrnet_jax.distributed import runtime
+  import train
+
+  train.define_flags()
+  app.run(train.main, flags_parser=runtime.parse_flags)
