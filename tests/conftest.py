@@ -22,6 +22,8 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 flags.FLAGS.mark_as_parsed()  # grain reads flags that only app.run would parse
 
+pytest_plugins = ["tests.helpers.label_folders"]
+
 TESTS = pathlib.Path(__file__).parent
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 _made: list[str] = []
@@ -63,7 +65,7 @@ def dataset(data: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
   from tests.helpers import toy
 
   monkeypatch.setenv("HRNET_JAX_DATA", str(data))
-  return toy.registry.open_dataset(toy.NAME)
+  return toy.prepared.open_dataset(toy.NAME)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_jax import registry
 from hrnet_jax.data import images, inputs, prepared
 from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.datasets import base
@@ -57,7 +58,7 @@ def open_dataset(config: Any) -> tuple[Dataset, bool]:
     return inputs.open_dataset(config), True
   except FileNotFoundError:
     pass
-  spec = prepared.task_of(config)
+  spec = registry.task_of(config)
   if not spec.has("fake_record"):
     raise ValueError(
       f"no made-up record for task {spec.name!r}; prepare {config.data.name!r} first"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import registry
-from hrnet_jax.data import inputs
+from hrnet_jax.data import inputs, prepared
 from hrnet_jax.data.datasets import shapes
 from hrnet_jax.data.inputs import Inputs
 from tests.helpers import coco_miniature
@@ -126,7 +126,7 @@ def coco_dir(tmp_path_factory):
   """Two splits with four images each, of three shapes."""
   folder = tmp_path_factory.mktemp("coco")
   source = coco_miniature.write(folder / "source")
-  inputs.registry.prepare("coco/mini", folder / "data", source=source)
+  prepared.prepare("coco/mini", folder / "data", source=source)
   return folder / "data"
 
 

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SLOW_BUILD = """
 import sys, time
 from hrnet_jax.data import prepared
-from hrnet_jax.data.builders import shapes
+from hrnet_jax.data.datasets import shapes
 shapes.SPLIT_SIZES = {"train": 6, "val": 2}
 data_dir, seconds = sys.argv[1], float(sys.argv[2])
 
@@ -213,7 +213,7 @@ def test_no_tensorflow_and_nothing_in_the_home(tmp_path):
   script = """
   import sys
   from hrnet_jax.data import prepared
-  from hrnet_jax.data.builders import shapes
+  from hrnet_jax.data.datasets import shapes
   shapes.SPLIT_SIZES = {"train": 2, "val": 2}
   prepared.open_dataset("shapes", sys.argv[1]).source("val")[0]
   assert not {"tensorflow", "torch"} & set(sys.modules)

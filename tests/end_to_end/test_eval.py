@@ -44,7 +44,7 @@ def test_numbers_say_where_they_come_from(run, scored, data):
   metrics = scored[1]
   assert metrics["checkpoint"] == str(run / "checkpoints" / "60")
   assert (metrics["step"], metrics["data"], metrics["split"]) == (60, toy.NAME, "val")
-  assert metrics["fingerprint"] == toy.registry.open_dataset(toy.NAME, data).fingerprint
+  assert metrics["fingerprint"] == toy.prepared.open_dataset(toy.NAME, data).fingerprint
 
 
 def test_table_has_every_class_and_the_means_in_percent(scored):

@@ -18,7 +18,7 @@ def run(tmp_path_factory, data):
   """A workdir with one checkpoint of random weights."""
   path = tmp_path_factory.mktemp("run")
   config = toy.get_config().to_dict()
-  facts = {"config": config, "dataset": toy.registry.open_dataset(toy.NAME, data).facts()}
+  facts = {"config": config, "dataset": toy.prepared.open_dataset(toy.NAME, data).facts()}
   state = toy.make_state(hrnet_jax.build_model(**toy.MODEL), TX, toy.make_mesh(1))
   with manager.Checkpoints(path, facts=facts) as saver:
     saver.save(state, {"next_batch": 0})

@@ -42,8 +42,8 @@ def task(monkeypatch):
   variables = {"params": np.float32(0)}
   fake = types.SimpleNamespace(config=config, variables=variables, step=7, dataset=DATASET)
   stand_in = Brightness()
-  monkeypatch.setattr(photos.checkpoint, "load", lambda path: fake)
-  monkeypatch.setattr(photos.registry, "build", lambda config, dataset: stand_in)
+  monkeypatch.setattr(photos.manager, "load", lambda path: fake)
+  monkeypatch.setattr(photos.registry, "build_task", lambda config, dataset: stand_in)
   return stand_in
 
 
@@ -199,7 +199,7 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
     variables={"params": {"weight": np.float32([1, -1, 0.5])}},
     dataset={**DATASET, "name": "colours", "fingerprint": "0"},
   )
-  monkeypatch.setattr(task, "build_model", lambda **options: Channels())
+  monkeypatch.setattr(segmentation, "build_model", lambda **options: Channels())
   predictor = photos.build_predictor(loaded)
   options = {"max_side": 99, "batch_size": 1}
   assert not photos.predict_all(predictor, [tmp_path / "a.png"], tmp_path, **options)

@@ -14,7 +14,7 @@ SCRIPT = """
 import json, sys
 import jax
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from hrnet_jax.metrics import coco
+from hrnet_jax.tasks.detection import metrics as coco
 from hrnet_jax.training import processes
 from tests.metrics import test_coco_processes as test
 
