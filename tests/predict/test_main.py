@@ -13,6 +13,7 @@ from hrnet_jax.data import images
 from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.ops.resize import resize
 from hrnet_jax.predict import photos
+from hrnet_jax.tasks.segmentation import task as segmentation
 
 DATASET = {
   "class_names": ["dark", "bright", "other"],
