@@ -55,19 +55,18 @@ def main(argv: Sequence[str]) -> None:
   """Runs the command."""
   del argv
   f = flags.FLAGS
-  with runtime.errors_for_humans():
-    harness.use_cores(f.threads)
-    runtime.set_up()
-    result = measure(
-      f.protocol,
-      images=f.images,
-      rounds=f.rounds,
-      threads=f.threads,
-      path=f.checkpoint,
-      data_dir=f.data_dir,
-    )
-    if f.output:
-      harness.write(pathlib.Path(f.output), result)
+  harness.use_cores(f.threads)
+  runtime.set_up()
+  result = measure(
+    f.protocol,
+    images=f.images,
+    rounds=f.rounds,
+    threads=f.threads,
+    path=f.checkpoint,
+    data_dir=f.data_dir,
+  )
+  if f.output:
+    harness.write(pathlib.Path(f.output), result)
 
 
 def measure(

@@ -49,21 +49,20 @@ def main(argv: Sequence[str]) -> None:
   """Runs the command."""
   del argv
   f = flags.FLAGS
-  with runtime.errors_for_humans():
-    harness.use_cores(f.threads)
-    runtime.set_up()
-    path = pathlib.Path(f.output) if f.output else None
+  harness.use_cores(f.threads)
+  runtime.set_up()
+  path = pathlib.Path(f.output) if f.output else None
+  if path:
+    path.write_text("")
+
+  def say(line: Mapping[str, Any]) -> None:
+    text = json.dumps(line)
+    print(text, flush=True)
     if path:
-      path.write_text("")
+      with path.open("a") as file:
+        file.write(text + "\n")
 
-    def say(line: Mapping[str, Any]) -> None:
-      text = json.dumps(line)
-      print(text, flush=True)
-      if path:
-        with path.open("a") as file:
-          file.write(text + "\n")
-
-    train(f.config, seconds=f.seconds, threads=f.threads, steps=f.steps, say=say)
+  train(f.config, seconds=f.seconds, threads=f.threads, steps=f.steps, say=say)
 
 
 def train(config: Any, *, seconds: float, threads: int, steps: int, say: Say) -> None:
@@ -205,4 +204,4 @@ def _to_torch(x: np.ndarray) -> Any:
 
 if __name__ == "__main__":
   define_flags()
-  app.run(main, flags_parser=runtime.parse_flags)
+  app.run(main)

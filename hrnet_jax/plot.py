@@ -1,18 +1,9 @@
-"""Draws how runs went: `metrics.jsonl` of training folders -> one chart as PNG.
-
-  python -m hrnet_jax.plot --workdirs=runs/a,runs/b --figures=miou --output=curves.png
-  python -m hrnet_jax.plot --workdirs=runs/a --split=train --figures=loss --output=loss.png
-
-A line for each run and figure, over the steps. A run is called as its folder. Exit status: 0, or
-1 after an error.
-"""
+"""Figures of `metrics.jsonl` of training runs -> one chart as PNG: what `hrnet plot` does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 import sys
 from typing import Any
-
-from absl import app, flags
 
 from hrnet_jax.run_log.log import METRICS, read_entries
 from hrnet_jax.visualize.curves import learning_curves
@@ -22,30 +13,29 @@ TRAINING = "train"  # the split of what the train step says
 Curves = dict[str, tuple[list[int], list[float]]]
 
 
-def define_flags() -> None:
-  """Defines the command's flags."""
-  flags.DEFINE_list("workdirs", None, "Folders of train.py.", required=True)
-  flags.DEFINE_list("figures", None, "Names in metrics.jsonl.", required=True)
-  flags.DEFINE_string("output", None, "PNG file to write.", required=True)
-  flags.DEFINE_string("split", None, "Whose figures: 'train', or by default those of evaluations.")
-  flags.DEFINE_string("ylabel", "", "What the figures are; by default their names.")
-  flags.DEFINE_string("title", "", "The line above.")
+def draw(
+  workdirs: Iterable[pathlib.Path],
+  figures: Sequence[str],
+  output: str | pathlib.Path,
+  *,
+  split: str | None = None,
+  ylabel: str = "",
+  title: str = "",
+) -> int:
+  """Draws a line for each run and figure over the steps, and returns how many there are.
 
+  Args:
+    workdirs, figures, split: see `read`.
+    output: PNG file to write.
+    ylabel: what the figures are; by default their names.
+    title: the line above.
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the command and returns its exit status."""
-  values = flags.FLAGS
-  try:
-    if len(argv) > 1:
-      raise ValueError(f"unexpected arguments {' '.join(argv[1:])}")
-    curves = read(map(pathlib.Path, values.workdirs), values.figures, values.split)
-    ylabel = values.ylabel or ", ".join(values.figures)
-    write_png(values.output, learning_curves(curves, ylabel, title=values.title))
-  except (ValueError, OSError) as error:
-    print(f"plot: {error}", file=sys.stderr)
-    return 1
-  print(f"{len(curves)} curves: {values.output}")
-  return 0
+  Raises:
+    ValueError, OSError: see `read`.
+  """
+  curves = read(workdirs, figures, split)
+  write_png(output, learning_curves(curves, ylabel or ", ".join(figures), title=title))
+  return len(curves)
 
 
 def read(workdirs: Iterable[pathlib.Path], figures: Sequence[str], split: str | None) -> Curves:
@@ -86,5 +76,6 @@ def _missing(entries: Sequence[Mapping[str, Any]], figure: str, split: str | Non
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  from hrnet_jax.cli.main import main
+
+  sys.exit(main(["plot", *sys.argv[1:]]))

@@ -1,27 +1,8 @@
-"""Turns a folder of images and labels into records that training reads: files to ArrayRecord.
+"""Prepares a data set and says what is in it: what `hrnet prepare` does."""
 
-    python -m hrnet_jax.prepare --dataset=camvid --source=FOLDER
-    python -m hrnet_jax.prepare --dataset=cityscapes --source=FOLDER
-    python -m hrnet_jax.prepare --dataset=image_folder_segmentation/my_streets --source=FOLDER
-    python -m hrnet_jax.prepare --dataset=image_folder_classification/my_birds --source=FOLDER
-
-Every image is checked with its label; the first that is not as it has to be ends the command with
-a message that names the file. A data set is then either complete or not there: the command can be
-interrupted at any time and run again. Run again on a complete data set it does nothing, unless the
-files in the folder have changed or --overwrite is given; the new data set then replaces the old
-one once it is complete.
-
-The name behind the slash is free: it keeps several folders apart, and is part of the name by which
-`config.data.name` asks for the data set. Exit status: 0 prepared, 1 an error, 130 interrupted.
-"""
-
-from collections.abc import Sequence
 import shlex
-import signal
 import sys
 import time
-
-from absl import app, flags
 
 from hrnet_jax.data import prepared
 
@@ -31,52 +12,38 @@ _BAR_WIDTH = 30
 _MAX_ROWS = 200  # of the table of classes
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-  """Defines the command's flags; only the command itself does, so that importing is free of it."""
-  known = ", ".join(prepared.known_datasets())
-  options = {"flag_values": values}
-  flags.DEFINE_string("dataset", None, f"Which data set: {known}, or NAME/VARIANT.", **options)
-  flags.DEFINE_string("source", None, "Folder with the images and labels.", **options)
-  flags.DEFINE_string(
-    "data_dir", None, "Where to write; $HRNET_JAX_DATA or ~/.cache/hrnet_jax/datasets.", **options
-  )
-  flags.DEFINE_bool("overwrite", False, "Prepare again although nothing has changed.", **options)
-  flags.DEFINE_integer(
-    "workers", None, "Threads; as many as processors by default.", lower_bound=1, **options
-  )
-  flags.mark_flag_as_required("dataset", flag_values=values)
+def prepare(
+  name: str,
+  source: str | None,
+  data_dir: str | None,
+  *,
+  overwrite: bool = False,
+  workers: int | None = None,
+) -> None:
+  """Prepares a data set with a progress bar, and prints a summary.
 
+  Args:
+    name: `DATASET` or `DATASET/VARIANT`.
+    source: folder with the images and labels; some data sets need none.
+    data_dir: where to write; None is the usual place.
+    overwrite: prepares again although nothing has changed.
+    workers: threads; as many as processors by default.
 
-def main(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> int:
-  """Runs the command and returns its exit status."""
-  if len(argv) > 1:
-    print(f"prepare: unexpected arguments {' '.join(argv[1:])}", file=sys.stderr)
-    return 1
+  Raises:
+    ValueError, OSError: see `data.prepared.prepare`.
+  """
   started = time.monotonic()
   progress = ProgressLine()
   try:
     dataset, built = prepared.prepare(
-      values.dataset,
-      values.data_dir,
-      source=values.source,
-      overwrite=values.overwrite,
-      progress=progress,
-      workers=values.workers,
+      name, data_dir, source=source, overwrite=overwrite, progress=progress, workers=workers
     )
-  except (ValueError, OSError) as error:
+  finally:
     progress.end()
-    print(f"prepare: {error}", file=sys.stderr)
-    return 1
-  except KeyboardInterrupt:
-    progress.end()
-    print("prepare: interrupted; nothing was changed, run it again", file=sys.stderr)
-    return 130
-  progress.end()
   print(summarize(dataset))
   state = f"prepared in {time.monotonic() - started:.1f} s" if built else "already prepared"
   print(f"{state}: {dataset.directory}")
-  print(_next_command(dataset, values.data_dir))
-  return 0
+  print(_next_command(dataset, data_dir))
 
 
 def summarize(dataset: prepared.Dataset) -> str:
@@ -147,11 +114,7 @@ def _next_command(dataset, data_dir):
   return f"to use it, give training commands --config.data.name={dataset.name}{where}"
 
 
-def _raise_interrupt(number, frame):
-  raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-  signal.signal(signal.SIGTERM, _raise_interrupt)  # a plain kill cleans up just as Ctrl-C does
-  define_flags()
-  app.run(main)
+  from hrnet_jax.cli.main import main
+
+  sys.exit(main(["prepare", *sys.argv[1:]]))

@@ -74,7 +74,7 @@ def test_command_says_what_is_wrong(runs, tmp_path):
   output = tmp_path / "curves.png"
   done = run(f"--workdirs={runs[0]}", "--figures=AP", f"--output={output}")
   assert done.returncode == 1
-  wanted = f"plot: {runs[0]}/metrics.jsonl: no 'AP' of evaluations; there are: loss, miou\n"
+  wanted = f"hrnet plot: {runs[0]}/metrics.jsonl: no 'AP' of evaluations; there are: loss, miou\n"
   assert done.stderr == wanted
   with pytest.raises(ValueError, match="no 'loss' of split 'test'; there are: none"):
     plot.read(runs, ["loss"], "test")

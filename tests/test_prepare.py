@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import prepare
+from hrnet_jax.cli.main import main
 from hrnet_jax.data import images, prepared
 from tests.helpers import miniatures
 
@@ -38,10 +39,7 @@ def source(tmp_path):
 
 
 def run(*arguments):
-  values = flags.FlagValues()
-  prepare.define_flags(values)
-  values(["prepare", *map(str, arguments)])
-  return prepare.main(["prepare"], values)
+  return main(["prepare", *map(str, arguments)])
 
 
 def own(source, tmp_path, *more):
@@ -92,7 +90,7 @@ def test_error_is_one_line_and_a_status(source, tmp_path, capsys):
   assert own(source, tmp_path) == 1
   out, err = capsys.readouterr()
   assert out == ""
-  assert re.fullmatch(rf"prepare: {re.escape(str(path))}: corrupt or truncated.*\n", err)
+  assert re.fullmatch(rf"hrnet prepare: {re.escape(str(path))}: corrupt or truncated.*\n", err)
   assert not (tmp_path / "out/image_folder_segmentation").exists()
 
 
@@ -110,8 +108,9 @@ def test_wrong_arguments(arguments, message, tmp_path, capsys):
 
 
 def test_left_over_arguments_are_refused(capsys):
-  assert prepare.main(["prepare", "camvid"]) == 1
-  assert "unexpected arguments camvid" in capsys.readouterr().err
+  with pytest.raises(SystemExit, match="2"):
+    run("--dataset=camvid", "camvid")
+  assert "unrecognized argument: camvid" in capsys.readouterr().err
 
 
 def test_importing_defines_no_flag():
@@ -147,7 +146,7 @@ def test_command_line_errors_have_no_traceback(source, tmp_path):
     check=False,
   )
   assert done.returncode == 1
-  assert done.stderr.startswith(f"prepare: {source}/images/5.png: this image has no label")
+  assert done.stderr.startswith(f"hrnet prepare: {source}/images/5.png: this image has no label")
   assert done.stderr.count("\n") == 1
 
 
@@ -172,7 +171,7 @@ def test_truncated_label_of_a_published_data_set(tmp_path, capsys):
   path = source / "gtFine/val/bochum/bochum_000001_000019_gtFine_labelIds.png"
   path.write_bytes(path.read_bytes()[:-60])
   assert run("--dataset=cityscapes", f"--source={source}", f"--data_dir={tmp_path / 'out'}") == 1
-  assert re.match(rf"prepare: {re.escape(str(path))}: corrupt or trunc", _last(capsys))
+  assert re.match(rf"hrnet prepare: {re.escape(str(path))}: corrupt or trunc", _last(capsys))
   assert not (tmp_path / "out/cityscapes").exists()
 
 

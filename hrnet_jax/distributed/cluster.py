@@ -13,16 +13,15 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from typing import NoReturn
 
-from absl import flags
 import jax
+
+from hrnet_jax.errors import describe
 
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
 _HOW = "give all of --coordinator_address=HOST:PORT --num_processes=N --process_id=I"
-_TIMEOUT = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,28 +41,27 @@ class Job:
   process: int | None = None
 
 
-def define_flags() -> None:
-  """Defines the flags by which a command joins other processes."""
-  flags.DEFINE_string(
-    "coordinator_address", None, "HOST:PORT of process 0, where the environment does not say."
-  )
-  flags.DEFINE_integer("num_processes", None, "How many processes there are.", lower_bound=1)
-  flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", lower_bound=0)
-  flags.DEFINE_integer("join_timeout", _TIMEOUT, "Seconds to wait for the others.", lower_bound=1)
-
-
-def join() -> None:
+def join(
+  address: str | None = None,
+  processes: int | None = None,
+  process: int | None = None,
+  timeout: float = 300,
+) -> None:
   """Joins the other processes as flags and environment say; alone if there are none.
+
+  Args:
+    address, processes, process: what the flags `--coordinator_address`, `--num_processes` and
+      `--process_id` say.
+    timeout: seconds to wait for the others.
 
   Raises:
     ValueError: the flags are incomplete, or contradict each other.
-    TimeoutError: there is no process 0 at the address within `--join_timeout` seconds.
+    TimeoutError: there is no process 0 at the address within `timeout` seconds.
     OSError: process 0 cannot listen at its port.
   """
-  f = flags.FLAGS
-  job = find_job(os.environ, f.coordinator_address, f.num_processes, f.process_id)
+  job = find_job(os.environ, address, processes, process)
   if job is not None:
-    connect(job, f.join_timeout)
+    connect(job, timeout)
 
 
 def find_job(
@@ -133,20 +131,20 @@ def connect(job: Job, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def leaving_together() -> Iterator[None]:
+def leaving_together(name: str) -> Iterator[None]:
   """Where there are other processes, an error ends this one at once.
 
   The usual end would wait for the others, which wait for this one.
+
+  Args:
+    name: of the command, for messages.
   """
   try:
     yield
   except BaseException as error:
     if jax.process_count() == 1:
       raise
-    if isinstance(error, SystemExit):
-      print(error.code, file=sys.stderr)
-    else:
-      traceback.print_exc()
+    print(describe(name, error), file=sys.stderr)
     _leave(1)
 
 

@@ -1,7 +1,6 @@
 """What a process sets up before it computes: compilation cache, programs, signals."""
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
+from collections.abc import Callable
 import ctypes
 import os
 import pathlib
@@ -10,7 +9,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from absl import app, logging
+from absl import logging
 import jax
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -20,19 +19,6 @@ def set_up() -> None:
   """Prepares a command: quiet libraries and a compilation cache."""
   logging.set_verbosity(logging.ERROR)
   use_compilation_cache()
-
-
-def parse_flags(argv: Sequence[str]) -> list[str]:
-  """absl's parser for `app.run`, with a plain message where the config has no such key."""
-  try:
-    return app.parse_flags_with_usage(argv)
-  except (AttributeError, KeyError) as error:
-    message = error
-    while isinstance(message, Exception):
-      message = message.args[0]
-    if message.startswith("'"):  # the key, and perhaps one like it that there is
-      message = f"the config has no key {message}"
-    sys.exit(f"error: {message}")
 
 
 def use_compilation_cache() -> None:
@@ -74,17 +60,3 @@ class Termination:
   def _note(self, signum: int, frame: FrameType | None) -> None:
     del signum, frame
     self.requested = True
-
-
-@contextlib.contextmanager
-def errors_for_humans() -> Iterator[None]:
-  """Ends the program with the message alone when the user's input is wrong.
-
-  With $HRNET_JAX_TRACEBACK set, the traceback is shown as well.
-  """
-  try:
-    yield
-  except (ValueError, TypeError, OSError, FloatingPointError) as error:
-    if os.environ.get("HRNET_JAX_TRACEBACK"):
-      raise
-    sys.exit(f"error: {error}\n(HRNET_JAX_TRACEBACK=1 shows where it came from)")

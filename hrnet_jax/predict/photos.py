@@ -1,4 +1,4 @@
-"""Runs a trained network on photos: `python -m hrnet_jax.predict --checkpoint --input --output`.
+"""Runs a trained network on photos: what `hrnet predict` does.
 
 Shapes: photo `(H, W, 3)` uint8 -> the task's input `(B, h, w, 3)` uint8 -> predictions -> files.
 
@@ -12,11 +12,9 @@ Detection draws the objects that it is sure of in `<stem>_objects.png` and lists
 with scores, boxes and perhaps masks, in `<stem>_objects.json`.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import pathlib
-import sys
 import time
 import types
 from typing import Any
@@ -186,63 +184,39 @@ def _extras(group: Sequence[tuple[Photo, int]]) -> dict[str, np.ndarray]:
   return {name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-  """The command; returns its exit status: 0 when every photo was predicted."""
-  args = _parse(argv)
-  source, output = pathlib.Path(args.input), pathlib.Path(args.output)
-  try:
-    paths = find_photos(source)
-    check_output(source, output)
-    loaded = manager.load(args.checkpoint)
-    predictor = build_predictor(loaded, **({"boxes": args.boxes} if args.boxes else {}))
-    output.mkdir(parents=True, exist_ok=True)
-  except (OSError, ValueError) as error:
-    print(f"predict: {error}", file=sys.stderr)
-    return 1
-  print(f"Network of step {loaded.step} from {args.checkpoint}, photos: {len(paths)}")
+def predict_folder(
+  checkpoint: str | pathlib.Path,
+  source: pathlib.Path,
+  output: pathlib.Path,
+  *,
+  max_side: int,
+  batch_size: int,
+  **options: Any,
+) -> dict[pathlib.Path, str]:
+  """Predicts the photos of a folder, or one, and says how it went.
+
+  Args:
+    checkpoint: a run's folder, or that of one of its steps.
+    source: a photo, or a folder of photos.
+    output: folder for the results; made if it does not exist.
+    max_side: long side in pixels to which larger photos are reduced for the network.
+    batch_size: inputs of one shape at a time.
+    **options: of `build_predictor`.
+
+  Returns:
+    The reason for every photo that failed.
+
+  Raises:
+    ValueError, OSError: there is no photo, the output is no folder of its own, or no checkpoint.
+  """
+  paths = find_photos(source)
+  check_output(source, output)
+  loaded = manager.load(checkpoint)
+  predictor = build_predictor(loaded, **options)
+  output.mkdir(parents=True, exist_ok=True)
+  print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")
   start = time.monotonic()
-  failed = predict_all(predictor, paths, output, max_side=args.max_side, batch_size=args.batch_size)
+  failed = predict_all(predictor, paths, output, max_side=max_side, batch_size=batch_size)
   seconds = time.monotonic() - start
   print(f"{len(paths) - len(failed)} of {len(paths)} photos done in {seconds:.1f} s: {output}/")
-  for reason in failed.values():
-    print(f"predict: {reason}", file=sys.stderr)
-  return 1 if failed else 0
-
-
-def _parse(argv: Sequence[str] | None) -> Any:
-  parser = argparse.ArgumentParser(
-    prog="python -m hrnet_jax.predict", description="Runs a trained network on photos."
-  )
-  add = parser.add_argument
-  add("--checkpoint", required=True, help="a run's folder, or the folder of one of its steps")
-  add("--input", required=True, help="a photo, or a folder of photos")
-  add("--output", required=True, help="folder for the results; made if it does not exist")
-  add(
-    "--max_side",
-    type=_positive,
-    default=2048,
-    help="larger photos are reduced to this long side for the network (default %(default)s)",
-  )
-  add(
-    "--batch_size",
-    type=_positive,
-    default=1,
-    help="inputs of one shape at a time (default %(default)s; more is faster on accelerators)",
-  )
-  add(
-    "--boxes",
-    help="landmarks: a CSV or JSON file with photo, x0, y0, x1, y1 of each face, in pixels; "
-    "without it every photo is one face",
-  )
-  return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-  value = int(text)
-  if value < 1:
-    raise argparse.ArgumentTypeError(f"{value} is not positive")
-  return value
-
-
-if __name__ == "__main__":
-  sys.exit(main())
+  return failed

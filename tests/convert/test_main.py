@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.checkpoint import manager
-from hrnet_jax.convert import __main__ as command
-from hrnet_jax.convert import origin, read_state_dict
+from hrnet_jax.convert import checkpoints, origin, read_state_dict
 from tests.helpers.toy import CONFIG, NAME, NUM_CLASSES, ROOT, get_config
 
 
@@ -40,14 +39,14 @@ def test_there_and_back(
   tmp_path: pathlib.Path,
   capsys: pytest.CaptureFixture,
 ) -> None:
-  path = command.from_file(config, file, tmp_path / "out")
+  path = checkpoints.from_file(config, file, tmp_path / "out")
   assert path == tmp_path / "out" / "checkpoints" / "0"
   said = capsys.readouterr().out
   assert "for segmentation" in said
   assert f"classes get numbers for names: {NAME} is not prepared here" in said
   assert "initialised" not in said
   assert "not used" not in said
-  command.to_file(tmp_path / "out", tmp_path / "back.npz")
+  checkpoints.to_file(tmp_path / "out", tmp_path / "back.npz")
   before, after = read_state_dict(file), read_state_dict(tmp_path / "back.npz")
   assert set(before) == set(after)
   for name, value in before.items():
@@ -57,13 +56,13 @@ def test_there_and_back(
 def test_the_result_is_a_checkpoint(
   config: ml_collections.ConfigDict, file: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-  command.from_file(config, file, tmp_path / "out")
+  checkpoints.from_file(config, file, tmp_path / "out")
   loaded = manager.load(tmp_path / "out")
   assert loaded.step == 0
   assert loaded.config.model.num_classes == NUM_CLASSES
   assert loaded.dataset["class_names"] == ["class 0", "class 1", "class 2"]
   assert len({tuple(colour) for colour in loaded.dataset["palette"]}) == 3
-  report = json.loads((tmp_path / "out" / command.REPORT).read_text())
+  report = json.loads((tmp_path / "out" / checkpoints.REPORT).read_text())
   assert report["initialised"] == report["unused"] == []
   assert len(report["sha256"]) == 64
 
@@ -76,10 +75,10 @@ def test_parts_are_initialised_by_the_seed_and_listed(
 ) -> None:
   config.model.num_classes = 5
   with pytest.raises(ValueError, match=r"2 of another shape: last_layer\.3"):
-    command.from_file(config, file, tmp_path / "a")
+    checkpoints.from_file(config, file, tmp_path / "a")
   assert not (tmp_path / "a").exists()
   for name in ("a", "b"):
-    command.from_file(config, file, tmp_path / name, reinit=["head/classify"])
+    checkpoints.from_file(config, file, tmp_path / name, reinit=["head/classify"])
   said = capsys.readouterr().out
   assert "initialised: head/classify (2)\n" in said
   assert "  params/head/classify/kernel\n" in said
@@ -100,9 +99,9 @@ def test_abn_is_explicit_and_suspected(
   tensors = {k: v for k, v in weights("segmentation").items() if not origin.is_counter(k)}
   tensors["bn1.weight"] = -tensors["bn1.weight"]
   np.savez(tmp_path / "a.npz", **tensors)
-  command.from_file(config, tmp_path / "a.npz", tmp_path / "plain")
+  checkpoints.from_file(config, tmp_path / "a.npz", tmp_path / "plain")
   assert "note: this file may need --abn: 64 of" in capsys.readouterr().out
-  command.from_file(config, tmp_path / "a.npz", tmp_path / "abn", abn=True)
+  checkpoints.from_file(config, tmp_path / "a.npz", tmp_path / "abn", abn=True)
   assert "--abn: every norm scales by |weight| + 1e-5" in capsys.readouterr().out
   plain, abn = (
     np.asarray(loaded.variables["params"]["backbone"]["stem_1"]["bn"]["scale"])
@@ -118,7 +117,7 @@ def test_nothing_is_overwritten(
   (tmp_path / "out").mkdir()
   (tmp_path / "out" / "mine.txt").touch()
   with pytest.raises(ValueError, match="exists and is not empty; name another folder"):
-    command.from_file(config, file, tmp_path / "out")
+    checkpoints.from_file(config, file, tmp_path / "out")
 
 
 def run(*options: object) -> subprocess.CompletedProcess:

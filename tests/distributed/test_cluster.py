@@ -139,17 +139,17 @@ def test_the_limit_ends_only_what_takes_longer():
 
 
 def test_an_error_of_one_process_alone_is_raised():
-  with pytest.raises(KeyError), cluster.leaving_together():
+  with pytest.raises(KeyError), cluster.leaving_together("hrnet train"):
     raise KeyError("x")
 
 
 def test_an_error_among_several_ends_the_process_at_once():
   code = (
     "import jax; jax.process_count = lambda: 2\n"
-    "from hrnet_jax.training import cluster, runtime\n"
-    "with cluster.leaving_together(), runtime.errors_for_humans():\n"
+    "from hrnet_jax.distributed import cluster\n"
+    "with cluster.leaving_together('hrnet train'):\n"
     "  raise ValueError('wrong x')\n"
   )
   done = subprocess.run([sys.executable, "-c", code], cwd=toy.ROOT, capture_output=True, text=True)
   assert done.returncode == 1
-  assert done.stderr.startswith("error: wrong x")
+  assert done.stderr.startswith("hrnet train: wrong x")

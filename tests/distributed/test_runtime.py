@@ -1,4 +1,4 @@
-"""Signals, the compilation cache, and messages in the place of tracebacks."""
+"""Signals, the compilation cache, and memory after compiling."""
 
 import os
 import pathlib
@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import pytest
 
 from hrnet_jax.distributed import runtime
-from hrnet_jax.run_log.running_mean import Diverged
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_a_program_is_that_of_the_shapes_of_its_arguments():
 def test_what_compiling_needed_goes_back_to_the_system():
   code = """
 import pathlib, jax, jax.numpy as jnp
-from hrnet_jax.training import runtime
+from hrnet_jax.distributed import runtime
 program = runtime.compiled(jax.jit(lambda x: x + 1), jnp.ones(3))
 held = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
 blocks = [bytes(100_000) for _ in range(2000)]
@@ -73,44 +72,6 @@ def test_sigterm_is_noted_and_the_old_handler_comes_back():
     os.kill(os.getpid(), signal.SIGTERM)
     assert termination.requested
   assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize(
-  "error", [ValueError("wrong x"), TypeError("wrong x"), FileNotFoundError("wrong x"),
-            OSError("wrong x"), Diverged("wrong x")],
-)  # fmt: skip
-def test_errors_of_the_user_end_with_the_message(error, monkeypatch):
-  monkeypatch.delenv("HRNET_JAX_TRACEBACK", raising=False)
-  with pytest.raises(SystemExit, match=r"^error: wrong x"), runtime.errors_for_humans():
-    raise error
-  monkeypatch.setenv("HRNET_JAX_TRACEBACK", "1")
-  with pytest.raises(type(error), match=r"^wrong x$"), runtime.errors_for_humans():
-    raise error
-
-
-def test_errors_of_the_program_keep_their_traceback():
-  with pytest.raises(ZeroDivisionError), runtime.errors_for_humans():
-    1 / 0  # noqa: B018
-
-
-@pytest.mark.parametrize(
-  ("error", "message"),
-  [
-    (
-      AttributeError(KeyError("'stepz'\nDid you mean")),
-      "error: the config has no key 'stepz'\nDid",
-    ),
-    (KeyError("'trian'"), "error: the config has no key 'trian'"),
-    (AttributeError("Error whilst parsing config file: x"), "error: Error whilst parsing config"),
-  ],
-)
-def test_a_key_that_the_config_does_not_have_is_named(monkeypatch, error, message):
-  def fail(argv):
-    raise error
-
-  monkeypatch.setattr(runtime.app, "parse_flags_with_usage", fail)
-  with pytest.raises(SystemExit, match=f"^{message}"):
-    runtime.parse_flags(["train.py"])
 
 
 def test_there_is_a_folder_for_the_cache_under_pytest():

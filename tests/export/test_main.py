@@ -15,8 +15,8 @@ import pytest
 
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
-from hrnet_jax.export import __main__ as command
-from hrnet_jax.export import program
+from hrnet_jax.cli.main import main
+from hrnet_jax.export import artefact, program
 from hrnet_jax.ops.normalize import normalize
 from tests.export.conftest import CONFIGS, FACTS, SIZE, squares
 
@@ -70,7 +70,7 @@ def expected(folder: pathlib.Path, images: np.ndarray, **inputs: np.ndarray) -> 
 
 
 def run(folder: pathlib.Path, output: pathlib.Path, *options: str) -> int:
-  return command.main([f"--checkpoint={folder}", f"--output={output}", *options])
+  return main(["export", f"--checkpoint={folder}", f"--output={output}", *options])
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_programs_run_without_this_package(
 def test_the_json_says_what_the_program_takes_and_gives(
   stored: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setattr(command.check, "check", lambda data, made: [])  # tested above
+  monkeypatch.setattr(artefact.check, "check", lambda data, made: [])  # tested above
   assert run(stored("segmentation"), tmp_path, "--outputs=raw", "--platforms=cpu,tpu") == 0
   assert sorted(p.name for p in tmp_path.iterdir()) == ["network.jaxexport", "network.json"]
   facts = json.loads((tmp_path / "network.json").read_text())
@@ -151,18 +151,20 @@ def test_a_program_that_differs_is_not_written(
   assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_is_kept(stored: Callable, tmp_path: pathlib.Path) -> None:
+def test_what_is_there_is_kept(
+  stored: Callable, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
   (tmp_path / "network.json").write_text("mine")
-  with pytest.raises(SystemExit, match=r"network\.json is there already; give --overwrite"):
-    run(stored("segmentation"), tmp_path)
-  assert command.target(tmp_path, overwrite=True) == tmp_path / "network.jaxexport"
-  assert command.target(tmp_path / "new", overwrite=False).parent == tmp_path / "new"
-  assert command.target(tmp_path / "a.bin", overwrite=False) == tmp_path / "a.bin"
+  assert run(stored("segmentation"), tmp_path) == 1
+  assert "network.json is there already; give --overwrite" in capsys.readouterr().err
+  assert artefact.target(tmp_path, overwrite=True) == tmp_path / "network.jaxexport"
+  assert artefact.target(tmp_path / "new", overwrite=False).parent == tmp_path / "new"
+  assert artefact.target(tmp_path / "a.bin", overwrite=False) == tmp_path / "a.bin"
   with pytest.raises(ValueError, match=r"would be the JSON file; name it \*\.jaxexport"):
-    command.target(tmp_path / "a.json", overwrite=False)
+    artefact.target(tmp_path / "a.json", overwrite=False)
   (tmp_path / "network.jaxexport").mkdir()
   with pytest.raises(ValueError, match="is there already"):
-    command.target(tmp_path, overwrite=True)
+    artefact.target(tmp_path, overwrite=True)
   assert (tmp_path / "network.json").read_text() == "mine"
 
 
@@ -187,7 +189,7 @@ def test_options_that_mean_nothing_are_refused(
 def test_a_program_says_what_it_takes_besides_images(
   stored: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-  monkeypatch.setattr(command.check, "check", lambda data, made: [])  # tested above
+  monkeypatch.setattr(artefact.check, "check", lambda data, made: [])  # tested above
   assert run(stored("detection"), tmp_path, "--outputs=raw", "--platforms=cpu,tpu") == 0
   facts = json.loads((tmp_path / "network.json").read_text())
   assert facts["input"]["shape"] == "(b, 64, 96, 3)"
@@ -199,9 +201,11 @@ def test_a_program_says_what_it_takes_besides_images(
   assert places["['masks']"] == "(b, 10, 28, 28)"
 
 
-def test_a_folder_without_a_checkpoint_is_named(tmp_path: pathlib.Path) -> None:
-  with pytest.raises(SystemExit, match="holds no checkpoint"):
-    run(tmp_path, tmp_path / "out")
+def test_a_folder_without_a_checkpoint_is_named(
+  tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+  assert run(tmp_path, tmp_path / "out") == 1
+  assert "holds no checkpoint" in capsys.readouterr().err
   assert not (tmp_path / "out").exists()
 
 

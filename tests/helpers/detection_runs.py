@@ -7,9 +7,9 @@ takes a fraction of the time.
 import pathlib
 import sys
 
+from hrnet_jax.cli.main import main
 from hrnet_jax.distributed import runtime
 from hrnet_jax.evaluation import score
-from hrnet_jax.predict import run
 from tests.helpers import toy_detection
 
 if __name__ == "__main__":
@@ -21,4 +21,4 @@ if __name__ == "__main__":
   stored = toy_detection.store(folder / "stored", facts)
   score.score(config, folder / "run", stored, export=folder / "results")
   photos = f"--input={folder / 'coco/val'}"
-  sys.exit(run.main([f"--checkpoint={stored}", photos, f"--output={folder / 'photos'}"]))
+  sys.exit(main(["predict", f"--checkpoint={stored}", photos, f"--output={folder / 'photos'}"]))

@@ -20,10 +20,6 @@ def rename(*args: object, **kwargs: object) -> None:
 os.rename = rename
 
 if __name__ == "__main__":
-  from absl import app
+  from hrnet_jax.cli.main import main
 
-  from hrnet_jax.distributed import runtime
-  import train
-
-  train.define_flags()
-  app.run(train.main, flags_parser=runtime.parse_flags)
+  sys.exit(main(["train", *sys.argv[1:]]))

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import pytest
 
-from hrnet_jax.models import __main__ as command
+from hrnet_jax.cli.main import main
 from hrnet_jax.models import summary
 
 
@@ -28,7 +28,7 @@ def test_table_has_the_published_figures(
   capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setattr(summary, "variants", lambda: ("w18_small_v1",))
-  assert command.main(["segmentation"]) == 0
+  assert main(["models", "segmentation"]) == 0
   row = capsys.readouterr().out.splitlines()[1].split()
   assert row == ["segmentation", "w18_small_v1", "1024x2048", "1,540,819", "33.391"]
 
@@ -43,5 +43,6 @@ def test_a_detector_has_the_published_figures() -> None:
 
 
 def test_unknown_task_names_the_known_ones(capsys: pytest.CaptureFixture) -> None:
-  assert command.main(["segmentaton"]) == 2
+  with pytest.raises(SystemExit, match="2"):
+    main(["models", "segmentaton"])
   assert "segmentation" in capsys.readouterr().err

@@ -192,7 +192,7 @@ def test_says_what_to_install(toy: dict[str, Any]) -> None:
 def test_command(
   toy: dict[str, Any], state_dict: dict[str, np.ndarray], tmp_path: pathlib.Path
 ) -> None:
-  """0 where the networks agree, 1 where they do not, 2 on bad input."""
+  """0 where the networks agree; 1 where they do not, or on bad input; 2 on wrong usage."""
   import torch
 
   (tmp_path / "config.py").write_text(CONFIG.format(model=toy))
@@ -218,12 +218,13 @@ def test_command(
   assert done.returncode == 1, done.stderr
   assert "stage2.0 is the first part beyond 0.0001" in done.stdout
 
-  for bad, message in [
-    (run(file="none.pth"), "none.pth: no such file"),
-    (run("--config.model.num_classes=4"), "of another shape"),
-    (run("--config.model.depht=4"), "no key"),
-    (run("--height=64"), "--height and --width go together"),
-    (run("--upsample=cubic"), "upsample"),
+  for status, bad, message in [
+    (1, run(file="none.pth"), "none.pth: no such file"),
+    (1, run("--config.model.num_classes=4"), "of another shape"),
+    (1, run("--config.model.depht=4"), "no key"),
+    (2, run("--height=64"), "--height and --width go together"),
+    (2, run("--upsample=cubic"), "upsample"),
   ]:
-    assert bad.returncode == 2, bad.stderr
+    assert bad.returncode == status, bad.stderr
     assert message in bad.stderr
+    assert not bad.stdout

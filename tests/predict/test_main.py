@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from hrnet_jax.cli.main import main
 from hrnet_jax.data import images
 from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.ops.resize import resize
@@ -60,7 +61,7 @@ def store(path: pathlib.Path, pixels: np.ndarray) -> None:
 
 
 def run(source: pathlib.Path, output: pathlib.Path, *more: str) -> int:
-  return photos.main(["--checkpoint=run", f"--input={source}", f"--output={output}", *more])
+  return main(["predict", "--checkpoint=run", f"--input={source}", f"--output={output}", *more])
 
 
 def labels(output: pathlib.Path, stem: str) -> np.ndarray:
@@ -178,9 +179,9 @@ def test_task_without_predictions_is_named():
 def test_missing_checkpoint_is_an_error_in_one_line(tmp_path, capsys):
   store(tmp_path / "a.png", photo(40, 40))
   more = [f"--checkpoint={tmp_path / 'absent'}", f"--input={tmp_path}"]
-  assert photos.main([*more, f"--output={tmp_path / 'out'}"]) == 1
+  assert main(["predict", *more, f"--output={tmp_path / 'out'}"]) == 1
   error = capsys.readouterr().err
-  assert error.startswith("predict: ")
+  assert error.startswith("hrnet predict: ")
   assert "absent" in error
 
 

@@ -12,9 +12,9 @@ import jax
 import pytest
 
 from hrnet_jax.checkpoint.train_state import init_variables
+from hrnet_jax.cli.preflight import parse_bytes
 from hrnet_jax.models import summary
 from hrnet_jax.models.network import build_model
-from hrnet_jax.preflight.__main__ import parse_bytes
 from tests.helpers import toy
 
 needs_libtpu = pytest.mark.skipif(

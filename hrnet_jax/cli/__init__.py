@@ -1,0 +1,1 @@
+"""The command `hrnet`: flags -> functions of the package; one file for each subcommand."""

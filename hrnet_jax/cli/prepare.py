@@ -1,0 +1,61 @@
+"""Turns a folder of images and labels into records that training reads: files to ArrayRecord.
+
+  hrnet prepare --dataset=cityscapes --source=FOLDER
+  hrnet prepare --dataset=image_folder_classification/my_birds --source=FOLDER
+
+Every image is checked with its label; the first that is not as it has to be ends the command with
+a message that names the file. A data set is then either complete or not there: the command can be
+interrupted at any time and run again. Run again on a complete data set it does nothing, unless the
+files in the folder have changed or --overwrite is given; the new data set then replaces the old
+one once it is complete.
+
+The name behind the slash is free: it keeps several folders apart, and is part of the name by which
+`config.data.name` asks for the data set.
+"""
+
+import argparse
+from collections.abc import Sequence
+import signal
+from types import FrameType
+
+from hrnet_jax.cli import arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Defines the command's flags."""
+  from hrnet_jax import registry
+
+  known = ", ".join(registry.dataset_builders())
+  add = parser.add_argument
+  add("--dataset", required=True, help=f"which data set: {known}, or NAME/VARIANT")
+  add("--source", help="folder with the images and labels")
+  add("--data_dir", help="where to write; $HRNET_JAX_DATA or ~/.cache/hrnet_jax/datasets")
+  add("--overwrite", action="store_true", help="prepare again although nothing has changed")
+  add("--workers", type=arguments.positive, help="threads; as many as processors by default")
+
+
+def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+  """Runs the command."""
+  args = arguments.parse(parser, argv)
+  from hrnet_jax import prepare
+
+  # A plain kill cleans up just as Ctrl-C does.
+  before = signal.signal(signal.SIGTERM, _interrupt)
+  try:
+    prepare.prepare(
+      args.dataset,
+      args.source,
+      args.data_dir,
+      overwrite=args.overwrite,
+      workers=args.workers,
+    )
+  except KeyboardInterrupt:
+    raise KeyboardInterrupt("nothing was changed, run it again") from None
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+  del number, frame
+  raise KeyboardInterrupt

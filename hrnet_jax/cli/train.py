@@ -1,0 +1,33 @@
+"""Trains a config.
+
+  hrnet train --config=quickstart --workdir=runs/quickstart
+  hrnet train --config=segmentation/cityscapes:w48_ocr --workdir=runs/cityscapes \\
+    --config.init_from=imagenet_w48 --config.train.batch_size=16
+
+The same command again goes on where the run stopped. `--config.key=value` changes a value.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from hrnet_jax.cli import arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Defines the command's flags."""
+  arguments.add_config(parser)
+  parser.add_argument("--workdir", help="folder for checkpoints and logs; holds one run")
+  arguments.add_cluster(parser)
+
+
+def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+  """Runs the command."""
+  args = arguments.parse(parser, argv, required=["config", "workdir"])
+  from hrnet_jax.distributed import cluster, runtime
+  from hrnet_jax.training import loop
+
+  runtime.set_up()
+  with cluster.leaving_together(parser.prog):
+    cluster.join(args.coordinator_address, args.num_processes, args.process_id, args.join_timeout)
+    loop.train(args.config, args.workdir)
+  return 0

@@ -1,0 +1,143 @@
+"""A file of weights -> checkpoint, and back: what `hrnet convert` does."""
+
+from collections import Counter
+from collections.abc import Sequence
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from flax import traverse_util
+import jax
+import numpy as np
+
+from hrnet_jax import convert, visualize
+from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint.train_state import init_variables
+from hrnet_jax.convert import containers, origin
+from hrnet_jax.convert.fitting import Fit
+from hrnet_jax.data.prepared import open_dataset
+from hrnet_jax.models.network import build_model
+
+REPORT = "conversion.json"
+_MOST_COLOURS = 256
+
+
+def from_file(
+  config: Any,
+  source: str | pathlib.Path,
+  output: str | pathlib.Path,
+  *,
+  reinit: Sequence[str] = (),
+  abn: bool = False,
+) -> pathlib.Path:
+  """Converts a file of weights to a checkpoint, says what it did, and notes it beside the result.
+
+  Args:
+    config: see `configs/`.
+    source: the file.
+    output: new or empty folder.
+    reinit: parts of the model to initialise.
+    abn: whether the scales of norms are those of in-place ABN.
+
+  Returns:
+    The checkpoint.
+
+  Raises:
+    FileNotFoundError: no such file. ValueError: it does not fit, or the output is not empty.
+  """
+  output = pathlib.Path(output).expanduser().absolute()
+  model = build_model(**config.model)
+  tensors = convert.read_state_dict(source)
+  print(f"{source}: {len(tensors)} tensors, {_origin(tensors)}")
+  _tell_abn(tensors, source, abn)
+  fit = convert.fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
+  variables = traverse_util.unflatten_dict(fit.loaded | _initial(model, config.seed, fit))
+  facts = {"config": config.to_dict(), "dataset": _dataset(config)}
+  path = manager.export(output, variables, facts)
+  report = {
+    "source": str(source),
+    "sha256": hashlib.sha256(pathlib.Path(source).expanduser().read_bytes()).hexdigest(),
+    "abn": abn,
+    "loaded": len(fit.loaded),
+    "initialised": ["/".join(p) for p in fit.initialised],
+    "unused": list(fit.unused),
+  }
+  (output / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+  _tell(fit)
+  print(f"checkpoint: {output}")
+  return path
+
+
+def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
+  """Writes a checkpoint's network under the reference's names; see `convert.write_state_dict`.
+
+  Raises:
+    FileNotFoundError: no checkpoint. ValueError: the reference has no such network.
+  """
+  loaded = manager.load(source)
+  state_dict = convert.to_torch(build_model(**loaded.config.model), loaded.variables)
+  convert.write_state_dict(target, state_dict)
+  print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
+
+
+def _initial(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array]:
+  @jax.jit
+  def initialise():
+    flat = traverse_util.flatten_dict(init_variables(model, seed))
+    return [flat[path] for path in fit.initialised]
+
+  return dict(zip(fit.initialised, initialise(), strict=True)) if fit.initialised else {}
+
+
+def _dataset(config: Any) -> dict[str, Any]:
+  """Facts about the config's data set; with numbers for names where they cannot be had."""
+  count, landmarks = (config.model.get(f"num_{x}", 0) for x in ("classes", "landmarks"))
+  try:
+    facts = open_dataset(config.data.name, config.data.data_dir or None).facts()
+    if not count or len(facts["class_names"]) == count:
+      return facts
+    reason = f"{config.data.name} has {len(facts['class_names'])} classes, the model {count}"
+  except FileNotFoundError:
+    reason = f"{config.data.name} is not prepared here"
+  if count or landmarks:
+    print(f"{'classes' if count else 'landmarks'} get numbers for names: {reason}")
+  colours = visualize.distinct_palette(min(count, _MOST_COLOURS))
+  return {
+    "name": config.data.name,
+    "fingerprint": "",
+    "class_names": [f"class {k}" for k in range(count)],
+    "palette": [list(colours[k % _MOST_COLOURS]) for k in range(count)],
+    "landmark_names": [f"landmark {k}" for k in range(landmarks)],
+    "flip_pairs": [],
+    "splits": {},
+  }
+
+
+def _origin(tensors: dict[str, np.ndarray]) -> str:
+  depth = origin.depth_of(tensors)
+  name = origin.describe(depth) if depth else "a network of unknown size"
+  task = origin.task_of(tensors)
+  return f"weights of {name} for {task}" if task else f"weights of {name}"
+
+
+def _tell_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: bool) -> None:
+  if abn:
+    print("--abn: every norm scales by |weight| + 1e-5")
+    return
+  suspicion = containers.abn_suspicion(tensors)
+  if "torch04" in pathlib.Path(source).name:
+    suspicion = "it is named torch04"
+  if suspicion:
+    print(f"note: this file may need --abn: {suspicion}; see hrnet convert --help")
+
+
+def _tell(fit: Fit) -> None:
+  print(f"loaded: {len(fit.loaded)} tensors")
+  if fit.initialised:
+    parts = Counter("/".join(path[1:3]) for path in fit.initialised)
+    print("initialised: " + ", ".join(f"{name} ({n})" for name, n in parts.items()))
+    print("\n".join(f"  {'/'.join(path)}" for path in fit.initialised))
+  if fit.unused:
+    print(f"not used: {len(fit.unused)} tensors of the file")
+    print("\n".join(f"  {name}" for name in fit.unused))

@@ -1,0 +1,75 @@
+"""Errors about the user's input, which commands show as one line; all others are bugs of ours."""
+
+from collections.abc import Iterator
+import contextlib
+import functools
+import os
+import re
+import traceback
+from typing import Any
+
+
+class UserError(ValueError):
+  """A config, file or flag is not as it has to be; the message says which, and what to do."""
+
+
+class ConfigKeyError(UserError, TypeError):
+  """A section of the config has a key that nothing takes, or lacks one that is needed."""
+
+
+# All errors about input. Those of the operating system are of files that the user named, or of the
+# machine: full disks, missing permissions. Diverged training raises FloatingPointError.
+ABOUT_INPUT = (ValueError, TypeError, OSError, FloatingPointError)
+TRACEBACK = "HRNET_JAX_TRACEBACK"  # environment variable that asks for tracebacks of these, too
+_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) arguments?: (.+)")
+
+
+def describe(name: str, error: BaseException) -> str:
+  """An error for people: one line if it is about input, else with its traceback.
+
+  Args:
+    name: of the command.
+    error: what it raised.
+  """
+  if isinstance(error, ABOUT_INPUT) and not os.environ.get(TRACEBACK):
+    return f"{name}: {error}"
+  return "".join(traceback.format_exception(error)).rstrip()
+
+
+@contextlib.contextmanager
+def config_keys(config: Any, *sections: str) -> Iterator[None]:
+  """Turns a TypeError about a keyword of these sections into a `ConfigKeyError`.
+
+  Sections of a config are the keywords of constructors, so that a misspelt key becomes a keyword
+  that Python refuses. Any other TypeError is a bug, and passes.
+
+  Args:
+    config: the whole config.
+    *sections: dotted names of those whose keys the body hands on, such as `transform.train`.
+  """
+  try:
+    yield
+  except TypeError as error:
+    if isinstance(error, ConfigKeyError):
+      raise
+    text = str(error)
+    if found := _UNEXPECTED.search(text):
+      owners = [name for name in sections if found[1] in _section(config, name)]
+      if owners:
+        raise ConfigKeyError(
+          f"config.{owners[0]}.{found[1]} is a key that nothing takes ({text})"
+        ) from error
+    if found := _MISSING.search(text):
+      keys = re.findall(r"'(\w+)'", found[1])
+      if not any(key in _section(config, name) for key in keys for name in sections):
+        names = " or ".join(f"config.{name}" for name in sections)
+        raise ConfigKeyError(f"{names} lacks {', '.join(keys)} ({text})") from error
+    raise
+
+
+def _section(config: Any, name: str) -> Any:
+  try:
+    return functools.reduce(lambda part, key: part[key], name.split("."), config) or ()
+  except KeyError:
+    return ()
