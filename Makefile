@@ -4,12 +4,14 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-parity benchmark lint format clean
+.PHONY: help quickstart test test-all test-slow test-parity benchmark lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
 # The tests of parity need no GPU; TORCH can also say where a build for the CPU alone is found.
 TORCH := torch==2.13.0
+# Two processes, each with the cores that the other leaves; whole files, so that fixtures are shared.
+WORKERS := -n 2 --dist loadfile
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(BIN)/python $(INSTALL)
@@ -29,11 +31,16 @@ quickstart: .venv/.run ## install, train a small network on generated shapes, ev
 	@echo "  label a photo    $(BIN)/python -m hrnet_jax.predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
 	@echo "  your own data    see \"Your own photos and labels\" in README.md"
 
-test: lint ## style checks and all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not wide"
+test: lint ## style checks, and the tests that take minutes: start here
+	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not wide and not torch"
+
+test-all: test test-slow test-parity ## every test
+
+test-slow: .venv/.dev ## long runs, several processes and devices, faults
+	@$(BIN)/python -m pytest $(WORKERS) -m "slow and not wide and not torch"
 
 test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
-	@.venv/torch/bin/python -m pytest -n 2 --dist loadgroup -m "torch or wide"
+	@.venv/torch/bin/python -m pytest $(WORKERS) -m "torch or wide"
 
 benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise idle machine
 	@.venv/torch/bin/python -m benchmarks --output=runs/benchmark.json
@@ -41,6 +48,7 @@ benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise 
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/check_style.py
 
 format: .venv/.dev ## rewrite the files in the project's style
 	@$(BIN)/ruff check --fix .

@@ -5,42 +5,23 @@ Everything here must happen before the first `import jax` of the run.
 
 import os
 import pathlib
-import shutil
-import tempfile
 from typing import Any
 
 from absl import flags
 import hypothesis
 import pytest
 
+from tests.helpers import environment
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = " ".join(
-  [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
-).strip()
+os.environ["XLA_FLAGS"] = environment.xla_flags(devices=8)
+environment.use_compilation_cache()
 # Time limits of single examples would fail on a busy machine.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 flags.FLAGS.mark_as_parsed()  # grain reads flags that only app.run would parse
 
-pytest_plugins = ["tests.helpers.label_folders"]
-
 TESTS = pathlib.Path(__file__).parent
-CACHE = "JAX_COMPILATION_CACHE_DIR"
-_made: list[str] = []
-
-
-def pytest_configure(config: pytest.Config) -> None:
-  """Gives the workers and the subprocesses of one run a compilation cache in common."""
-  if CACHE not in os.environ and not hasattr(config, "workerinput"):
-    _made.append(tempfile.mkdtemp(prefix="hrnet_jax_test_cache_"))
-    os.environ[CACHE] = _made[0]
-
-
-def pytest_unconfigure() -> None:
-  """Removes the cache that this run made."""
-  while _made:
-    shutil.rmtree(_made.pop(), ignore_errors=True)
-    del os.environ[CACHE]
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import cases, networks
+from tests.helpers import environment
 
 DEPTH = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
-QUICK_COMPILER = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 EAGER = {"PyTorch, NCHW", "PyTorch, channels last"}
 
 
@@ -17,7 +17,7 @@ EAGER = {"PyTorch, NCHW", "PyTorch, channels last"}
 )
 def test_rivals_agree_and_are_timed(mode: str, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
   pytest.importorskip("torch")
-  monkeypatch.setenv("XLA_FLAGS", QUICK_COMPILER)
+  monkeypatch.setenv("XLA_FLAGS", environment.xla_flags(*environment.QUICK))
   toy = cases.Case(task, DEPTH, (2, 64, 64), 5)
   result = networks.compare("toy", toy, mode, rounds=2, threads=1, compiled=False)
   ours = {name for name in networks.MODES[mode] if name.startswith(networks.OURS)}

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks import cases, kinds, operations
 from benchmarks.kinds import Product, Spent
-from tests.benchmarks.test_networks import DEPTH, QUICK_COMPILER
+from tests.benchmarks.test_networks import DEPTH
 from tests.benchmarks.test_report import cells
+from tests.helpers import environment
 
 PRODUCT = Product(kernel=3, stride=1, inputs=10, outputs=10, positions=1000)
 ROOT = pathlib.Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def test_unknown_names_are_refused_with_those_there_are(flag: str, known: str) -
 @pytest.mark.slow
 def test_both_sides_of_a_toy_are_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
   pytest.importorskip("torch")
-  monkeypatch.setenv("XLA_FLAGS", QUICK_COMPILER)
+  monkeypatch.setenv("XLA_FLAGS", environment.xla_flags(*environment.QUICK))
   toy = cases.Case("landmarks", DEPTH, (2, 128, 128), 5)  # XLA swaps operands of tiny maps
   result = operations.compare(toy, "training", rounds=2, threads=1)
   ours, theirs = result[operations.OURS], result[operations.THEIRS]

@@ -12,16 +12,17 @@ import pytest
 
 from hrnet_jax.data import images, prepared
 from hrnet_jax.tasks.classification.views import each_object
+from tests.helpers import environment
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = "tests/helpers/toy_classification.py"
 
 
 def run(*line: object) -> str:
-  environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+  env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=2)}
   done = subprocess.run(
     [sys.executable, *map(str, line)],
-    env=environment,
+    env=env,
     cwd=ROOT,
     capture_output=True,
     text=True,

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops import rle
+from tests.helpers import environment
 
 ROOT = pathlib.Path(__file__).parents[2]
 PHOTOS = {"a": 10, "b": 20, "c": 30, "d": 40}  # and their ids
@@ -21,14 +22,10 @@ PHOTOS = {"a": 10, "b": 20, "c": 30, "d": 40}  # and their ids
 
 def run(module: str, folder: pathlib.Path) -> str:
   """What a program printed."""
-  environment = os.environ | {
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-  }
+  env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK)}
   line = [sys.executable, "-m", module, folder]
   done = subprocess.run(
-    line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False
   )
   assert done.returncode == 0, done.stderr
   return done.stdout

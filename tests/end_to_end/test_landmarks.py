@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import prepared
-from tests.helpers import face_miniatures, landmark_runs
+from tests.helpers import environment, face_miniatures, landmark_runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 # The first normalizer, and the number of images of the split and its parts.
@@ -38,15 +38,10 @@ EXPECTED = {
 def runs(tmp_path_factory) -> pathlib.Path:
   """The folder of all runs."""
   folder = tmp_path_factory.mktemp("landmarks")
-  environment = os.environ | {
-    # Programs that are compiled twice as fast, to run six steps each.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-  }
+  env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK)}
   line = [sys.executable, "-m", "tests.helpers.landmark_runs", folder]
   done = subprocess.run(
-    line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False
   )
   assert done.returncode == 0, done.stderr
   return folder

@@ -19,6 +19,7 @@ from hrnet_jax.cli.main import main
 from hrnet_jax.export import artefact, program
 from hrnet_jax.ops.normalize import normalize
 from tests.export.conftest import CONFIGS, FACTS, SIZE, squares
+from tests.helpers import environment
 
 # By task: the options, how many shapes they leave to be checked, and what to predict from.
 CASES = {
@@ -90,7 +91,7 @@ def test_programs_run_without_this_package(
     capture_output=True,
     text=True,
     timeout=300,
-    env={**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
+    env={**os.environ, "XLA_FLAGS": environment.xla_flags(*environment.QUICK)},
   )
   assert done.returncode == 0, done.stderr
   assert done.stdout.strip() == "[]"

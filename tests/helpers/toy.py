@@ -21,8 +21,9 @@ from hrnet_jax.distributed import sharding
 from hrnet_jax.models.layers import ConvNorm, Numerics
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
+from tests.helpers import environment
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = environment.ROOT
 CONFIG = "tests/helpers/toy.py"
 NUMERICS = Numerics(dtype=jnp.dtype("float32"), bn_momentum=0.1, init="kaiming")
 NAME = "image_folder_segmentation/toy"
@@ -112,10 +113,7 @@ def command(
     **os.environ,
     "HRNET_JAX_DATA": str(data),
     "JAX_PLATFORMS": "cpu",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    # Little optimisation: compiling would take longer than all steps.
-    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-    "--xla_backend_optimization_level=0",
+    "XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=devices),
   }
 
 

@@ -15,7 +15,7 @@ from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.cli.preflight import parse_bytes
 from hrnet_jax.models import summary
 from hrnet_jax.models.network import build_model
-from tests.helpers import toy
+from tests.helpers import environment, toy
 
 needs_libtpu = pytest.mark.skipif(
   importlib.util.find_spec("libtpu") is None, reason="needs the package libtpu"
@@ -28,7 +28,7 @@ def run(
   command = [sys.executable, "-m", "hrnet_jax.preflight", f"--config={config}", *options]
   env = {**os.environ, "HRNET_JAX_DATA": str(tmp_path / "none")}
   # Little optimisation; the number of devices is up to the command.
-  env["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+  env["XLA_FLAGS"] = environment.xla_flags(*environment.QUICK)
   return subprocess.run(
     command, env=env, cwd=toy.ROOT, capture_output=True, text=True, timeout=300, check=False
   )

@@ -7,21 +7,21 @@ import sys
 import pytest
 
 from hrnet_jax.tasks.detection import metrics
-from tests.helpers import pods
+from tests.helpers import environment, pods
 from tests.tasks.detection.test_metrics import RECORDS, TRUTH, found, perfect
 
 SCRIPT = """
 import json, sys
 import jax
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from hrnet_jax.distributed import collectives
 from hrnet_jax.tasks.detection import metrics as coco
-from hrnet_jax.training import processes
-from tests.metrics import test_coco_processes as test
+from tests.tasks.detection import test_metrics_processes as test
 
 detections = test.detections()
 own = {i: x for i, x in detections.items() if i % 2 == jax.process_index()}
 together = {}
-for data in processes.gather_bytes(coco.pack(own)):
+for data in collectives.gather_bytes(coco.pack(own)):
   together |= coco.unpack(data)
 assert sorted(own) == ([0, 2] if jax.process_index() == 0 else [1])
 print(json.dumps(coco.evaluate(test.TRUTH, together, "segm").figures))
@@ -39,7 +39,7 @@ def detections():
 
 @pytest.mark.slow
 def test_two_processes_score_the_whole(monkeypatch):
-  monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+  monkeypatch.setenv("XLA_FLAGS", environment.xla_flags(devices=2))
   address = f"127.0.0.1:{pods.free_port()}"
   started = [
     subprocess.Popen(

@@ -1,0 +1,60 @@
+"""What every process of a test run has in its environment; imports no JAX, which would read it."""
+
+import hashlib
+import os
+import pathlib
+import platform
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Compiling takes longer than what tests compute: code that is made quickly, and is slower.
+QUICK = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
+_DEVICES = "--xla_force_host_platform_device_count"
+_CACHE_BYTES = 2**30
+
+
+def xla_flags(*more: str, devices: int = 0) -> str:
+  """$XLA_FLAGS for a process: what it is here, `more`, and a number of simulated devices.
+
+  Args:
+    more: flags, such as `QUICK`.
+    devices: 0 leaves their number to the process.
+  """
+  kept = [x for x in os.environ.get("XLA_FLAGS", "").split() if not x.startswith(_DEVICES)]
+  counted = [f"{_DEVICES}={devices}"] if devices else []
+  return " ".join([*kept, *(x for x in more if x not in kept), *counted])
+
+
+def use_compilation_cache() -> None:
+  """Lets this process and those that it starts keep what they compile for the next run.
+
+  Programs go to a folder of the checkout, one for each kind of processor, since code for one may
+  not run on another; JAX tells apart versions and flags. $JAX_COMPILATION_CACHE_DIR goes before.
+  """
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+  if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    folder = ROOT / ".pytest_cache" / "xla" / _processor()
+    folder.mkdir(parents=True, exist_ok=True)
+    _trim(folder, _CACHE_BYTES)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def _processor() -> str:
+  """Short name of what programs for this machine's processor may hold."""
+  facts = pathlib.Path("/proc/cpuinfo")
+  lines = facts.read_text().splitlines() if facts.exists() else [platform.processor()]
+  told = [x for x in lines if x.startswith(("model name", "flags", "Features"))] or lines[:1]
+  return hashlib.sha256("\n".join(sorted({*told, platform.machine()})).encode()).hexdigest()[:12]
+
+
+def _trim(folder: pathlib.Path, limit: int) -> None:
+  """Removes the oldest files until half of `limit` bytes is left, if there are more than it."""
+  files = sorted(((p.stat(), p) for p in folder.iterdir()), key=lambda x: x[0].st_mtime)
+  total = sum(stat.st_size for stat, _ in files)
+  if total <= limit:
+    return
+  for stat, path in files:
+    path.unlink(missing_ok=True)
+    total -= stat.st_size
+    if total <= limit // 2:
+      return
