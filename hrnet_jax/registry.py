@@ -1,10 +1,10 @@
 """Tasks and data sets by name: the only place that finds them, ours and those of other packages.
 
-A task is a folder of `hrnet_jax/tasks/` whose `SPEC` is a `tasks.interface.TaskSpec`. A package of
+A task is a folder of `hrnet_jax/tasks/` whose `SPEC` is a `task_spec.TaskSpec`. A package of
 somebody else adds tasks and data sets with a `SPEC`, or several in `SPECS`; it is named in
 `config.plugins`, or installed with an entry point of the group `hrnet_jax.plugins`.
 
-Nothing of ours is imported before it is asked for, so that every other module may import this one.
+No task is imported before it is asked for, so that every other module may import this one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,18 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-  from hrnet_jax.tasks.interface import Task, TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 ENTRY_POINTS = "hrnet_jax.plugins"
 _TASKS = "hrnet_jax.tasks"
 # Data sets that belong to no task: name -> builder.
 _SHARED_DATASETS = {"shapes": "hrnet_jax.data.datasets.shapes:Shapes"}
-_plugins: dict[str, tuple["TaskSpec", ...]] = {}  # by module
+_plugins: dict[str, tuple[TaskSpec, ...]] = {}  # by module
 
 
-def task_of(config: Any) -> "TaskSpec":
+def task_of(config: Any) -> TaskSpec:
   """The spec of the task that `config.model.task` names; loads `config.plugins` first.
 
   Raises:
@@ -34,8 +33,8 @@ def task_of(config: Any) -> "TaskSpec":
   return task_spec(config.model.task)
 
 
-def build_task(config: Any, dataset: Any) -> "Task":
-  """The task of a config, with its network.
+def build_task(config: Any, dataset: Any) -> Any:
+  """The task of a config, a `tasks.interface.Task`, with its network.
 
   Args:
     config: the whole config.
@@ -52,7 +51,7 @@ def build_task(config: Any, dataset: Any) -> "Task":
   return spec.part("task")(config, dataset)
 
 
-def task_spec(name: str) -> "TaskSpec":
+def task_spec(name: str) -> TaskSpec:
   """The spec of a task.
 
   Raises:
@@ -123,22 +122,14 @@ def load_plugins(modules: Iterable[str]) -> None:
     _plugins[module] = tuple(specs)
 
 
-def resolve(place: Any) -> Any:
-  """What a text `module:attribute` stands for, imported now; anything else as it is."""
-  if not isinstance(place, str):
-    return place
-  module, _, attribute = place.partition(":")
-  return getattr(importlib.import_module(module), attribute)
-
-
-def _specs() -> Mapping[str, "TaskSpec"]:
+def _specs() -> Mapping[str, TaskSpec]:
   _load_installed()
   ours = _own_specs()
   return ours | {spec.name: spec for specs in _plugins.values() for spec in specs}
 
 
 @functools.cache
-def _own_specs() -> dict[str, "TaskSpec"]:
+def _own_specs() -> dict[str, TaskSpec]:
   package = importlib.import_module(_TASKS)
   names = [x.name for x in pkgutil.iter_modules(package.__path__) if x.ispkg]
   return {name: importlib.import_module(f"{_TASKS}.{name}").SPEC for name in names}

@@ -10,6 +10,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part
 from hrnet_jax.data.prepared import open_dataset as open_prepared
+from hrnet_jax.task_spec import resolve
 
 
 def open_dataset(config: Any) -> Dataset:
@@ -20,7 +21,7 @@ def open_dataset(config: Any) -> Dataset:
   """
   spec = registry.task_of(config)
   dataset = open_prepared(config.data.name, config.data.data_dir or None)
-  view = registry.resolve(spec.views.get(config.data.name))
+  view = resolve(spec.views.get(config.data.name))
   return view(dataset) if view else dataset
 
 

@@ -18,6 +18,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import storage, tfds_prepared
 from hrnet_jax.data.dataset import Dataset, read_metadata
 from hrnet_jax.data.datasets import base
+from hrnet_jax.task_spec import resolve
 
 
 def open_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
@@ -131,7 +132,7 @@ def _locate(name, data_dir):
     raise ValueError(f"data set {name!r} is not prepared here: {tfds_prepared.advice(name)}")
   if builder not in (builders := registry.dataset_builders()):
     raise ValueError(f"unknown data set {name!r}; known: {', '.join(known_datasets())}")
-  builder_class = registry.resolve(builders[builder])
+  builder_class = resolve(builders[builder])
   if slash and not builder_class.HAS_VARIANTS:
     raise ValueError(f"data set {builder!r} has no variants, got {name!r}")
   if slash and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", variant):

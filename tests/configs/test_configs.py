@@ -11,6 +11,7 @@ import ml_collections
 import pytest
 
 from hrnet_jax import registry
+from hrnet_jax.task_spec import resolve
 from hrnet_jax.training import optimizer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -78,7 +79,7 @@ def test_docstring_gives_the_command(path: pathlib.Path) -> None:
   assert config in command
   assert any(word.startswith("--workdir=") for word in command)
   assert "cost:" in text.lower()  # time or arithmetic, so that nobody starts it blindly
-  if registry.resolve(BUILDERS[load(path).get_config().data.name.partition("/")[0]]).NEEDS_SOURCE:
+  if resolve(BUILDERS[load(path).get_config().data.name.partition("/")[0]]).NEEDS_SOURCE:
     assert "python -m hrnet_jax.prepare --dataset=" in text
 
 

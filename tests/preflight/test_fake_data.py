@@ -11,6 +11,7 @@ import pytest
 from hrnet_jax import registry
 from hrnet_jax.data.prepared import published_facts
 from hrnet_jax.preflight import fake_data
+from hrnet_jax.task_spec import resolve
 from tests.helpers import toy
 
 UINT8, FLOAT32, INT32, BOOL = (np.dtype(name) for name in ("uint8", "float32", "int32", "bool"))
@@ -76,7 +77,7 @@ def test_published_facts_are_the_data_sets_own(tmp_path: pathlib.Path) -> None:
   assert not (tmp_path / "none").exists()
   for name, builder in registry.dataset_builders().items():
     facts = published_facts(name)
-    assert (facts is None) == registry.resolve(builder).HAS_VARIANTS
+    assert (facts is None) == resolve(builder).HAS_VARIANTS
     assert facts is None or facts.class_names or facts.landmark_names
   assert published_facts("imagenet2012") is None
 
@@ -100,7 +101,10 @@ def test_mistakes_are_those_of_training() -> None:
     fake_data.open_dataset(config)
   config = toy.get_config()
   config.model.task = "guessing"
-  with pytest.raises(ValueError, match="no made-up record for task 'guessing'"):
+  with pytest.raises(ValueError, match="unknown task 'guessing'; known: classification, "):
+    fake_data.open_dataset(config)
+  config.model.task = "pose"
+  with pytest.raises(ValueError, match="no made-up record for task 'pose'"):
     fake_data.open_dataset(config)
   config = toy.get_config()
   config.transform.train.crop_size = (63, 0)

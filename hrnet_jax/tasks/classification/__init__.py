@@ -1,6 +1,6 @@
 """Classification of whole images."""
 
-from hrnet_jax.tasks.interface import TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 _DATASETS = "hrnet_jax.tasks.classification.datasets"
 

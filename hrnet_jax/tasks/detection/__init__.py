@@ -1,6 +1,6 @@
 """Detection: boxes of objects, their classes and masks."""
 
-from hrnet_jax.tasks.interface import TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 _DATASETS = "hrnet_jax.tasks.detection.datasets"
 

@@ -1,6 +1,6 @@
 """Landmarks of faces and the like: a heat map for each, and positions from it."""
 
-from hrnet_jax.tasks.interface import TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 _DATASETS = "hrnet_jax.tasks.landmarks.datasets"
 

@@ -1,6 +1,6 @@
 """Human pose: HRNetV1, the network alone."""
 
-from hrnet_jax.tasks.interface import TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 SPEC = TaskSpec(
   name="pose",

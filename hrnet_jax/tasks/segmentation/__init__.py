@@ -1,6 +1,6 @@
 """Semantic segmentation: the class of every pixel."""
 
-from hrnet_jax.tasks.interface import TaskSpec
+from hrnet_jax.task_spec import TaskSpec
 
 _DATASETS = "hrnet_jax.tasks.segmentation.datasets"
 
