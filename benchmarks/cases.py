@@ -41,7 +41,7 @@ class Case:
     """Keywords of `build_model`; in loops, as all configs have it."""
     count = "num_landmarks" if self.task == "landmarks" else "num_classes"
     options = {"upsample": UPSAMPLE} if self.task == "segmentation" else {}
-    return {"task": self.task, **self.network, **options, count: self.outputs, "roll": True}
+    return {"task": self.task, **self.network, **options, count: self.outputs, "scan_layers": True}
 
   def plain(self) -> dict[str, Any]:
     """Values for JSON, from which `Case(**values)` makes the case again."""

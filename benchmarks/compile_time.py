@@ -32,9 +32,9 @@ BATCH = {"cpu": 2}
 SLICE_BATCH = 32
 MODES = {
   "plain": {},
-  "roll": {"roll": True},
+  "scan": {"scan_layers": True},
   "remat": {"remat": True},
-  "roll+remat": {"roll": True, "remat": True},
+  "scan+remat": {"scan_layers": True, "remat": True},
 }
 COLUMNS = {
   "variant": "network",
@@ -52,7 +52,7 @@ def define_flags() -> None:
   """Defines the command's flags."""
   flags.DEFINE_multi_string("variant", ["w18"], "Keys of `backbone.VARIANTS`.")
   flags.DEFINE_multi_string("target", ["cpu"], "`cpu`, or a TPU slice such as v5e:4x4.")
-  flags.DEFINE_multi_enum("mode", ["plain", "roll"], list(MODES), "Options of the model.")
+  flags.DEFINE_multi_enum("mode", ["plain", "scan"], list(MODES), "Options of the model.")
   flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "Of activations.")
   flags.DEFINE_string("compiler_options", "{}", "JSON, for XLA.")
   flags.DEFINE_string("output", None, "A JSON file.")

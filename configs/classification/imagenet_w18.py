@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
     "dtype": "float32",
     "init": "kaiming",
     "bn_group_size": 0,
-    "roll": True,
+    "scan_layers": True,
     "remat": False,
   }
   config.data = {

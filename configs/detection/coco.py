@@ -62,13 +62,13 @@ def get_config(name: str = DEFAULT) -> ml_collections.ConfigDict:
     "norm_eval": True,
     "min_score": 0.05,
     "max_detections": 100,
-    "regions": 512,
+    "roi_batch_size": 512,
     "roi_align": "gather",
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
     "bn_group_size": 0,
-    "roll": True,
+    "scan_layers": True,
     "remat": False,
   }
   config.data = {

@@ -28,7 +28,7 @@ def get_config(method: str = "faster_rcnn") -> ml_collections.ConfigDict:
   config = shapes_w18_small_v1.get_config(method)
   config.model.num_classes = 80
   config.model.max_detections = 100
-  config.model.regions = 64
+  config.model.roi_batch_size = 64
   config.data.name = "coco"
   config.data.train_split = config.data.eval_split = "train2017_objects[:16]"
   canvas = ((320, 320),)

@@ -38,13 +38,13 @@ def get_config(method: str = "mask_rcnn") -> ml_collections.ConfigDict:
     "norm_eval": False,
     "min_score": 0.05,
     "max_detections": 20,
-    "regions": 32,
+    "roi_batch_size": 32,
     "roi_align": "gather",
     "bn_momentum": 0.1,
     "dtype": "float32",
     "init": "kaiming",
     "bn_group_size": 0,
-    "roll": True,
+    "scan_layers": True,
     "remat": False,
   }
   config.data = {

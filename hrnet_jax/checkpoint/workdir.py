@@ -25,7 +25,7 @@ _LATER = {"init_from": "", "model.bn_group_size": 0}
 # Keys that may change from one start to the next: where and how fast a run computes, and what it
 # says. Its numbers stay the same, but for rounding.
 _FREE = (
-  "mesh", "data.data_dir", "data.workers", "data.threads", "model.roll", "model.remat",
+  "mesh", "data.data_dir", "data.workers", "data.threads", "model.scan_layers", "model.remat",
   "train.watchdog", "checkpoint",
 )  # fmt: skip
 

@@ -100,7 +100,7 @@ def _load(config: Any, path: Path, mesh: Any) -> manager.Loaded:
 
 def _check_model(model: dict[str, Any], loaded: manager.Loaded) -> None:
   """Values that do not change what the weights mean may differ."""
-  free = ("dtype", "bn_momentum", "bn_group_size", "init", "roll", "remat")
+  free = ("dtype", "bn_momentum", "bn_group_size", "init", "scan_layers", "remat")
   trained = loaded.config.model.to_dict()
   keys = sorted((model.keys() | trained.keys()) - set(free))
   if lines := [

@@ -58,7 +58,8 @@ class HRNet(nn.Module):
     upsample: interpolation in the exchange units.
     numerics: see `Numerics`.
     outputs: how many maps the last exchange computes; HRNetV1 computes the finest alone.
-    roll: equal parts are loops: another program, which compiles faster, with the same variables.
+    scan_layers: equal parts are loops: another program with the same variables, which compiles
+      faster.
     remat: the backward pass computes the inside of stage 1 and of every exchange module again.
   """
 
@@ -66,7 +67,7 @@ class HRNet(nn.Module):
   upsample: Resize
   numerics: Numerics
   outputs: int = 4
-  roll: bool = False
+  scan_layers: bool = False
   remat: bool = False
 
   @property
@@ -87,7 +88,7 @@ class HRNet(nn.Module):
       widths = tuple(depth.width * 2**i for i in range(stage))
       xs = Transition(widths, n, name=f"transition{stage}")(xs, train=train)
       outputs = self.outputs if stage == 4 else None
-      options = {"outputs": outputs, "roll": self.roll, "remat": self.remat}
+      options = {"outputs": outputs, "scan_layers": self.scan_layers, "remat": self.remat}
       part = Stage(modules, depth.blocks, self.upsample, n, **options, name=f"stage{stage}")
       xs = part(xs, train=train)
     return xs
@@ -95,7 +96,7 @@ class HRNet(nn.Module):
   def _stage1(self, x: jax.Array, train: bool) -> jax.Array:
     if not self.remat or self.is_initializing():
       return _bottlenecks(self, x, train)
-    part = _Bottlenecks(self.depth, self.numerics, self.roll, parent=None)
+    part = _Bottlenecks(self.depth, self.numerics, self.scan_layers, parent=None)
     names = [f"stage1_{block}" for block in range(self.depth.bottlenecks)]
     return run_parts(self, part, [dict(zip(names, names, strict=True))], x, train=train, remat=True)
 
@@ -105,7 +106,7 @@ class _Bottlenecks(nn.Module):
 
   depth: Depth
   numerics: Numerics
-  roll: bool
+  scan_layers: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -116,9 +117,11 @@ def _bottlenecks(owner: HRNet | _Bottlenecks, x: jax.Array, train: bool) -> jax.
   """The blocks of stage 1 as submodules of `owner`; all but the first are alike."""
   width, n = owner.depth.bottleneck_width, owner.numerics
   names = [f"stage1_{block}" for block in range(owner.depth.bottlenecks)]
-  rolled = owner.roll and not owner.is_initializing()
+  rolled = owner.scan_layers and not owner.is_initializing()
   for name in names[:1] if rolled else names:
     x = Bottleneck(width, n, name=name)(x, train=train)
   if rolled:
-    x = run_parts(owner, Bottleneck(width, n, parent=None), names[1:], x, train=train, roll=True)
+    x = run_parts(
+      owner, Bottleneck(width, n, parent=None), names[1:], x, train=train, scan_layers=True
+    )
   return x

@@ -82,7 +82,7 @@ class Stage(nn.Module):
     upsample: interpolation in the exchanges.
     numerics: see `Numerics`.
     outputs: how many branches the last exchange computes, from the finest; all by default.
-    roll: modules, and the blocks of a branch, are loops.
+    scan_layers: modules, and the blocks of a branch, are loops.
     remat: the backward pass computes the inside of every module again.
   """
 
@@ -91,12 +91,12 @@ class Stage(nn.Module):
   upsample: Resize
   numerics: Numerics
   outputs: int | None = None
-  roll: bool = False
+  scan_layers: bool = False
   remat: bool = False
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
-    if (self.remat or (self.roll and self.modules > 1)) and not self.is_initializing():
+    if (self.remat or (self.scan_layers and self.modules > 1)) and not self.is_initializing():
       return self._in_parts(xs, train)
     for m in range(self.modules):
       xs = tuple(self._branch(m, i, x, train) for i, x in enumerate(xs))
@@ -107,9 +107,9 @@ class Stage(nn.Module):
 
   def _branch(self, module: int, i: int, x: jax.Array, train: bool) -> jax.Array:
     names = [f"branch_{module}_{i}_{block}" for block in range(self.blocks)]
-    if self.roll and not self.is_initializing():
+    if self.scan_layers and not self.is_initializing():
       block = BasicBlock(self.numerics, parent=None)
-      return run_parts(self, block, names, x, train=train, roll=True)
+      return run_parts(self, block, names, x, train=train, scan_layers=True)
     for name in names:
       x = BasicBlock(self.numerics, name=name)(x, train=train)
     return x
@@ -120,7 +120,7 @@ class Stage(nn.Module):
     for modules, outputs in ((range(alike), None), (range(alike, self.modules), self.outputs)):
       part = self.clone(modules=1, outputs=outputs, remat=False, name=None, parent=None)
       places = [self._place(m, len(xs)) for m in modules]
-      options = {"train": train, "roll": self.roll, "remat": self.remat}
+      options = {"train": train, "scan_layers": self.scan_layers, "remat": self.remat}
       xs = run_parts(self, part, places, xs, **options)
     return xs
 

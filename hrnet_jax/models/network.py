@@ -61,7 +61,7 @@ def build_backbone(
   dtype: Any = "float32",
   init: str = "kaiming",
   bn_group_size: int = 0,
-  roll: bool = False,
+  scan_layers: bool = False,
   remat: bool = False,
   **depth: Any,
 ) -> HRNet:
@@ -74,7 +74,7 @@ def build_backbone(
     dtype: `float32`, `bfloat16` or `float64` (parity); see `Numerics`.
     init: a key of `layers.INITIALIZERS`, such as `kaiming` (fan-out normal) or `normal_0.001`.
     bn_group_size: examples that share BatchNorm's statistics in training; 0 is the whole batch.
-    roll: compiles equal parts of the network once, as loops; the same variables and numbers.
+    scan_layers: compiles equal parts of the network once, as loops; the same variables and numbers.
     remat: saves memory in training: the backward pass computes stage 1 and every exchange module
       again instead of keeping what is inside.
     **depth: fields of `Depth` that differ from the variant's, such as `blocks=1` for a toy.
@@ -92,7 +92,7 @@ def build_backbone(
     shape = Depth(**depth)
   else:
     shape = dataclasses.replace(lookup(VARIANTS, variant, "variant"), **depth)
-  return HRNet(shape, Resize(upsample), numerics, roll=roll, remat=remat)
+  return HRNet(shape, Resize(upsample), numerics, scan_layers=scan_layers, remat=remat)
 
 
 def build_neck(

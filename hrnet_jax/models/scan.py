@@ -25,7 +25,7 @@ def run_parts(
   x: Any,
   *,
   train: bool,
-  roll: bool = False,
+  scan_layers: bool = False,
   remat: bool = False,
 ) -> Any:
   """Runs `part` once for each place, with the variables that `owner` has there.
@@ -40,14 +40,14 @@ def run_parts(
     places: of the variables, in the order of the turns.
     x: what the first turn takes, a tree of arrays.
     train: passed on.
-    roll: makes two turns or more one loop.
+    scan_layers: makes two turns or more one loop.
     remat: computes the inside of every turn again in the backward pass.
 
   Returns:
     What the last turn returns.
   """
   store = train and owner.is_mutable_collection(_STATS)
-  rolled = roll and len(places) > 1
+  rolled = scan_layers and len(places) > 1
 
   def turn(x: Any, variables: Any) -> tuple[Any, Any]:
     if not store:

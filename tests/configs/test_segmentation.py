@@ -198,7 +198,7 @@ def test_model(branch: str, row: Row) -> None:
     "dtype": "float32",
     "init": "normal_0.001",
     "bn_group_size": 0,
-    "roll": True,
+    "scan_layers": True,
     "remat": False,
   }
 

@@ -34,7 +34,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
       "num_classes": 3,
       "min_score": 0.0,
       "max_detections": 10,
-      "regions": 16,
+      "roi_batch_size": 16,
     },
     "loss": {},
     "data": {"eval_split": "val"},

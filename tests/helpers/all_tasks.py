@@ -33,7 +33,7 @@ def segmentation(dtype: str) -> Segmentation:
 
 def rolled(dtype: str) -> Segmentation:
   """Twice as deep, with loops."""
-  deeper = {"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "roll": True}
+  deeper = {"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "scan_layers": True}
   return toy.make_task(build(dtype, task="segmentation", num_classes=COUNT, **deeper))
 
 
@@ -70,7 +70,7 @@ def detection(dtype: str, method: str) -> Detection:
     task="detection",
     num_classes=COUNT,
     method=method,
-    regions=16,
+    roi_batch_size=16,
     norm_eval=False,
     upsample="nearest",
   )

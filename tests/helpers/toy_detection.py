@@ -33,7 +33,7 @@ def get_config(method: str = "mask_rcnn") -> ml_collections.ConfigDict:
     # A network that knows nothing is sure of nothing.
     "min_score": 0.0,
     "max_detections": 10,
-    "regions": 16,
+    "roi_batch_size": 16,
   }
   splits = {"train_split": "train_objects", "eval_split": "val"}
   config.data.update({"name": NAME, "workers": 0, "threads": 1} | splits)

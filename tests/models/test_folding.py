@@ -30,7 +30,7 @@ NETWORKS = {
     "task": "segmentation",
     "num_classes": 5,
     "upsample": "bilinear",
-    "roll": True,
+    "scan_layers": True,
     "modules": (1, 2, 1),
     "blocks": 2,
   },

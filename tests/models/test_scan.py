@@ -18,8 +18,8 @@ from hrnet_jax.models.layers import Numerics
 from hrnet_jax.models.summary import count
 from hrnet_jax.ops.resize import Resize
 
-ROLL, REMAT, BOTH = {"roll": True}, {"remat": True}, {"roll": True, "remat": True}
-each_mode = pytest.mark.parametrize("mode", [ROLL, REMAT, BOTH], ids="+".join)
+SCAN, REMAT, BOTH = {"scan_layers": True}, {"remat": True}, {"scan_layers": True, "remat": True}
+each_mode = pytest.mark.parametrize("mode", [SCAN, REMAT, BOTH], ids="+".join)
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 # Every kind of repetition: bottlenecks, blocks of a branch, modules of a stage.
 DEPTH = {"width": 2, "modules": (1, 2, 2), "blocks": 2, "bottlenecks": 3, "bottleneck_width": 2}
@@ -71,7 +71,7 @@ def make_trunk(dtype: str = "float32", **options: Any) -> HRNet:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [ROLL, BOTH], ids="+".join)
+@pytest.mark.parametrize("mode", [SCAN, BOTH], ids="+".join)
 def test_trunk_trains_alike(mode: dict, filled: Callable) -> None:
   """HRNetV1, whose last exchange is not like the ones before."""
   image = np.random.default_rng(1).standard_normal((2, 64, 32, 3))
@@ -81,7 +81,7 @@ def test_trunk_trains_alike(mode: dict, filled: Callable) -> None:
     assert_close(*(training(model, variables, image) for model in models), 1e-12)
 
 
-@pytest.mark.parametrize("mode", [ROLL, BOTH], ids="+".join)
+@pytest.mark.parametrize("mode", [SCAN, BOTH], ids="+".join)
 def test_trunk_has_the_names_of_the_plain_one(mode: dict) -> None:
   """Traced: what `init` makes, `apply` takes, and statistics come back under the same names."""
   image = jax.ShapeDtypeStruct((2, 64, 32, 3), "float32")
@@ -113,10 +113,10 @@ def stage(filled: Callable) -> Callable:
 @pytest.mark.parametrize(
   ("mode", "dtype", "tolerance"),
   [
-    (ROLL, "float64", 1e-12),
+    (SCAN, "float64", 1e-12),
     (REMAT, "float64", 1e-12),
     (BOTH, "float64", 1e-12),
-    (ROLL, "float32", 1e-5),
+    (SCAN, "float32", 1e-5),
     (BOTH, "bfloat16", 0.05),
   ],
 )
@@ -167,7 +167,7 @@ def equations(jaxpr: Any, name: str) -> int:
 
 def test_rolled_network_is_a_small_program_with_all_the_work() -> None:
   found = []
-  for model in (make_trunk(), make_trunk(**ROLL)):
+  for model in (make_trunk(), make_trunk(**SCAN)):
     found.append(count(model, (64, 64)))
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), "float32")
     shapes = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), image)

@@ -37,7 +37,8 @@ class Method:
     low_quality: whether also in the stages every object gets the proposals that cover it best.
     rpn_beta: where the box loss of the proposals becomes linear; 0 is the absolute difference.
     box_beta: the same of the stages.
-    regions: of an image that each stage learns from; at most a quarter of them has an object.
+    roi_batch_size: regions of an image that each stage learns from; at most a quarter of them has
+      an object.
     train_candidates: best anchors of each level in training.
     train_proposals: that are left of these in training.
     test_candidates: as `train_candidates`, in tests.
@@ -53,7 +54,7 @@ class Method:
   low_quality: bool
   rpn_beta: float
   box_beta: float
-  regions: int = 512
+  roi_batch_size: int = 512
   train_candidates: int = 2000
   train_proposals: int = 1000
   test_candidates: int = 1000
@@ -74,7 +75,7 @@ def build_method(
   name: str,
   convention: str = Convention.MODERN,
   *,
-  regions: int = 512,
+  roi_batch_size: int = 512,
   roi_align: str = Reading.GATHER,
 ) -> Method:
   """The detector of that name in one of the two conventions.
@@ -85,14 +86,14 @@ def build_method(
   Args:
     name: one of `NAMES`.
     convention: a value of `Convention`.
-    regions: see `Method`; fewer save time where there are few objects.
+    roi_batch_size: see `Method`; fewer save time where there are few objects.
     roi_align: a value of `ops.roi_align.Method`.
 
   Raises:
     ValueError: unknown name, convention or way to read, or too few regions.
   """
-  if regions < 4:
-    raise ValueError(f"model.regions is {regions}, expected 4 or more")
+  if roi_batch_size < 4:
+    raise ValueError(f"model.roi_batch_size is {roi_batch_size}, expected 4 or more")
   if name not in NAMES:
     raise ValueError(f"unknown method {name!r}; known: {', '.join(NAMES)}")
   if convention not in list(Convention):
@@ -110,7 +111,7 @@ def build_method(
     rpn_beta=1 / 9 if cascade else 0.0,
     box_beta=1.0 if cascade else 0.0,
     train_proposals=2000 if cascade else 1000,
-    regions=regions,
+    roi_batch_size=roi_batch_size,
     roi_align=Reading(roi_align),
   )
   if method.convention is Convention.MODERN:

@@ -17,13 +17,13 @@ def build_model(
   norm_eval: bool = True,
   min_score: float = 0.05,
   max_detections: int = 100,
-  regions: int = 512,
+  roi_batch_size: int = 512,
   roi_align: str = "gather",
   **trunk: Any,
 ) -> Detector:
   """Two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py."""
   backbone = build_backbone(**trunk)
-  design = build_method(method, convention, regions=regions, roi_align=roi_align)
+  design = build_method(method, convention, roi_batch_size=roi_batch_size, roi_align=roi_align)
   return Detector(
     "detection",
     backbone,

@@ -19,7 +19,7 @@ ANCHOR_MATCHER = Matcher(positive=0.7, negative=0.3, min_positive=0.3, low_quali
 
 def max_positive(method: Method) -> int:
   """The most regions of an image that have an object."""
-  return int(method.regions * POSITIVE_REGIONS)
+  return int(method.roi_batch_size * POSITIVE_REGIONS)
 
 
 class Truth(NamedTuple):
@@ -114,7 +114,7 @@ def choose_regions(
     convention=method.convention,
   )
   boxes, matched = prepend_truths(regions.boxes, matched, truth.boxes, truth.valid)
-  chosen = sample(key, matched, method.regions, POSITIVE_REGIONS)
+  chosen = sample(key, matched, method.roi_batch_size, POSITIVE_REGIONS)
   boxes = jnp.where(chosen.valid[:, None], boxes[chosen.indices], 0)
   own = chosen.positive & (chosen.indices < truth.valid.shape[0])
   objects = jnp.where(chosen.positive, truth.classes[chosen.matched], 0)

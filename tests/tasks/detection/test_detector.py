@@ -18,7 +18,7 @@ TRUNK = {key: toy.MODEL[key] for key in ("width", "modules", "blocks", "bottlene
 
 
 def make(method="mask_rcnn", **options):
-  options = {"regions": 16, "norm_eval": False, "max_detections": 10} | options
+  options = {"roi_batch_size": 16, "norm_eval": False, "max_detections": 10} | options
   return hrnet_jax.build_model(
     task="detection", method=method, num_classes=CLASSES, bottleneck_width=4, **TRUNK, **options
   )

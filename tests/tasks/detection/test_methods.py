@@ -54,8 +54,8 @@ def test_unknown_names_are_refused_with_those_there_are(arguments, message):
 
 
 def test_too_few_regions_are_refused():
-  with pytest.raises(ValueError, match=r"model.regions is 3, expected 4 or more"):
-    build_method("mask_rcnn", regions=3)
+  with pytest.raises(ValueError, match=r"model.roi_batch_size is 3, expected 4 or more"):
+    build_method("mask_rcnn", roi_batch_size=3)
 
 
 def test_regions_are_read_as_asked():

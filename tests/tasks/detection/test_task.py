@@ -28,7 +28,7 @@ def dataset(tmp_path_factory):
 
 def config(**model):
   trunk = {key: toy.MODEL[key] for key in ("width", "modules", "blocks", "bottlenecks")}
-  options = {"method": "mask_rcnn", "regions": 16, "num_classes": 3, "bottleneck_width": 4}
+  options = {"method": "mask_rcnn", "roi_batch_size": 16, "num_classes": 3, "bottleneck_width": 4}
   return ml_collections.ConfigDict(
     {
       "model": {"task": "detection", **trunk, **options, **model},
