@@ -1,8 +1,9 @@
 """Tasks and data sets by name: the only place that finds them, ours and those of other packages.
 
 A task is a folder of `hrnet_jax/tasks/` whose `SPEC` is a `task_spec.TaskSpec`. A package of
-somebody else adds tasks and data sets with a `SPEC`, or several in `SPECS`; it is named in
-`config.plugins`, or installed with an entry point of the group `hrnet_jax.plugins`.
+somebody else adds tasks with a `SPEC`, or several in `SPECS`, and further data sets for the tasks
+there are with `DATASETS`, name -> builder; it is named in `config.plugins`, or installed with an
+entry point of the group `hrnet_jax.plugins`.
 
 No task is imported before it is asked for, so that every other module may import this one.
 """
@@ -21,6 +22,7 @@ _TASKS = "hrnet_jax.tasks"
 # Data sets that belong to no task: name -> builder.
 _SHARED_DATASETS = {"shapes": "hrnet_jax.data.datasets.shapes:Shapes"}
 _plugins: dict[str, tuple[TaskSpec, ...]] = {}  # by module
+_plugin_datasets: dict[str, str | type] = {}  # name -> builder
 
 
 def task_of(config: Any) -> TaskSpec:
@@ -91,14 +93,14 @@ def dataset_builders() -> dict[str, str | type]:
   found: dict[str, str | type] = dict(_SHARED_DATASETS)
   for spec in _specs().values():
     found |= spec.datasets
-  return dict(sorted(found.items()))
+  return dict(sorted((found | _plugin_datasets).items()))
 
 
 def load_plugins(modules: Iterable[str]) -> None:
   """Imports packages that add tasks or data sets; those that were loaded before stay.
 
   Raises:
-    ValueError: a module cannot be imported, or has neither `SPEC` nor `SPECS`.
+    ValueError: a module cannot be imported, adds nothing, or adds a name that there is already.
   """
   for module in modules:
     if module in _plugins:
@@ -113,13 +115,20 @@ def load_plugins(modules: Iterable[str]) -> None:
         "imported (PYTHONPATH)"
       ) from None
     specs = getattr(loaded, "SPECS", None) or tuple(filter(None, [getattr(loaded, "SPEC", None)]))
-    if not specs:
+    datasets = getattr(loaded, "DATASETS", {})
+    if not specs and not datasets:
       raise ValueError(
-        f"config.plugins: module {module!r} has neither SPEC nor SPECS, the TaskSpec that it adds"
+        f"config.plugins: module {module!r} has neither SPEC nor SPECS, the TaskSpec that it adds, "
+        "nor DATASETS, its data sets: name -> builder"
+      )
+    if known := sorted(datasets.keys() & dataset_builders().keys()):
+      raise ValueError(
+        f"config.plugins: {module!r} adds data set {known[0]!r}, which there is already"
       )
     if taken := sorted({spec.name for spec in specs} & _specs().keys()):
       raise ValueError(f"config.plugins: {module!r} adds task {taken[0]!r}, which there is already")
     _plugins[module] = tuple(specs)
+    _plugin_datasets.update(datasets)
 
 
 def _specs() -> Mapping[str, TaskSpec]:

@@ -1,0 +1,69 @@
+"""A data set of one's own: photos, and masks in which a colour stands for each class.
+
+FOLDER/photos/NAME.jpg, FOLDER/masks/NAME.png
+"""
+
+import dataclasses
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data import images
+from hrnet_jax.data.datasets import base, folders
+
+CLASSES = {"field": (107, 142, 35), "pond": (70, 130, 180), "roof": (178, 34, 34)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """A photo and its mask: what is listed before anything is read."""
+
+  name: str
+  photo: pathlib.Path
+  mask: pathlib.Path
+
+  @property
+  def size(self) -> int:
+    """Bytes of the record, roughly."""
+    return self.photo.stat().st_size
+
+  def signature(self) -> str:
+    """Changes when a file does, so that the data set is prepared anew."""
+    return " ".join(f"{p.name} {p.stat().st_mtime_ns}" for p in (self.photo, self.mask))
+
+
+class ColourMasks(base.Builder):
+  """Photos with coloured masks."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
+  SOURCE_LAYOUT = "photos/ (.jpg) and masks/ (.png of the same names)"
+  HAS_VARIANTS = True  # colour_masks/NAME, one data set for each folder
+
+  def plan(self, source: pathlib.Path) -> dict[str, list[Item]]:
+    """Every tenth photo is for validation."""
+    folders.require_folder(source / "photos", self.SOURCE_LAYOUT)
+    photos = sorted((source / "photos").glob("*.jpg"))
+    items = [Item(p.stem, p, source / "masks" / f"{p.stem}.png") for p in photos]
+    return {"train": [x for i, x in enumerate(items) if i % 10], "val": items[::10]}
+
+  def record(self, item: Item) -> dict[str, Any]:
+    """Reads one photo and turns colours into class ids; 255 is ignored."""
+    colours = images.decode_rgb(folders.read_bytes(item.mask), str(item.mask))
+    label = np.full(colours.shape[:2], base.IGNORED, np.uint8)
+    for class_id, colour in enumerate(CLASSES.values()):
+      label[(colours == colour).all(-1)] = class_id
+    if (label == base.IGNORED).all():
+      raise ValueError(f"{item.mask}: none of the colours of {', '.join(CLASSES)}")
+    photo = folders.read_bytes(item.photo)
+    return {"image": photo, "label": images.encode_png(label), "name": item.name}
+
+  def facts(self, source: pathlib.Path | None) -> base.Facts:
+    """Names and colours, in the order of the ids."""
+    del source
+    return base.Facts(tuple(CLASSES), tuple(CLASSES.values()))
+
+
+DATASETS = {"colour_masks": ColourMasks}
