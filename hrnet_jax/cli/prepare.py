@@ -32,13 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add("--data_dir", help="where to write; $HRNET_JAX_DATA or ~/.cache/hrnet_jax/datasets")
   add("--overwrite", action="store_true", help="prepare again although nothing has changed")
   add("--workers", type=arguments.positive, help="threads; as many as processors by default")
+  several = arguments.comma_separated
+  add("--plugins", type=several, default=[], help="modules that add data sets, with commas")
 
 
 def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   """Runs the command."""
   args = arguments.parse(parser, argv)
-  from hrnet_jax import prepare
+  from hrnet_jax import prepare, registry
 
+  registry.load_plugins(args.plugins)
   # A plain kill cleans up just as Ctrl-C does.
   before = signal.signal(signal.SIGTERM, _interrupt)
   try:

@@ -13,7 +13,8 @@ import numpy as np
 from hrnet_jax.data import images
 from hrnet_jax.models.layers import Numerics
 from hrnet_jax.models.network import Network, build_backbone, build_model, build_neck
-from hrnet_jax.tasks.interface import Batch, Sums, TaskSpec
+from hrnet_jax.task_spec import TaskSpec
+from hrnet_jax.tasks.interface import Batch, Sums
 from hrnet_jax.visualize.sheet import contact_sheet
 
 
