@@ -1,4 +1,4 @@
-"""The command train.py: killed runs end with the same bits, and mistakes with a message."""
+"""Training runs: killed ones end with the same bits, and mistakes with a message."""
 
 import json
 import signal
@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.checkpoint import manager
-from tests.helpers import pods, toy
+from tests.helpers import commands, pods, toy
 from tests.helpers.pods import final_state, logged, saved
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +152,7 @@ def test_another_config_is_refused_and_nothing_is_changed(straight, data):
   assert content(workdir) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("rate", "good"),
   [("1e30", [1]), ("1e38", [])],  # the loss of step 2; the weights already in step 1
@@ -181,25 +180,25 @@ def test_divergence_ends_with_the_step_and_leaves_no_bad_checkpoint(tmp_path, da
     (["--config.data.name=toys"], ["unknown data set 'toys'", "camvid", "shapes"]),
     (["--config.data.train_split=trian"], ["no split 'trian'", "train, val"]),
     (["--config.optimizer.name=sgdd"], ["unknown optimizer 'sgdd'"]),
-    (["--config.train.accumulate=3"], ["train.batch_size is 8, not a multiple of 3"]),
-    (["--config.mesh.data=3"], ["does not cover the 1 devices"]),
+    (["--config.train.accumulate=3"], ["train.batch_size is 8, not a multiple of 24: 8 devices"]),
+    (["--config.mesh.data=3"], ["does not cover the 8 devices"]),
+    (
+      ["--config=quickstart", "--config.model.variant=w19", f"--config.data.name={toy.NAME}"],
+      ["unknown variant 'w19'", "w18", "w48"],
+    ),
   ],
-  ids=lambda x: x[0] if x[0].startswith("--") else "",
+  ids=lambda x: x[-1] if x[0].startswith("--") else "",
 )
-def test_mistakes_end_with_a_message(tmp_path, data, options, texts):
-  result = toy.run("train.py", data, tmp_path / "run", *options)
+def test_mistakes_end_with_a_message(tmp_path, data, monkeypatch, options, texts):
+  monkeypatch.setenv("HRNET_JAX_DATA", str(data))
+  monkeypatch.chdir(toy.ROOT)
+  config = [] if options[0].startswith("--config=") else [f"--config={toy.CONFIG}"]
+  result = commands.here("train", *config, f"--workdir={tmp_path / 'run'}", *options)
   assert_plain(result, *texts)
   assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_variant_lists_the_known_ones(tmp_path, data):
-  result = toy.run(
-    "train.py", data, tmp_path, "--config=configs/quickstart.py", "--config.model.variant=w19",
-    f"--config.data.name={toy.NAME}",
-  )  # fmt: skip
-  assert_plain(result, "unknown variant 'w19'", "w18", "w48")
-
-
+@pytest.mark.slow
 def test_a_wrong_value_may_be_put_right_in_the_same_workdir(tmp_path, data):
   result = toy.run("train.py", data, tmp_path, "--config.transform.train.crop_size=(0,64)")
   assert_plain(result, "transform.crop_size is (0, 64)")
@@ -207,6 +206,7 @@ def test_a_wrong_value_may_be_put_right_in_the_same_workdir(tmp_path, data):
   assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_eight_devices_train_as_one(tmp_path, data):
   # Small steps: the toy amplifies rounding, and at its own rate a hundredfold with each step.
   options = "--config.train.steps=4", "--config.optimizer.learning_rate=1e-4"

@@ -15,11 +15,12 @@ from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.cli.preflight import parse_bytes
 from hrnet_jax.models import summary
 from hrnet_jax.models.network import build_model
-from tests.helpers import environment, toy
+from tests.helpers import commands, environment, toy
 
 needs_libtpu = pytest.mark.skipif(
   importlib.util.find_spec("libtpu") is None, reason="needs the package libtpu"
 )
+CPUS = "--topology=cpu:8"
 
 
 def run(
@@ -89,24 +90,23 @@ def test_work_agrees_with_a_count_by_hand(too_large: tuple[Any, dict[str, Any]])
   assert sums["sent"] == pytest.approx(sums["bytes"] * 2 * 7 / 8, abs=1)
 
 
-@pytest.mark.parametrize(
-  ("options", "message"),
-  [
-    (("--topology=v9:4x4",), "unknown topology 'v9:4x4'; known: cpu:8"),
-    (("--topology=cpu:3",), "train.batch_size is 8, not a multiple of 3"),
-    (("--topology=cpu:8", "--config.mesh.space=3"), "does not cover the 8 devices"),
-    (("--topology=cpu:8", "--config.mesh.space=8"), "use a multiple of 256"),
-    (("--topology=cpu:8", "--memory=lots"), "--memory is 'lots', expected a number and a unit"),
-    (("--topology=cpu:8", "--config.modle.width=4"), "the config has no key 'modle'"),
-  ],
-)
-def test_mistakes_are_messages(
-  tmp_path: pathlib.Path, options: tuple[str, ...], message: str
-) -> None:
-  done = run(tmp_path, *options)
-  assert done.returncode == 1
-  assert message in done.stderr
-  assert "Traceback" not in done.stderr
+MISTAKES = {
+  "unknown topology 'v9:4x4'; known: cpu:8": ("--topology=v9:4x4",),
+  "train.batch_size is 12, not a multiple of 8": (CPUS, "--config.train.batch_size=12"),
+  "does not cover the 8 devices": (CPUS, "--config.mesh.space=3"),
+  "use a multiple of 256": (CPUS, "--config.mesh.space=8"),
+  "--memory is 'lots', expected a number and a unit": (CPUS, "--memory=lots"),
+  "the config has no key 'modle'": (CPUS, "--config.modle.width=4"),
+}
+
+
+def test_mistakes_are_messages(tmp_path: pathlib.Path) -> None:
+  lines = [["preflight", f"--config={toy.CONFIG}", *options] for options in MISTAKES.values()]
+  done = commands.together(*lines, devices=8, HRNET_JAX_DATA=tmp_path / "none")
+  for message, each in zip(MISTAKES, done, strict=True):
+    assert each.returncode == 1
+    assert message in each.stderr
+    assert "Traceback" not in each.stderr
 
 
 @needs_libtpu
