@@ -94,4 +94,4 @@ def read(folder: str, name: str) -> Arrays:
 def _heat_maps(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
   from hrnet_jax.tasks.landmarks.task import TARGETS
 
-  return np.asarray(TARGETS["stamped"](points, size, SIGMA))
+  return np.asarray(TARGETS["rounded"](points, size, SIGMA))

@@ -101,7 +101,7 @@ def _task(case: cases.Case, model: Any) -> Any:
   """The task that a config would build."""
   count = case.outputs
   if case.task == "landmarks":
-    return Landmarks(model=model, num_landmarks=count, sigma=cases.SIGMA, targets="stamped")
+    return Landmarks(model=model, num_landmarks=count, sigma=cases.SIGMA, targets="rounded")
   names = tuple(map(str, range(count)))
   if case.task == "classification":
     return Classification(model=model, num_classes=count, class_names=names)

@@ -56,7 +56,7 @@ def get_config() -> ml_collections.ConfigDict:
     },
     "eval": {"crop": "reference", "crop_size": 256, "margin": 1.25, "stretch_shrunk": True},
   }
-  config.loss = {"targets": "stamped", "sigma": 1.5}
+  config.loss = {"targets": "rounded", "sigma": 1.5}
   config.optimizer = {
     "name": "adam",
     "learning_rate": 1e-4,

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, Sharding, SingleDeviceSharding
 from ml_collections import ConfigDict
 import orbax.checkpoint as ocp
 
-from hrnet_jax.checkpoint import handlers
+from hrnet_jax.checkpoint import handlers, legacy
 from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.train_state import TrainState, init_variables
 from hrnet_jax.distributed import collectives, sharding
@@ -309,7 +309,7 @@ def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
   folder = find(path)
   try:
     facts = handlers.read(folder, {}, ("facts",))["facts"]
-    config = ConfigDict(facts["config"])
+    config = ConfigDict(legacy.upgrade(facts["config"]))
     model = build_model(**config.model)
     abstract = jax.eval_shape(lambda: init_variables(model, seed=0))
     variables = handlers.read(folder, {"variables": abstract}, ())["variables"]

@@ -12,15 +12,13 @@ from typing import Any
 
 import jax
 
+from hrnet_jax.checkpoint.legacy import ABSENT, upgrade
 from hrnet_jax.files import write_whole
 
 _PACKAGES = (
   "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
   "opencv-python-headless", "pillow",
 )  # fmt: skip
-
-# Keys that configs gained since the first runs, with what their absence means.
-_LATER = {"init_from": "", "model.bn_group_size": 0}
 
 # Keys that may change from one start to the next: where and how fast a run computes, and what it
 # says. Its numbers stay the same, but for rounding.
@@ -91,7 +89,7 @@ def manifest(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str,
 
 
 def _check_same(path: pathlib.Path, stored: dict[str, Any], config: dict[str, Any]) -> None:
-  before, now = _LATER | dict(_flatten(stored)), _LATER | dict(_flatten(config))
+  before, now = ({**ABSENT, **dict(_flatten(x))} for x in (upgrade(stored), config))
   absent = "(absent)"
   lines = [
     f"  config.{key}: {before.get(key, absent)!r} there, {now.get(key, absent)!r} now"

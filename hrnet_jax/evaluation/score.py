@@ -11,6 +11,7 @@ from tensorboardX import SummaryWriter
 
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint.legacy import ABSENT
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation import compare, results, setup
@@ -101,7 +102,9 @@ def _load(config: Any, path: Path, mesh: Any) -> manager.Loaded:
 def _check_model(model: dict[str, Any], loaded: manager.Loaded) -> None:
   """Values that do not change what the weights mean may differ."""
   free = ("dtype", "bn_momentum", "bn_group_size", "init", "scan_layers", "remat")
-  trained = loaded.config.model.to_dict()
+  # A key that one of them lacks has the value that its absence means.
+  absent = {k.removeprefix("model."): v for k, v in ABSENT.items() if k.startswith("model.")}
+  model, trained = absent | model, absent | loaded.config.model.to_dict()
   keys = sorted((model.keys() | trained.keys()) - set(free))
   if lines := [
     f"  model.{key}: {trained.get(key)!r} in the checkpoint, {model.get(key)!r} in the config"

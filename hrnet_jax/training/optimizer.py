@@ -129,7 +129,7 @@ def build(
   curve = make_curve(learning_rate, steps, **schedule)
   if extra is not None:
     if kind in _COUNT_EPOCHS:
-      raise ValueError(f"train.extra: schedule {kind!r} cannot run anew; use poly or constant")
+      raise ValueError(f"train.fine_tune: schedule {kind!r} cannot run anew; use poly or constant")
     curve = _one_after_another(curve, make_curve(extra[1], extra[0], **schedule), steps)
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
   core = _lookup(OPTIMIZERS, name, "optimizer")(**options)

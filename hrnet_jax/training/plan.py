@@ -80,12 +80,12 @@ class Plan:
 def make_plan(config: Any, dataset: Dataset) -> Plan:
   """Derives the plan from a config; one of `train.steps` and `train.epochs` is 0.
 
-  `train.extra`, where it is not empty, is a second phase: its `epochs` (0 is none), `split` and
-  `learning_rate`.
+  `train.fine_tune`, where it is not empty, is a second phase: its `epochs` (0 is none), `split`
+  and `learning_rate`.
 
   Raises:
     ValueError: a number is out of range, or a training split does not exist.
-    TypeError: an unknown or missing key of `train.extra`.
+    TypeError: an unknown or missing key of `train.fine_tune`.
   """
   train = config.train
   if (train.steps > 0) == (train.epochs > 0):
@@ -102,7 +102,7 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
       raise ValueError(f"{key} is {value}, expected more than 0")
   num_examples = len(dataset.source(config.data.train_split))
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
-  options = train.get("extra", {})
+  options = train.get("fine_tune", {})
   extra = _make_extra(dataset, train.batch_size, **options) if options else None
   steps += extra.steps if extra else 0
   return Plan(steps, train.batch_size, num_examples, *intervals.values(), extra)
@@ -113,8 +113,8 @@ def _make_extra(
 ) -> Extra | None:
   if epochs < 0 or learning_rate <= 0:
     raise ValueError(
-      f"train.extra has epochs {epochs} and learning_rate {learning_rate}; expected 0 or more, and "
-      "more than 0"
+      f"train.fine_tune has epochs {epochs} and learning_rate {learning_rate}; expected 0 or more, "
+      "and more than 0"
     )
   if not epochs:
     return None

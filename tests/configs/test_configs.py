@@ -19,7 +19,7 @@ CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__ini
 # The parts that the loop itself reads; others are keywords of a builder.
 PLAIN = ("mesh", "data", "train", "eval", "checkpoint")
 # Keys of these that not every config has.
-OPTIONAL = {"train": {"extra"}, "eval": {"decoding", "examples", "protocol", "scoring"}}
+OPTIONAL = {"train": {"fine_tune"}, "eval": {"decoding", "examples", "protocol", "scoring"}}
 
 BUILDERS = registry.dataset_builders()
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.relative_to(ROOT).as_posix())

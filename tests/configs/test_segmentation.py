@@ -209,9 +209,9 @@ def test_loss(branch: str, row: Row) -> None:
   if "+w" in row.loss:
     expected["class_weights"] = "dataset"
   if "ocr" in row.loss:
-    expected["balance"] = (0.4, 1.0)
+    expected["aux_weights"] = (0.4, 1.0)
   if "ohem" in row.loss:
-    expected["ohem"] = OHEM | {"groups": row.gpus[0]}
+    expected["ohem"] = OHEM | {"num_groups": row.gpus[0]}
   assert load(branch, row).loss.to_dict() == expected
 
 
@@ -226,7 +226,7 @@ def test_optimizer_and_length(branch: str, row: Row) -> None:
   assert (train["epochs"], train["steps"]) == (row.epochs, 0)
   assert train["batch_size"] == row.gpus[0] * row.gpus[1]
   phase = {"epochs": row.epochs, "split": "trainval", "learning_rate": 0.001}
-  assert train.get("extra", {}) == (phase if row.extra else {})
+  assert train.get("fine_tune", {}) == (phase if row.extra else {})
 
 
 @each_row

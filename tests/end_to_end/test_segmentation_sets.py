@@ -67,8 +67,8 @@ def small(name: str) -> ml_collections.ConfigDict:
   config.model.update(DEPTH, init="kaiming", bn_momentum=0.5)
   config.data.update(workers=0, threads=1)
   config.train.update(epochs=1, batch_size=BATCH, log_every=1)
-  if "extra" in config.train:
-    config.train.extra.epochs = 1
+  if "fine_tune" in config.train:
+    config.train.fine_tune.epochs = 1
   config.eval.update(batch_size=BATCH, pictures=1)
   config.eval.protocol.update(PROTOCOL)
   return config
@@ -107,7 +107,7 @@ def test_prepare_train_test_and_export(case, data, tmp_path):
   state = loop.train(config, tmp_path / "run")
   entries = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
   losses = [entry["loss"] for entry in entries if entry["split"] == "train"]
-  assert state.step == len(losses) == (3 if "extra" in config.train else 1)
+  assert state.step == len(losses) == (3 if "fine_tune" in config.train else 1)
   assert all(0 < loss < 4 * math.log(count) for loss in losses)
 
   report = score.score(config, tmp_path / "run", export=tmp_path / "export")

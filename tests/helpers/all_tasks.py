@@ -20,7 +20,7 @@ from tests.helpers import toy
 COUNT = 3  # of classes and of landmarks
 TRUNK = {key: toy.MODEL[key] for key in toy.MODEL.keys() - {"task", "num_classes"}}
 CLASS_WEIGHTS = (1.0, 0.5, 2.0)
-HARD = HardExamples(threshold=0.4, min_kept=500, groups=2)
+HARD = HardExamples(threshold=0.4, min_kept=500, num_groups=2)
 
 
 def build(dtype: str, **options: Any) -> Any:
@@ -45,7 +45,7 @@ def two_outputs(dtype: str) -> Segmentation:
   return dataclasses.replace(
     toy.make_task(dataclasses.replace(model, head=head)),
     upsample=aligned,
-    balance=(0.4, 1.0),
+    aux_weights=(0.4, 1.0),
     class_weights=CLASS_WEIGHTS,
   )
 

@@ -31,9 +31,9 @@ def ocr() -> ml_collections.ConfigDict:
   )
   config.loss = {
     "ignore": 255,
-    "balance": (0.4, 1.0),
+    "aux_weights": (0.4, 1.0),
     "class_weights": (1.0, 0.5, 2.0),
-    "ohem": {"threshold": 0.4, "min_kept": 500, "groups": 2},
+    "ohem": {"threshold": 0.4, "min_kept": 500, "num_groups": 2},
   }
   config.train.accumulate = 2
   return config

@@ -45,7 +45,7 @@ class Pooled(nn.Module):
 def two_outputs(numerics: Any, **options: Any) -> Any:
   task = toy.make_task(Twice(numerics))
   return dataclasses.replace(
-    task, balance=(0.4, 1.0), class_weights=all_tasks.CLASS_WEIGHTS, **options
+    task, aux_weights=(0.4, 1.0), class_weights=all_tasks.CLASS_WEIGHTS, **options
   )
 
 
@@ -54,7 +54,7 @@ TASKS = {
   "two_outputs": lambda n, _: two_outputs(n),
   # Each part selects on its own.
   "hard_examples": lambda n, parts: two_outputs(
-    n, hard=dataclasses.replace(all_tasks.HARD, groups=2 * parts)
+    n, hard=dataclasses.replace(all_tasks.HARD, num_groups=2 * parts)
   ),
   "landmarks": lambda n, _: all_tasks.landmarks_of(toy.Tiny(n)),
   "classification": lambda n, _: all_tasks.classification_of(Pooled(n)),

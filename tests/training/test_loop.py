@@ -22,7 +22,7 @@ class Killed(BaseException):
 def config():
   """Six steps on train and five on val, with checkpoints after 4, 8 and 11."""
   config = toy.get_config()
-  config.train.update(steps=6, extra={"epochs": 4, "split": "val", "learning_rate": 0.02})
+  config.train.update(steps=6, fine_tune={"epochs": 4, "split": "val", "learning_rate": 0.02})
   config.optimizer.multipliers = {"Conv_0": 2.0}
   config.eval.update(every_epochs=100, pictures=0, examples=3)
   config.checkpoint.every_steps = 4
@@ -32,7 +32,7 @@ def config():
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
   """The small network and its task stand for those of the config."""
-  hard = HardExamples(threshold=0.9, min_kept=100, groups=2)
+  hard = HardExamples(threshold=0.9, min_kept=100, num_groups=2)
   task = dataclasses.replace(toy.make_task(toy.Tiny(dropout=0.2)), hard=hard)
   monkeypatch.setattr(setup.registry, "build", lambda config, dataset: task)
 
@@ -93,7 +93,7 @@ def test_a_validation_that_was_broken_off_is_made_up_for(
   tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
   options = config()
-  options.train.update(steps=3, extra={})
+  options.train.update(steps=3, fine_tune={})
   options.eval.update(every_epochs=1, pictures=0, examples=0, batch_size=8)  # after step 2
   straight = loop.train(options, tmp_path / "straight")
   evaluate, calls = loop.evaluate, []

@@ -212,5 +212,5 @@ def test_momentum_lasts_into_the_second_phase():
 
 
 def test_a_schedule_that_counts_epochs_has_no_second_phase():
-  with pytest.raises(ValueError, match=r"train\.extra: schedule 'step' cannot run anew"):
+  with pytest.raises(ValueError, match=r"train\.fine_tune: schedule 'step' cannot run anew"):
     build(extra=(2, 0.1), steps_per_epoch=3, schedule={"name": "step", "milestones": (1,)})

@@ -77,7 +77,7 @@ EXTRA = {"epochs": 3, "split": "trainval", "learning_rate": 0.001}
 
 
 def test_a_second_phase_adds_its_steps_and_counts_its_own_epochs():
-  plan = make_plan(config(epochs=2, steps=0, batch_size=8, extra=EXTRA), FakeDataset())
+  plan = make_plan(config(epochs=2, steps=0, batch_size=8, fine_tune=EXTRA), FakeDataset())
   assert (plan.first_steps, plan.steps) == (3, 3 + 8)  # 24 and 60 examples in batches of 8
   assert plan.extra == Extra(8, "trainval", 20, 0.001)
   assert plan.steps_per_epoch == 1.5
@@ -88,7 +88,7 @@ def test_a_second_phase_adds_its_steps_and_counts_its_own_epochs():
 
 @pytest.mark.parametrize("extra", [{}, EXTRA | {"epochs": 0}, EXTRA | {"epochs": 0, "split": ""}])
 def test_no_second_phase(extra):
-  plan = make_plan(config(extra=extra), FakeDataset())
+  plan = make_plan(config(fine_tune=extra), FakeDataset())
   assert plan == make_plan(config(), FakeDataset())
   assert (plan.extra, plan.first_steps) == (None, 60)
 
@@ -96,7 +96,7 @@ def test_no_second_phase(extra):
 @pytest.mark.parametrize(
   ("change", "error", "message"),
   [
-    ({"epochs": -1}, ValueError, "train.extra has epochs -1"),
+    ({"epochs": -1}, ValueError, "train.fine_tune has epochs -1"),
     ({"learning_rate": 0.0}, ValueError, "learning_rate 0.0; expected .* more than 0"),
     ({"split": "trainvall"}, ValueError, "no split 'trainvall'"),
     ({"rate": 1.0}, TypeError, "rate"),
@@ -104,4 +104,4 @@ def test_no_second_phase(extra):
 )
 def test_mistakes_in_the_second_phase(change, error, message):
   with pytest.raises(error, match=message):
-    make_plan(config(extra=EXTRA | change), FakeDataset())
+    make_plan(config(fine_tune=EXTRA | change), FakeDataset())

@@ -70,7 +70,9 @@ def test_bfloat16_is_only_inside_the_network(name):
   program = str(jax.make_jaxpr(task.outputs)(state.variables, batch["image"]))
   products = re.findall(r":(\w+)\[[^]]*\] = (?:conv_general_dilated|dot_general)\[", program)
   # Only scores are in float32: of the outputs, and of pixels against classes.
-  assert products.count("f32") == (3 if hasattr(task, "balance") and len(task.balance) > 1 else 1)
+  assert products.count("f32") == (
+    3 if hasattr(task, "aux_weights") and len(task.aux_weights) > 1 else 1
+  )
   assert products.count("bf16") == len(products) - products.count("f32") > 50
 
 

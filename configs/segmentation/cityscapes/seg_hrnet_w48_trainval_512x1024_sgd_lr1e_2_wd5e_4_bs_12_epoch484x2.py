@@ -24,5 +24,5 @@ from configs.segmentation.cityscapes import (
 def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
-  config.train.extra = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
+  config.train.fine_tune = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
   return config

@@ -24,6 +24,6 @@ from configs.segmentation.cityscapes import (
 def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
-  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "groups": 4}
-  config.train.extra = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
+  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "num_groups": 4}
+  config.train.fine_tune = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
   return config

@@ -20,7 +20,7 @@ from hrnet_jax.tasks.landmarks.scores import Scoreboard, Split, in_words
 from hrnet_jax.visualize import contact_sheet
 
 STRIDE = 4  # pixels of the crop for each cell of the network's heat maps, along a side
-TARGETS = {"gaussian": targets.gaussian_targets, "stamped": targets.stamped_targets}
+TARGETS = {"gaussian": targets.gaussian_targets, "rounded": targets.stamped_targets}
 PLACE = ("image", "window", "whole_pixels")  # what says where a crop lies in its image
 
 
@@ -72,7 +72,7 @@ class Landmarks:
     model: the network.
     num_landmarks: L.
     sigma: standard deviation of the targets in cells.
-    targets: a key of `TARGETS`: `stamped` as the reference's, for whole cells; `gaussian` around
+    targets: a key of `TARGETS`: `rounded` as the reference's, for whole cells; `gaussian` around
       positions between cells.
     flip_pairs: landmarks that change places in the mirrored image.
     groups: distances between groups of landmarks that errors may be divided by.
@@ -271,9 +271,9 @@ def _check_transforms(config: Any) -> None:
         f"transform.{name}.stride is {options.stride}, but the network's heat maps have a cell for "
         f"every {STRIDE} pixels; leave it out"
       )
-  if config.loss.targets == "stamped" and config.transform.train.crop != "reference":
+  if config.loss.targets == "rounded" and config.transform.train.crop != "reference":
     raise ValueError(
-      "loss.targets 'stamped' are drawn at whole cells, which only transform.train.crop "
+      "loss.targets 'rounded' are drawn at whole cells, which only transform.train.crop "
       "'reference' gives; set loss.targets to 'gaussian'"
     )
 

@@ -15,10 +15,10 @@ class HardExamples:
   Attributes:
     threshold: pixels whose true class has at least this probability are left out,
     min_kept: unless fewer than this many would be left; then the hardest are kept.
-    groups: equal parts of the batch, consecutive images each, that select on their own and whose
-      losses are averaged. The reference selects on each of its GPUs, so `groups` is its number
-      of GPUs; with 1 the selection is over the whole global batch. Neither depends on how many
-      devices there are here. A batch that is run in parts has `groups` in each of them.
+    num_groups: equal parts of the batch, consecutive images each, that select on their own and
+      whose losses are averaged. The reference selects on each of its GPUs, so `num_groups` is its
+      number of GPUs; with 1 the selection is over the whole global batch. Neither depends on how
+      many devices there are here. A batch that is run in parts has `num_groups` in each of them.
 
   Raises:
     ValueError: a number is out of range.
@@ -26,15 +26,15 @@ class HardExamples:
 
   threshold: float
   min_kept: int
-  groups: int = 1
+  num_groups: int = 1
 
   def __post_init__(self):
     if not 0 < self.threshold <= 1:
       raise ValueError(f"loss.ohem.threshold is {self.threshold}, expected 0 < it <= 1")
-    if self.min_kept < 0 or self.groups < 1:
+    if self.min_kept < 0 or self.num_groups < 1:
       raise ValueError(
-        f"loss.ohem.min_kept is {self.min_kept} and groups is {self.groups}; expected 0 or more, "
-        "and 1 or more"
+        f"loss.ohem.min_kept is {self.min_kept} and num_groups is {self.num_groups}; expected 0 or "
+        "more, and 1 or more"
       )
 
 
@@ -137,24 +137,24 @@ def hard_cross_entropy(
   Raises:
     ValueError: the batch does not divide into the groups.
   """
-  if logits.shape[0] % hard.groups:
+  if logits.shape[0] % hard.num_groups:
     raise ValueError(
-      f"loss.ohem.groups is {hard.groups}, but {logits.shape[0]} images (train.batch_size / "
-      "train.accumulate) do not divide into that many groups"
+      f"loss.ohem.num_groups is {hard.num_groups}, but {logits.shape[0]} images (train.batch_size "
+      "/ train.accumulate) do not divide into that many groups"
     )
   counts = labels != ignore
   nll = jnp.where(counts, pixel_nll(logits, labels), 0)
   kept = _select(jax.lax.stop_gradient(nll), counts, hard)
   weight = _pixel_weights(labels, counts, class_weights, logits.dtype)
-  total = _grouped(jnp.where(kept, nll * weight, 0), hard.groups).sum(axis=(1, 2, 3))
-  number = _grouped(kept, hard.groups).sum(axis=(1, 2, 3))
+  total = _grouped(jnp.where(kept, nll * weight, 0), hard.num_groups).sum(axis=(1, 2, 3))
+  number = _grouped(kept, hard.num_groups).sum(axis=(1, 2, 3))
   return (total / jnp.maximum(number, 1)).mean()
 
 
 def _select(nll: jax.Array, counts: jax.Array, hard: HardExamples) -> jax.Array:
   """Whether each pixel is kept, `(B, H, W)`."""
-  q = _grouped(jnp.where(counts, jnp.exp(-nll), jnp.inf), hard.groups)
-  n = _grouped(counts, hard.groups).sum(axis=(1, 2, 3))
+  q = _grouped(jnp.where(counts, jnp.exp(-nll), jnp.inf), hard.num_groups)
+  n = _grouped(counts, hard.num_groups).sum(axis=(1, 2, 3))
   position = jnp.clip(n - 1, 0, max(hard.min_kept, 1))
   limit = jnp.maximum(kth_smallest(q, position), hard.threshold)[:, None, None, None]
   # Written so that a probability that is not a number is kept, and shows in the loss.

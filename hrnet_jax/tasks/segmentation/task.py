@@ -44,7 +44,7 @@ class Segmentation:
     ignore: label of the pixels that do not count.
     class_weights: K weights of the loss, all one when empty; `dataset` stands for the published
       weights of the data set.
-    balance: weights of the losses of the outputs, in their order.
+    aux_weights: weights of the losses of the outputs, in their order.
     hard: which pixels the loss of the last output keeps; all when None.
   """
 
@@ -55,7 +55,7 @@ class Segmentation:
   palette: tuple[tuple[int, int, int], ...]
   ignore: int = 255
   class_weights: tuple[float, ...] | str = ()
-  balance: tuple[float, ...] = (1.0,)
+  aux_weights: tuple[float, ...] = (1.0,)
   hard: HardExamples | None = None
   metric: str = "mean_iou"
 
@@ -97,14 +97,14 @@ class Segmentation:
     """
     labels = batch["label"]
     losses = self._losses([self._enlarge(x, labels.shape[1:3]) for x in self._all(outputs)], labels)
-    total = sum(w * x for w, x in zip(self.balance, losses, strict=True))
+    total = sum(w * x for w, x in zip(self.aux_weights, losses, strict=True))
     return total, {f"loss_{k}": x for k, x in enumerate(losses)} if len(losses) > 1 else {}
 
   def weight(self, batch: Batch) -> jax.Array:
     """The weights of the pixels that count, in sum; with hard examples the number of images.
 
     Hard examples are selected in each part of a batch on its own, so that `k` parts with
-    `hard.groups` each are one batch with `k * hard.groups` groups.
+    `hard.num_groups` each are one batch with `k * hard.num_groups` groups.
     """
     if self.hard is not None:
       return jnp.asarray(batch["label"].shape[0], jnp.result_type(float))
@@ -207,9 +207,10 @@ class Segmentation:
 
   def _all(self, outputs: Any) -> tuple[jax.Array, ...]:
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    if len(outputs) != len(self.balance):
+    if len(outputs) != len(self.aux_weights):
       raise ValueError(
-        f"loss.balance has {len(self.balance)} weights for the {len(outputs)} outputs of the model"
+        f"loss.aux_weights has {len(self.aux_weights)} weights for the {len(outputs)} outputs of "
+        "the model"
       )
     return outputs
 
@@ -225,7 +226,8 @@ def build(config: Any, dataset: Any) -> Segmentation:
   Besides fields of `Segmentation`, `config.loss` may hold `ohem`, the fields of `HardExamples`; an
   empty `ohem` is none.
   """
-  loss = dict(config.loss)
+  # Empty values stand for the defaults.
+  loss = {key: value for key, value in config.loss.items() if value not in (None, (), [])}
   if ohem := loss.pop("ohem", None):
     loss["hard"] = HardExamples(**ohem)
   if loss.get("class_weights") == DATASET:

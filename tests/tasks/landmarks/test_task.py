@@ -36,7 +36,7 @@ TASK = Landmarks(
   threshold=0.1,
   split=Split("test", 6, {"odd": (1, 3, 5), "last": (4, 5)}),
 )
-REFERENCE = dataclasses.replace(TASK, targets="stamped", decoding=Decoding(refine="quarter"))
+REFERENCE = dataclasses.replace(TASK, targets="rounded", decoding=Decoding(refine="quarter"))
 
 
 def example(index: int, crop: str = "affine", size: int = 128) -> dict:
@@ -255,8 +255,8 @@ def test_the_first_normalizer_can_be_chosen() -> None:
   ("changes", "message"),
   [
     ({"model__num_landmarks": 98}, r"num_landmarks is 98, but the data set has 5 landmarks; set"),
-    ({"loss__targets": "square"}, r"unknown loss\.targets 'square'; known: gaussian, stamped"),
-    ({"loss__targets": "stamped"}, r"drawn at whole cells, which only .*crop 'reference' gives"),
+    ({"loss__targets": "square"}, r"unknown loss\.targets 'square'; known: gaussian, rounded"),
+    ({"loss__targets": "rounded"}, r"drawn at whole cells, which only .*crop 'reference' gives"),
     ({"loss__sigma": 0}, r"loss\.sigma is 0"),
     ({"transform__eval__stride": 8}, r"transform\.eval\.stride is 8, .* every 4 pixels"),
     ({"eval__decoding__refine": "half"}, r"unknown eval\.decoding\.refine 'half'; known: dark"),

@@ -158,7 +158,7 @@ def test_each_group_of_images_selects_on_its_own() -> None:
   logits, labels = logits.reshape(4, 1, 2, 2), labels.reshape(4, 1, 2)
   loss, _ = hard_value_and_gradient(logits, labels, HardExamples(threshold=0.01, min_kept=2))
   np.testing.assert_allclose(loss, mean_nll(0.1, 0.2), rtol=1e-5)
-  pairs = HardExamples(threshold=0.01, min_kept=2, groups=2)
+  pairs = HardExamples(threshold=0.01, min_kept=2, num_groups=2)
   loss, _ = hard_value_and_gradient(logits, labels, pairs)
   expected = (mean_nll(0.1, 0.2) + mean_nll(0.5, 0.6)) / 2
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
@@ -171,7 +171,7 @@ def test_each_group_of_images_selects_on_its_own() -> None:
 def test_groups_have_to_divide_the_batch() -> None:
   logits, labels = of_probabilities(0.5, 0.5)
   with pytest.raises(ValueError, match=r"groups is 2, but 1 images .*train.batch_size"):
-    hard_value_and_gradient(logits, labels, HardExamples(threshold=0.5, min_kept=1, groups=2))
+    hard_value_and_gradient(logits, labels, HardExamples(threshold=0.5, min_kept=1, num_groups=2))
 
 
 @pytest.mark.parametrize("q", [0.95, None], ids=["one easy pixel", "none at all"])
@@ -197,7 +197,7 @@ def test_scores_that_are_not_numbers_show_in_the_loss(min_kept: int) -> None:
     ({"threshold": 0.0}, r"loss\.ohem\.threshold is 0\.0"),
     ({"threshold": 1.5}, r"loss\.ohem\.threshold is 1\.5"),
     ({"min_kept": -1}, r"min_kept is -1"),
-    ({"groups": 0}, r"groups is 0"),
+    ({"num_groups": 0}, r"num_groups is 0"),
   ],
 )
 def test_rules_that_make_no_sense_are_refused(options: dict, message: str) -> None:

@@ -44,7 +44,7 @@ def enlarged(logits: tuple) -> list[jax.Array]:
 
 
 def test_two_outputs_are_balanced_and_logged() -> None:
-  task = make(model=OCR, balance=(0.4, 1.0), class_weights=(1.0, 0.5, 2.0))
+  task = make(model=OCR, aux_weights=(0.4, 1.0), class_weights=(1.0, 0.5, 2.0))
   logits, labels = outputs_and_labels(2)
   options = {"ignore": 255, "class_weights": (1.0, 0.5, 2.0)}
   expected = [cross_entropy(x, labels, **options) for x in enlarged(logits)]
@@ -54,8 +54,8 @@ def test_two_outputs_are_balanced_and_logged() -> None:
 
 
 def test_hard_examples_leave_the_auxiliary_output_a_mean_over_all_pixels() -> None:
-  task = make(model=OCR, balance=(0.4, 1.0), ohem=OHEM | {"groups": 2})
-  assert task.hard == HardExamples(threshold=0.4, min_kept=20, groups=2)
+  task = make(model=OCR, aux_weights=(0.4, 1.0), ohem=OHEM | {"num_groups": 2})
+  assert task.hard == HardExamples(threshold=0.4, min_kept=20, num_groups=2)
   logits, labels = outputs_and_labels(2)
   auxiliary, main = enlarged(logits)
   expected = 0.4 * dense_cross_entropy(auxiliary, labels, ignore=255)
@@ -91,7 +91,7 @@ def test_a_data_set_without_weights_fails_in_training_but_not_in_prediction() ->
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_selection_does_not_depend_on_the_devices(groups: int) -> None:
   """In float64, in which no rounding moves a pixel over the limit."""
-  hard = HardExamples(threshold=0.3, min_kept=4000, groups=groups)
+  hard = HardExamples(threshold=0.3, min_kept=4000, num_groups=groups)
   task = dataclasses.replace(make(), hard=hard)
   rng = np.random.default_rng(0)
   batch = {

@@ -24,5 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = base.get_config()
   config.model.head = "ocr"
   config.transform.train.scale_factor = 16
-  config.loss.update(balance=(0.4, 1.0), ohem={"threshold": 0.9, "min_kept": 131072, "groups": 4})
+  config.loss.update(
+    aux_weights=(0.4, 1.0), ohem={"threshold": 0.9, "min_kept": 131072, "num_groups": 4}
+  )
   return config

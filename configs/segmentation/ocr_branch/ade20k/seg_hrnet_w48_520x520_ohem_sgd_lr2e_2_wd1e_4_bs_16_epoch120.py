@@ -21,5 +21,5 @@ from configs.segmentation.ocr_branch.ade20k import (
 def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
-  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "groups": 4}
+  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "num_groups": 4}
   return config

@@ -22,7 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
   config.model.update(bn_momentum=0.1, head="ocr", upsample="bilinear_aligned")
-  config.loss.balance = (0.4, 1.0)
+  config.loss.aux_weights = (0.4, 1.0)
   config.train.batch_size = 16
   config.eval.batch_size = 16
   return config

@@ -22,6 +22,6 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
   config.model.bn_momentum = 0.1
-  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "groups": 4}
+  config.loss.ohem = {"threshold": 0.9, "min_kept": 131072, "num_groups": 4}
   config.eval.batch_size = 12
   return config

@@ -24,6 +24,6 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
   config.model.bn_momentum = 0.1
-  config.train.extra = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
+  config.train.fine_tune = {"epochs": 484, "split": "trainval", "learning_rate": 0.001}
   config.eval.batch_size = 12
   return config

@@ -22,5 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
   config.model.head = "ocr"
-  config.loss.update(balance=(0.4, 1.0), ohem={"threshold": 0.9, "min_kept": 131072, "groups": 8})
+  config.loss.update(
+    aux_weights=(0.4, 1.0), ohem={"threshold": 0.9, "min_kept": 131072, "num_groups": 8}
+  )
   return config

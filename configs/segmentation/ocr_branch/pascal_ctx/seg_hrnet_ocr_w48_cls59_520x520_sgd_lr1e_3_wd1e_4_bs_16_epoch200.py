@@ -22,5 +22,5 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment."""
   config = base.get_config()
   config.model.update(head="ocr", upsample="bilinear_aligned")
-  config.loss.balance = (0.4, 1.0)
+  config.loss.aux_weights = (0.4, 1.0)
   return config

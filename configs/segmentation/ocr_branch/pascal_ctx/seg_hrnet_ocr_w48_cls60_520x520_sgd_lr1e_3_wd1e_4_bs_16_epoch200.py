@@ -25,5 +25,5 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.update(head="ocr", upsample="bilinear_aligned")
   config.model.num_classes = 60
   config.data.name = "pascal_context60"
-  config.loss.balance = (0.4, 1.0)
+  config.loss.aux_weights = (0.4, 1.0)
   return config
