@@ -17,7 +17,8 @@ used: it is initialised, and what was read for it is listed. Several parts are s
 `--abn` is for networks trained with in-place ABN under PyTorch 0.4 (the reference's branch master
 and files named *_torch04), which scale by |weight| + 1e-5. The file does not say so itself.
 
-The second writes the state_dict of the reference's network, or with FILE.npz the arrays alone.
+The second writes the state_dict of the reference's network, or with FILE.npz or
+FILE.safetensors the arrays alone.
 """
 
 import argparse

@@ -16,7 +16,6 @@ Exit status: 0 the networks agree, 1 they do not, or the input has a mistake.
 
 import argparse
 from collections.abc import Sequence
-import pathlib
 
 from hrnet_jax.cli import arguments
 from hrnet_jax.ops.resize import Resize
@@ -43,14 +42,14 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   from hrnet_jax.parity import report, run
 
   runtime.set_up()
-  result = run.run(
+  result = run.certify_file(
     args.config.model.to_dict(),
-    pathlib.Path(args.torch).expanduser(),
+    args.torch,
     size=None if args.height is None else (args.height, args.width),
     upsample=args.upsample,
     abn=args.abn,
   )
   print(report.render(result))
   if args.output:
-    run.write(result, pathlib.Path(args.output).expanduser())
+    run.write_reports(result, args.output)
   return 0 if result["passed"] else 1

@@ -1,4 +1,4 @@
-"""A file of weights -> checkpoint, and back: what `hrnet convert` does."""
+"""Converts files of weights to checkpoints and back: what `hrnet convert` does."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,11 +11,14 @@ from flax import traverse_util
 import jax
 import numpy as np
 
-from hrnet_jax import convert, visualize
+from hrnet_jax import registry, visualize
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert import containers, origin
-from hrnet_jax.convert.fitting import Fit
+from hrnet_jax.convert.files import read_state_dict, write_state_dict
+from hrnet_jax.convert.fitting import Fit, fit
+from hrnet_jax.convert.reference import kind_of, reference_of
+from hrnet_jax.convert.state_dict import to_torch
 from hrnet_jax.data.prepared import open_dataset
 from hrnet_jax.models.network import build_model
 
@@ -47,37 +50,40 @@ def from_file(
     FileNotFoundError: no such file. ValueError: it does not fit, or the output is not empty.
   """
   output = pathlib.Path(output).expanduser().absolute()
+  registry.load_plugins(config.get("plugins", ()))
+  reference_of(config.model.task)
   model = build_model(**config.model)
-  tensors = convert.read_state_dict(source)
+  tensors = read_state_dict(source)
   print(f"{source}: {len(tensors)} tensors, {_origin(tensors)}")
   _tell_abn(tensors, source, abn)
-  fit = convert.fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
-  variables = traverse_util.unflatten_dict(fit.loaded | _initial(model, config.seed, fit))
+  found = fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
+  variables = traverse_util.unflatten_dict(found.loaded | _initial(model, config.seed, found))
   facts = {"config": config.to_dict(), "dataset": _dataset(config)}
   path = manager.export(output, variables, facts)
   report = {
     "source": str(source),
     "sha256": hashlib.sha256(pathlib.Path(source).expanduser().read_bytes()).hexdigest(),
     "abn": abn,
-    "loaded": len(fit.loaded),
-    "initialised": ["/".join(p) for p in fit.initialised],
-    "unused": list(fit.unused),
+    "loaded": len(found.loaded),
+    "initialised": ["/".join(p) for p in found.initialised],
+    "unused": list(found.unused),
   }
   (output / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-  _tell(fit)
+  _tell(found)
   print(f"checkpoint: {output}")
   return path
 
 
 def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
-  """Writes a checkpoint's network under the reference's names; see `convert.write_state_dict`.
+  """Writes a checkpoint's network under the reference's names; see `write_state_dict`.
 
   Raises:
     FileNotFoundError: no checkpoint. ValueError: the reference has no such network.
   """
   loaded = manager.load(source)
-  state_dict = convert.to_torch(build_model(**loaded.config.model), loaded.variables)
-  convert.write_state_dict(target, state_dict)
+  registry.load_plugins(loaded.config.get("plugins", ()))
+  state_dict = to_torch(build_model(**loaded.config.model), loaded.variables)
+  write_state_dict(target, state_dict)
   print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
 
 
@@ -117,8 +123,8 @@ def _dataset(config: Any) -> dict[str, Any]:
 def _origin(tensors: dict[str, np.ndarray]) -> str:
   depth = origin.depth_of(tensors)
   name = origin.describe(depth) if depth else "a network of unknown size"
-  task = origin.task_of(tensors)
-  return f"weights of {name} for {task}" if task else f"weights of {name}"
+  kind = kind_of(tensors)
+  return f"weights of {name} for {kind.words}" if kind else f"weights of {name}"
 
 
 def _tell_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: bool) -> None:

@@ -1,4 +1,4 @@
-"""What surrounds the weights in files of the reference, timm and mmdet, taken off.
+"""Takes off what surrounds the weights in files of the reference, timm and mmdet.
 
 File content -> `{name: array}` under the names of a bare network.
 """
@@ -52,7 +52,7 @@ def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   """Gives tensors the names of the bare network.
 
   Takes off `module.` and `model.` (wrappers for several devices and for the loss) and `backbone.`
-  or `backbone.body.` (detectors); drops `loss.*`, the class weights of the reference's training.
+  or `backbone.body.` (of mmdet); drops `loss.*`, the class weights of the reference's training.
 
   Raises:
     ValueError: two tensors would have the same name.

@@ -1,18 +1,26 @@
 """Files of weights by their ending: `.npz`, `.safetensors`, else PyTorch <-> `{name: array}`."""
 
 from collections.abc import Callable, Mapping
-import json
 import os
 import pathlib
 import zipfile
 
+import jax.numpy as jnp
 import numpy as np
+import safetensors
+import safetensors.numpy
 
 from hrnet_jax.convert import containers, torch_file
 
-# Of the safetensors format; bfloat16, which numpy lacks, is the upper half of a float32.
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
-_LENGTH = 8  # bytes before the header
+# `safetensors.numpy` knows no bfloat16, so the package's own reader is asked for bytes.
+_SAFETENSORS_DTYPES = {
+  "F64": np.float64,
+  "F32": np.float32,
+  "F16": np.float16,
+  "BF16": jnp.bfloat16,
+  "I64": np.int64,
+  "I32": np.int32,
+}
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -44,14 +52,16 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
   path = pathlib.Path(path).expanduser()
   if path.exists():
     raise ValueError(f"{path} exists; name another file")
-  if path.suffix == ".safetensors":
-    raise ValueError(f"{path}: .safetensors is only read; end the name in .npz or .pth")
   path.parent.mkdir(parents=True, exist_ok=True)
   part = path.with_name(f"{path.name}.part")
   try:
     if path.suffix == ".npz":
       with part.open("wb") as file:
         np.savez(file, **state_dict)
+    elif path.suffix == ".safetensors":
+      # The library writes memory as it lies, so rows have to follow each other.
+      tensors = {name: np.array(x, order="C") for name, x in state_dict.items()}
+      safetensors.numpy.save_file(tensors, part, metadata={"format": "pt"})
     else:
       torch_file.write(part, state_dict)
     part.replace(path)
@@ -69,23 +79,19 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-  data = path.read_bytes()
-  size = int.from_bytes(data[:_LENGTH], "little")
   try:
-    header = json.loads(data[_LENGTH : _LENGTH + size])
-    body = memoryview(data)[_LENGTH + size :]
-    return {
-      name: _tensor(body, **entry) for name, entry in header.items() if name != "__metadata__"
-    }
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    entries = safetensors.deserialize(path.read_bytes())
+  except safetensors.SafetensorError as error:
     raise ValueError(f"{path} is not an intact .safetensors file: {error}") from None
-
-
-def _tensor(
-  body: memoryview, *, dtype: str, shape: list[int], data_offsets: list[int]
-) -> np.ndarray:
-  begin, end = data_offsets
-  flat = np.frombuffer(body[begin:end], _DTYPES[dtype])
-  if dtype == "BF16":
-    flat = (flat.astype(np.uint32) << 16).view(np.float32)
-  return flat.reshape(shape)
+  content = {}
+  for name, entry in entries:
+    if entry["dtype"] not in _SAFETENSORS_DTYPES:
+      known = ", ".join(_SAFETENSORS_DTYPES)
+      raise ValueError(
+        f"{path}: {name} has dtype {entry['dtype']}, which is not read; known: {known}"
+      )
+    array = np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]])
+    if array.dtype == jnp.bfloat16:  # as the reader of PyTorch's files does
+      array = array.astype(np.float32)
+    content[name] = array.reshape(entry["shape"])
+  return containers.unwrap(content, str(path))

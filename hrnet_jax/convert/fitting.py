@@ -1,4 +1,4 @@
-"""Which tensor of a state_dict goes where in a model: `{name: array}` -> `{path: array}`."""
+"""Assigns the tensors of a file to the leaves of a model: `{name: array}` -> `{path: array}`."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.convert import layout, origin, rules
+from hrnet_jax.convert.reference import NamingScheme
 
 Path = tuple[str, ...]
 
@@ -48,13 +49,14 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
   """
   spec, scheme = leaves(model), rules.scheme_of(model)
   given = {k: v for k, v in state_dict.items() if not origin.is_counter(k)}
-  given = rules.respelt(given, scheme)
-  given_up = _given_up(reinit, spec)
+  given = rules.replace_aliases(given, scheme)
+  given_up = _parts_to_initialise(reinit, spec)
   loaded, initialised, spare = {}, [], set()
   missing, misshapen, used = [], [], set()
   for path, leaf in spec.items():
     name = _name(path[1:], scheme)
-    shape = layout.torch_shape(leaf.shape, name)
+    tensor_layout = scheme.layout_of(name or "")
+    shape = layout.torch_shape(leaf.shape, tensor_layout)
     if _under(path[1:], given_up):
       initialised.append(path)
       spare.add(name)
@@ -65,7 +67,8 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
       misshapen.append(f"{name}: {tuple(np.shape(given[name]))}, expected {shape}")
     else:
       used.add(name)
-      loaded[path] = jnp.array(layout.from_torch(given[name], leaf.shape, name), leaf.dtype)
+      value = layout.from_torch(given[name], leaf.shape, tensor_layout)
+      loaded[path] = jnp.array(value, leaf.dtype)
   left = sorted(set(given) - used)
   unused = [x for x in left if x not in spare and not _may_be_left(x, model, given_up)]
   problems = {"missing": missing, "unused": unused, "of another shape": misshapen}
@@ -82,14 +85,14 @@ def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
   return traverse_util.flatten_dict(shapes)
 
 
-def _name(path: Path, scheme: str | None) -> str | None:
+def _name(path: Path, scheme: NamingScheme) -> str | None:
   try:
     return rules.torch_name(path, scheme)
   except KeyError:  # a layer of our own
     return None
 
 
-def _given_up(reinit: Sequence[str], spec: Mapping[Path, object]) -> list[Path]:
+def _parts_to_initialise(reinit: Sequence[str], spec: Mapping[Path, object]) -> list[Path]:
   prefixes = [tuple(text.strip("/").split("/")) for text in reinit]
   for prefix in prefixes:
     if prefix[0] not in _PARTS or (

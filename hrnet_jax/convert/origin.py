@@ -1,4 +1,4 @@
-"""What network a state_dict is of, told from names and shapes: `{name: array}` -> text."""
+"""Tells from names and shapes which network a state_dict is of, and why it does not fit a model."""
 
 from collections.abc import Iterable, Mapping
 import re
@@ -7,31 +7,10 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
+from hrnet_jax.convert.reference import NetworkKind, kind_of, reference_of
 from hrnet_jax.models.backbone import VARIANTS, Depth
 
 _BACKBONE = re.compile(r"(conv[12]|bn[12]|layer1|transition[123]|stage[234])\.")
-
-# A name that only one kind of network has; the first that is there counts.
-_TASKS = {
-  "ocr_distri_head.": "segmentation with object context (OCR)",
-  "last_layer.": "segmentation",
-  "incre_modules.": "classification",
-  "fc.": "classification",
-  "final_layer.weight": "pose",
-  "head.0.weight": "landmarks",
-  "rpn_head.": "detection",
-}
-# What the reference has no weights for if they are of another task; elsewhere the head alone.
-_GIVEN_UP = {"detection": "representation,head"}
-
-# By these tasks: the layer of the scores, the model's option for their number, what to give up.
-_LAST_LAYERS = {
-  "segmentation with object context (OCR)": ("cls_head.weight", "num_classes", "head"),
-  "segmentation": ("last_layer.3.weight", "num_classes", "head/classify"),
-  "classification": ("classifier.weight", "num_classes", "head"),
-  "pose": ("final_layer.weight", "num_landmarks", "head"),
-  "landmarks": ("head.3.weight", "num_landmarks", "head/classify"),
-}
 
 
 def is_counter(name: str) -> bool:
@@ -42,12 +21,6 @@ def is_counter(name: str) -> bool:
 def is_backbone(name: str) -> bool:
   """Whether a tensor belongs to the trunk, which all tasks share."""
   return _BACKBONE.match(name) is not None
-
-
-def task_of(names: Iterable[str]) -> str:
-  """Task of the network that has these tensors; empty if it cannot be told."""
-  names = tuple(names)
-  return next((t for start, t in _TASKS.items() if any(n.startswith(start) for n in names)), "")
 
 
 def depth_of(tensors: Mapping[str, np.ndarray]) -> Depth | None:
@@ -72,10 +45,13 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
     own: names that the reference would give the model's tensors.
     tensors: those that do not fit.
   """
-  own = tuple(own)
-  heads = _other_task(own, tensors) or _other_count(model, tensors) or _other_boxes(own, tensors)
-  reasons = [_other_size(model, tensors), heads]
-  return "\n  ".join(filter(None, reasons))
+  found, expected = kind_of(tensors), kind_of(own)
+  outside_the_backbone = (
+    _other_task(found, expected)
+    or _other_count(model, found, tensors)
+    or _other_scheme(model, tensors)
+  )
+  return "\n  ".join(filter(None, [_other_size(model, tensors), outside_the_backbone]))
 
 
 def _other_size(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
@@ -86,34 +62,47 @@ def _other_size(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
   return f"the weights are of {describe(found)}, the model is {describe(expected)}{advice}"
 
 
-def _other_task(own: Iterable[str], tensors: Mapping[str, np.ndarray]) -> str:
-  before, now = task_of(tensors), task_of(own)
-  if not before or not now or before == now:
+def _other_task(found: NetworkKind | None, expected: NetworkKind | None) -> str:
+  if found is None or expected is None or found == expected:
     return ""
   return (
-    f"the weights are of a network for {before}, the model is for {now}; "
-    f"--reinit={_GIVEN_UP.get(now, 'head')} takes the backbone alone"
+    f"the weights are of a network for {found.words}, the model is for {expected.words}; "
+    f"--reinit={expected.reinit_all} takes the backbone alone"
   )
 
 
-def _other_count(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
-  name, option, part = _LAST_LAYERS.get(task_of(tensors), ("", "", ""))
+def _other_count(
+  model: nn.Module, kind: NetworkKind | None, tensors: Mapping[str, np.ndarray]
+) -> str:
   expected = getattr(getattr(model, "head", None), "num_outputs", None)
-  if name not in tensors or expected in (None, found := len(tensors[name])):
+  if kind is None or kind.last_layer not in tensors or expected is None:
+    return ""
+  count = len(tensors[kind.last_layer])
+  if count == expected:
     return ""
   return (
-    f"the weights have {found} outputs, the model has {expected}; set model.{option} to {found}, "
-    f"or --reinit={part} initialises what depends on it"
+    f"the weights have {count} outputs, the model has {expected}; set "
+    f"model.{kind.outputs_option} to {count}, or --reinit={kind.reinit_outputs} initialises what "
+    "depends on it"
   )
 
 
-def _other_boxes(own: Iterable[str], tensors: Iterable[str]) -> str:
-  """The heads of detectors have a prefix since boxes are what they are now."""
-  expected, found = (any(x.startswith("roi_head.") for x in names) for names in (own, tensors))
-  if task_of(own) != "detection" or expected == found:
+def _other_scheme(model: nn.Module, tensors: Iterable[str]) -> str:
+  if not hasattr(model, "task"):
     return ""
-  kind, which = ("modern", "2 and 3") if found else ("legacy", "1 and HRNet-Object-Detection")
-  return f"the names are those of mmdetection {which}; set model.convention to {kind!r}"
+  reference = reference_of(model.task)
+  names = tuple(tensors)
+  found = next(
+    key
+    for key, scheme in reference.schemes.items()
+    if any(name.startswith(scheme.mark) for name in names)
+  )
+  if found == reference.scheme_of(model):
+    return ""
+  return (
+    f"the names are those of {reference.schemes[found].source}; "
+    f"set model.{reference.scheme_option} to {found!r}"
+  )
 
 
 def describe(depth: Depth) -> str:

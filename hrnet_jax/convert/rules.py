@@ -4,12 +4,12 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
-Rule = tuple[str, str, str]
+import flax.linen as nn
 
-# (our module path, the reference's convolution, the reference's norm). Groups of the pattern
-# fill the templates; `-1` shifts what the reference counts from the transition before, `*2` skips
-# activations.
-_BACKBONE: tuple[Rule, ...] = (
+from hrnet_jax.convert.reference import NamingScheme, Rule, reference_of
+
+# The reference counts transitions from 1, we name them after the stage that they lead to.
+_BACKBONE_RULES: tuple[Rule, ...] = (
   (r"stem_(\d+)", "conv{0}", "bn{0}"),
   (r"stage1_(\d+)/conv(\d+)", "layer1.{0}.conv{1}", "layer1.{0}.bn{1}"),
   (r"stage1_(\d+)/shortcut", "layer1.{0}.downsample.0", "layer1.{0}.downsample.1"),
@@ -20,6 +20,7 @@ _BACKBONE: tuple[Rule, ...] = (
     "stage{0}.{1}.branches.{2}.{3}.conv{4}",
     "stage{0}.{1}.branches.{2}.{3}.bn{4}",
   ),
+  # Our exchanges are named from, to; the reference's to, from.
   (
     r"stage(\d+)/exchange_(\d+)/up_(\d+)_(\d+)",
     "stage{0}.{1}.fuse_layers.{3}.{2}.0",
@@ -32,131 +33,49 @@ _BACKBONE: tuple[Rule, ...] = (
   ),
 )
 
-
-def _pixel_head(ours: str, name: str) -> tuple[Rule, ...]:
-  return (f"{ours}/mix", f"{name}.0", f"{name}.1"), (f"{ours}/classify", f"{name}.3", "")
-
-
-_ATTENTION = "ocr_distri_head.object_context_block"
-_OCR_HEAD: tuple[Rule, ...] = (
-  *_pixel_head("head/aux", "aux_head"),
-  (r"head/pixels", "conv3x3_ocr.0", "conv3x3_ocr.1"),
-  (r"head/query_(\d+)", f"{_ATTENTION}.f_pixel.{{0*2}}", f"{_ATTENTION}.f_pixel.{{0*2+1}}.0"),
-  (r"head/key_(\d+)", f"{_ATTENTION}.f_object.{{0*2}}", f"{_ATTENTION}.f_object.{{0*2+1}}.0"),
-  (r"head/value", f"{_ATTENTION}.f_down.0", f"{_ATTENTION}.f_down.1.0"),
-  (r"head/up", f"{_ATTENTION}.f_up.0", f"{_ATTENTION}.f_up.1.0"),
-  (
-    r"head/fuse",
-    "ocr_distri_head.conv_bn_dropout.0",
-    "ocr_distri_head.conv_bn_dropout.1.0",
-  ),
-  (r"head/main/classify", "cls_head", ""),
-)
-
-
-def _stage(part: str, name: str, modules: str) -> tuple[Rule, ...]:
-  """Rules for a head that is there once, or once for each stage."""
-  return tuple(
-    (f"head/{part}{ours}/{layer}", f"{name}{theirs}.{layer_name}", "")
-    for ours, theirs, shift in (("", "", 0), (r"_(\d+)", ".{0}", 1))
-    for layer, layer_name in ((k, v.format(f"{{{shift}}}")) for k, v in _LAYERS[modules])
-  )
-
-
-# Layers of the heads of detectors.
-_LAYERS = {
-  "box": ((r"shared_(\d)", "shared_fcs.{}"), ("classify", "fc_cls"), ("regress", "fc_reg")),
-  "mask": ((r"conv_(\d)", "convs.{}.conv"), ("enlarge", "upsample"), ("classify", "conv_logits")),
-}
-
-
-def _detector(reduce: str, level: str, prefix: str) -> tuple[Rule, ...]:
-  """Rules for what follows the backbone; names of the second stage have a prefix."""
-  return (
-    (r"representation/reduce", f"neck.{reduce}", ""),
-    (r"representation/level_(\d)", f"neck.{level}", ""),
-    (r"head/proposals/shared", "rpn_head.rpn_conv", ""),
-    (r"head/proposals/classify", "rpn_head.rpn_cls", ""),
-    (r"head/proposals/regress", "rpn_head.rpn_reg", ""),
-    *_stage("boxes", f"{prefix}bbox_head", "box"),
-    *_stage("masks", f"{prefix}mask_head", "mask"),
-  )
-
-
-# What follows the backbone, by scheme: a task, or a task and the convention of its boxes. Modern is
-# mmdetection 2 and 3, legacy HRNet/HRNet-Object-Detection.
-_HEADS: dict[str, tuple[Rule, ...]] = {
-  "detection/modern": _detector("reduction_conv.conv", "fpn_convs.{0}.conv", "roi_head."),
-  "detection/legacy": _detector("reduction_conv.0", "fpn_conv.{0}", ""),
-  "segmentation": _pixel_head("head", "last_layer") + _OCR_HEAD,
-  "landmarks": _pixel_head("head", "head"),
-  "pose": ((r"head/classify", "final_layer", ""),),
-  "classification": (
-    (
-      r"representation/increase_(\d+)/conv(\d+)",
-      "incre_modules.{0}.0.conv{1}",
-      "incre_modules.{0}.0.bn{1}",
-    ),
-    (
-      r"representation/increase_(\d+)/shortcut",
-      "incre_modules.{0}.0.downsample.0",
-      "incre_modules.{0}.0.downsample.1",
-    ),
-    (r"representation/down_(\d+)", "downsamp_modules.{0}.0", "downsamp_modules.{0}.1"),
-    (r"representation/final", "final_layer.0", "final_layer.1"),
-    (r"head", "classifier", ""),
-  ),
-}
+BACKBONE = NamingScheme(rules=_BACKBONE_RULES)  # of a backbone without a network around it
 
 _CONV = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
-# What names may begin with, and what they then begin with here. mmdetection 1 has the new neck and
-# the old heads.
-_SPELLINGS: dict[str, tuple[tuple[str, str], ...]] = {
-  "detection/modern": ((r"backbone\.", ""),),
-  "detection/legacy": (
-    (r"backbone\.", ""),
-    (r"neck\.reduction_conv\.conv\.", "neck.reduction_conv.0."),
-    (r"neck\.fpn_convs\.(\d+)\.conv\.", r"neck.fpn_conv.\1."),
-  ),
-}
-# What the names of the backbone begin with in whole files, by scheme.
-_TRUNK = {"detection/modern": "backbone.", "detection/legacy": "backbone."}
+
+def scheme_of(model: nn.Module) -> NamingScheme:
+  """How the reference names the tensors of a network or of a bare backbone.
+
+  Raises:
+    ValueError: the network's task states no names.
+  """
+  if not hasattr(model, "task"):
+    return BACKBONE
+  reference = reference_of(model.task)
+  return reference.schemes[reference.scheme_of(model)]
 
 
-def scheme_of(model: Any) -> str | None:
-  """How the reference names a network's tensors: key of the rules; None for a bare backbone."""
-  task, method = (getattr(model, name, None) for name in ("task", "method"))
-  return f"{task}/{method.convention}" if method else task
-
-
-def respelt(tensors: Mapping[str, Any], scheme: str | None) -> dict[str, Any]:
-  """Gives tensors the names that `torch_name` gives, where a scheme has several spellings.
+def replace_aliases(tensors: Mapping[str, Any], scheme: NamingScheme) -> dict[str, Any]:
+  """Gives tensors the names that `torch_name` gives, where a scheme has other spellings too.
 
   Raises:
     ValueError: two tensors would have the same name.
   """
   renamed = {}
   for name, tensor in tensors.items():
-    short = name
-    for start, replacement in _SPELLINGS.get(scheme, ()):
-      short = re.sub(f"^{start}", replacement, short)
-    if short in renamed:
-      raise ValueError(f"two tensors of the file are {short} here, one of them {name}")
-    renamed[short] = tensor
+    new = name
+    for start, replacement in scheme.aliases:
+      new = re.sub(f"^{start}", replacement, new)
+    if new in renamed:
+      raise ValueError(f"two tensors of the file are {new} here, one of them {name}")
+    renamed[new] = tensor
   return renamed
 
 
-def torch_name(path: tuple[str, ...], scheme: str | None, *, whole: bool = False) -> str:
+def torch_name(path: tuple[str, ...], scheme: NamingScheme, *, whole: bool = False) -> str:
   """Name in the reference's state_dict of one of our leaves.
 
   Args:
     path: of the leaf without its collection, for example
       `("backbone", "stem_1", "conv", "kernel")`.
-    scheme: of the network, see `scheme_of`; for most it is the task. None for a bare backbone,
-      whose paths have no first part.
-    whole: whether the backbone's names have the prefix that detectors give them.
+    scheme: of the network, see `scheme_of`; or `BACKBONE`, whose paths have no first part.
+    whole: whether the backbone's names have the prefix that whole files give them.
 
   Raises:
     KeyError: no rule covers the path, because the reference has no such layer.
@@ -165,13 +84,14 @@ def torch_name(path: tuple[str, ...], scheme: str | None, *, whole: bool = False
   is_norm = module[-1] == "bn"
   if module[-1] in ("bn", "conv"):
     module = module[:-1]
-  trunk = scheme is None or module[0] == "backbone"
-  rules, prefix = (_BACKBONE, _TRUNK.get(scheme, "")) if trunk else (_HEADS[scheme], "")
-  where = "/".join(module).removeprefix("backbone/")
+  rules, prefix = scheme.rules, ""
+  if module[0] == "backbone":
+    module = module[1:]
+    rules, prefix = _BACKBONE_RULES, scheme.backbone_prefix if whole else ""
   for pattern, conv, norm in rules:
-    if match := re.fullmatch(pattern, where):
+    if match := re.fullmatch(pattern, "/".join(module)):
       template, leaves = (norm, _NORM) if is_norm else (conv, _CONV)
-      return f"{prefix * whole}{_fill(template, match.groups())}.{leaves[leaf]}"
+      return f"{prefix}{_fill(template, match.groups())}.{leaves[leaf]}"
   raise KeyError(f"no weights of the reference for {'/'.join(path)}")
 
 

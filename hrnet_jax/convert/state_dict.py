@@ -48,7 +48,7 @@ def to_torch(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
       name = torch_name(path[1:], scheme, whole=True)
     except KeyError as error:
       raise ValueError(f"cannot be written for PyTorch: {error.args[0]}") from None
-    state_dict[name] = layout.to_torch(np.asarray(given[path]), name)
+    state_dict[name] = layout.to_torch(np.asarray(given[path]), scheme.layout_of(name))
     if path[-1] == "var":
       stem = name.removesuffix("running_var")
       state_dict[f"{stem}num_batches_tracked"] = np.zeros((), np.int64)

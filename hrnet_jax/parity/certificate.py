@@ -1,8 +1,9 @@
 """Our network against the PyTorch one, part by part: weights -> report with numbers and a verdict.
 
-Both get the same weights and the same seeded images `(B, H, W, 3)`, in float32 on the PyTorch side.
+Both get the same weights and the same seeded images `(B, H, W, C)`, in float32 on the PyTorch side.
 A difference is the largest absolute one over a part's whole output, divided by the standard
-deviation of PyTorch's output, so that it does not depend on the scale of the weights.
+deviation of PyTorch's output, so that it does not depend on the scale of the weights. In the
+functions, `actual` is what our network gives and `expected` what PyTorch's does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +19,13 @@ import numpy as np
 from hrnet_jax.convert import from_torch
 from hrnet_jax.models.network import Network, build_model
 from hrnet_jax.ops.resize import Resize, resize
+from hrnet_jax.parity.comparison import Comparison, comparison_of
 
 # Another order of summation moves float32 results by 1e-6 to 1e-5 of the standard deviation, a
 # wrong interpolation or padding by more than 1e-1. In bfloat16, whose steps are 4e-3, it is a few
 # times 1e-2 in all networks; its limit only catches what is broken.
 LIMITS = {"float32": 1e-4, "bfloat16": 0.25}
 
-SIZES = {
-  "classification": (224, 224),
-  "landmarks": (256, 256),
-  "pose": (256, 192),
-  "segmentation": (128, 256),
-}
 PRECISION = "highest"  # on accelerators, float32 products are float32 only on demand
 STAGES = ("stage2", "stage3", "stage4")
 
@@ -68,16 +64,16 @@ def certify(
   Args:
     options: the keywords of `build_model`, as in `config.model`; `dtype` is replaced.
     state_dict: the reference's names -> arrays, for both networks.
-    size: height and width of the images; `SIZES` by default.
-    upsample: interpolation of the PyTorch network. By default that of the task's reference; of
-      `options` for segmentation, whose checkpoints differ in it.
+    size: height and width of the images; the task has a default.
+    upsample: interpolation of the PyTorch network. By default that of the task's reference, or of
+      `options` where the reference's checkpoints differ in it.
     variables: for our network instead of the `state_dict`, such as those of a checkpoint.
     dtypes: of our network, keys of `LIMITS`.
 
   Returns:
-    A report, JSON throughout: `passed`, `flags`, `tensors`, `limits` and `comparisons`, one for
-    each dtype and image size, with `differences`, `starts_at` (the first part beyond the limit, or
-    None) and `decisions`.
+    A report, JSON throughout: `passed`, `flags`, `tensors`, `limits`, `decision` and
+    `comparisons`, one for each dtype and image size, with `differences`, `starts_at` (the first
+    part beyond the limit, or None) and `decisions`.
 
   Raises:
     ValueError: the weights do not fit, or the options or the size are not possible.
@@ -88,38 +84,42 @@ def certify(
 
   models = {dtype: build_model(**{**options, "dtype": dtype}) for dtype in dtypes}
   model = next(iter(models.values()))
-  for key, value in {"representation": "v2", "head": "pixel"}.items():
+  comparison = comparison_of(model.task)
+  for key, value in comparison.only.items():
     if options.get(key, value) != value:
       raise ValueError(f"{key} {options[key]!r} cannot be compared; there is only {value!r}")
-  task, trunk = model.task, model.backbone
-  upsample = upsample or torch_hrnet.UPSAMPLE.get(task, str(trunk.upsample))
-  sizes = image_sizes(size or SIZES[task], {Resize(upsample), trunk.upsample})
+  trunk = model.backbone
+  upsample = upsample or comparison.upsample or str(trunk.upsample)
+  sizes = image_sizes(size or comparison.size, {Resize(upsample), trunk.upsample})
   if variables is None:
     variables = from_torch(model, state_dict)
-  reference = torch_hrnet.build(task, trunk.depth, model.head.num_outputs, upsample=upsample)
+  reference = torch_hrnet.build(model.task, trunk.depth, model.head.num_outputs, upsample=upsample)
   torch_hrnet.load(reference, state_dict)
   comparisons = []
   for images in itertools.starmap(seeded_images, sizes):
-    theirs = torch_trace.trace(reference, images)
-    if task == "segmentation":
-      theirs["enlarged"] = torch_trace.enlarge(theirs["outputs"], images.shape[1:3], upsample)
+    expected = torch_trace.trace(reference, images)
+    if comparison.enlarges:
+      outputs = expected["outputs"]
+      expected["enlarged"] = torch_trace.enlarge(outputs, images.shape[1:3], upsample)
     for dtype, model in models.items():
-      found = compare(task, trace(model, variables, images), theirs, LIMITS[dtype])
+      actual = trace(model, variables, images, enlarge=comparison.enlarges)
+      found = compare(comparison, actual, expected, LIMITS[dtype])
       comparisons.append({"dtype": dtype, "images": list(images.shape), **found})
   return {
     "passed": all(c["starts_at"] is None for c in comparisons),
     "flags": {
-      "task": task,
+      "task": model.task,
       "depth": dataclasses.asdict(trunk.depth),
       "upsample": str(trunk.upsample),
       "upsample_torch": str(upsample),
       "bn_momentum": trunk.numerics.bn_momentum,
-      "bn_momentum_torch": torch_hrnet.BN_MOMENTUM[task],
+      "bn_momentum_torch": comparison.bn_momentum,
       "bn_epsilon": trunk.numerics.bn_epsilon,
       "matmul_precision": PRECISION,
     },
     "tensors": count(variables, state_dict),
     "limits": {dtype: LIMITS[dtype] for dtype in dtypes},
+    "decision": comparison.decision,
     "comparisons": comparisons,
   }
 
@@ -150,20 +150,22 @@ def seeded_images(height: int, width: int) -> np.ndarray:
 
 
 def trace(
-  model: Network, variables: Mapping[str, Any], images: np.ndarray
+  model: Network, variables: Mapping[str, Any], images: np.ndarray, *, enlarge: bool
 ) -> dict[str, np.ndarray]:
-  """Runs our network in evaluation mode and keeps what leaves each part, as `torch_trace.trace`.
+  """Runs our network in evaluation mode and keeps the output of each part, as `torch_trace.trace`.
 
   Returns:
-    `stem`, `stage1`, `stage2.0` ... `outputs`, and `enlarged` for segmentation; float32.
+    `stem`, `stage1`, `stage2.0` ... `outputs`, and `enlarged` if asked for; float32.
   """
   with jax.default_matmul_precision(PRECISION):
-    flat = _trace(model, variables, images)
+    flat = _trace(model, variables, images, enlarge)
   return {name: np.asarray(x, np.float32) for name, x in flat.items()}
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _trace(model: Network, variables: Mapping[str, Any], images: jax.Array) -> dict[str, jax.Array]:
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _trace(
+  model: Network, variables: Mapping[str, Any], images: jax.Array, enlarge: bool
+) -> dict[str, jax.Array]:
   last = f"stage1_{model.backbone.depth.bottlenecks - 1}"
   parts = {"stem_2": "stem", last: "stage1"} | {stage: stage for stage in STAGES}
   wanted = {("backbone", name) for name in parts}
@@ -176,62 +178,47 @@ def _trace(model: Network, variables: Mapping[str, Any], images: jax.Array) -> d
     maps = {f"{part}.{i}": x for i, x in enumerate(value)} if name in STAGES else {part: value}
     flat |= maps
   flat["outputs"] = outputs
-  if model.task == "segmentation":
-    method = model.backbone.upsample.of_outputs
-    flat["enlarged"] = resize(outputs, images.shape[1:3], method)
+  if enlarge:
+    flat["enlarged"] = resize(outputs, images.shape[1:3], model.backbone.upsample.of_outputs)
   return flat
 
 
 def compare(
-  task: str, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], limit: float
+  comparison: Comparison,
+  actual: Mapping[str, np.ndarray],
+  expected: Mapping[str, np.ndarray],
+  limit: float,
 ) -> dict[str, Any]:
-  """Differences of all parts, in the order of the network, and of what is decided by the scores."""
-  differences = [difference(part, ours[part], theirs[part], limit) for part in theirs]
+  """Differences of all parts in the order of the network, and of what the scores decide.
+
+  The decisions are no criterion of their own: where all scores are within the limit, another one is
+  only possible where PyTorch's two best scores are within twice the limit.
+  """
+  differences = [difference(part, actual[part], expected[part], limit) for part in expected]
   late = [d.part for d in differences if not d.passed]
-  last = "enlarged" if task == "segmentation" else "outputs"
+  last = "enlarged" if comparison.enlarges else "outputs"
   return {
     "starts_at": late[0] if late else None,
     "differences": [dataclasses.asdict(d) for d in differences],
-    "decisions": decisions(task, ours[last], theirs[last]),
+    "decisions": comparison.decide(actual[last], expected[last]),
   }
 
 
-def difference(part: str, ours: np.ndarray, theirs: np.ndarray, limit: float) -> Difference:
-  """Compares one array; what is not a number or of another shape fails."""
-  if ours.shape != theirs.shape:
-    raise ValueError(f"{part} has shape {ours.shape}, in PyTorch {theirs.shape}")
-  largest = float(np.abs(ours - theirs).max())
-  relative = largest / max(float(theirs.std()), np.finfo(np.float32).tiny)
-  return Difference(part, ours.shape, largest, relative, relative <= limit)
+def difference(part: str, actual: np.ndarray, expected: np.ndarray, limit: float) -> Difference:
+  """Compares one array; what is not a number fails.
 
-
-def decisions(task: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-  """How often both networks decide alike.
-
-  Not a criterion of its own: where all scores are within the limit, another decision is only
-  possible where PyTorch's two best scores are within twice the limit.
+  Raises:
+    ValueError: the shapes differ.
   """
-  a, b = _choices(task, ours), _choices(task, theirs)
-  best, expected = a.argmax(-1), b.argmax(-1)
-  result: dict[str, Any] = {"count": len(best), "equal": int((best == expected).sum())}
-  if task == "classification":
-    five = [np.sort(np.argsort(-x, -1, kind="stable")[:, :5], -1) for x in (a, b)]
-    result["equal_top5"] = int((five[0] == five[1]).all(-1).sum())
-  elif task != "segmentation":
-    steps = [np.stack(np.unravel_index(x, ours.shape[1:3])) for x in (best, expected)]
-    result["furthest"] = int(np.abs(steps[0] - steps[1]).max())
-  return result
-
-
-def _choices(task: str, scores: np.ndarray) -> np.ndarray:
-  """Scores as (decisions, choices), such as pixels by classes or heat maps by positions."""
-  if task in ("landmarks", "pose"):
-    return scores.transpose(0, 3, 1, 2).reshape(scores.shape[0] * scores.shape[3], -1)
-  return scores.reshape(-1, scores.shape[-1])
+  if actual.shape != expected.shape:
+    raise ValueError(f"{part} has shape {actual.shape}, in PyTorch {expected.shape}")
+  largest = float(np.abs(actual - expected).max())
+  relative = largest / max(float(expected.std()), np.finfo(np.float32).tiny)
+  return Difference(part, actual.shape, largest, relative, relative <= limit)
 
 
 def count(variables: Mapping[str, Any], state_dict: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """How many tensors and values were used."""
+  """Counts the tensors and values that were used."""
   leaves = {name: jax.tree.leaves(part) for name, part in variables.items()}
   return {
     "in_file": len(state_dict),

@@ -3,12 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-DECISIONS = {
-  "classification": "best class of an image",
-  "landmarks": "best position of a heat map",
-  "pose": "best position of a heat map",
-  "segmentation": "class of a pixel",
-}
+from hrnet_jax import markdown
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -18,17 +13,17 @@ def render(report: Mapping[str, Any]) -> str:
     report: from `certify`; `file`, `date`, `device` and `versions` are shown where they are there.
   """
   verdict = "passed" if report["passed"] else "FAILED"
-  sections = [[f"# Parity with PyTorch: {verdict}"], _facts(report)]
+  sections = [f"# Parity with PyTorch: {verdict}", _facts(report)]
   for comparison in report["comparisons"]:
     if comparison["starts_at"] is not None:
       limit = report["limits"][comparison["dtype"]]
       where = f"{comparison['starts_at']} is the first part beyond {limit:g}"
-      sections.append([f"{_column(comparison)}: {where}."])
+      sections.append(f"{_column(comparison)}: {where}.")
   sections += [_differences(report["comparisons"], report["limits"]), _decisions(report)]
-  return "\n\n".join("\n".join(lines) for lines in sections)
+  return "\n\n".join(sections)
 
 
-def _facts(report: Mapping[str, Any]) -> list[str]:
+def _facts(report: Mapping[str, Any]) -> str:
   flags, tensors = report["flags"], report["tensors"]
   rows = []
   if "file" in report:
@@ -45,7 +40,7 @@ def _facts(report: Mapping[str, Any]) -> list[str]:
   if "versions" in report:
     versions = ", ".join(f"{k} {v}" for k, v in report["versions"].items())
     rows += [("versions", versions), ("device", report["device"]), ("date", report["date"])]
-  return _table(["", ""], rows)
+  return markdown.table(["", ""], rows)
 
 
 def _batch_norm(flags: Mapping[str, Any]) -> str:
@@ -53,9 +48,7 @@ def _batch_norm(flags: Mapping[str, Any]) -> str:
   return f"{momenta}; acts in training only), epsilon {flags['bn_epsilon']}"
 
 
-def _differences(
-  comparisons: Sequence[Mapping[str, Any]], limits: Mapping[str, float]
-) -> list[str]:
+def _differences(comparisons: Sequence[Mapping[str, Any]], limits: Mapping[str, float]) -> str:
   columns = [_column(c) for c in comparisons]
   rows = []
   for parts in zip(*[c["differences"] for c in comparisons], strict=True):
@@ -64,10 +57,10 @@ def _differences(
     rows.append((parts[0]["part"], *marked))
   rows.append(("limit", *(f"{limits[c['dtype']]:g}" for c in comparisons)))
   text = "Largest difference relative to the standard deviation of PyTorch's values (absolute):"
-  return [text, "", *_table(["part", *columns], rows)]
+  return f"{text}\n\n{markdown.table(['part', *columns], rows)}"
 
 
-def _decisions(report: Mapping[str, Any]) -> list[str]:
+def _decisions(report: Mapping[str, Any]) -> str:
   rows = []
   for comparison in report["comparisons"]:
     found = comparison["decisions"]
@@ -75,17 +68,9 @@ def _decisions(report: Mapping[str, Any]) -> list[str]:
     extra = f"; best five {found['equal_top5']}" if "equal_top5" in found else ""
     extra += f"; furthest {found['furthest']} cells" if "furthest" in found else ""
     rows.append((_column(comparison), share + extra))
-  return _table([f"equal: {DECISIONS[report['flags']['task']]}", ""], rows)
+  return markdown.table([f"equal: {report['decision']}", ""], rows)
 
 
 def _column(comparison: Mapping[str, Any]) -> str:
   _, height, width, _ = comparison["images"]
   return f"{comparison['dtype']}, {height} x {width}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-  cells = [list(header), *map(list, rows)]
-  widths = [max(3, *(len(row[k]) for row in cells)) for k in range(len(header))]
-  lines = [" | ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)) for row in cells]
-  rule = " | ".join("-" * w for w in widths)
-  return [f"| {line} |" for line in (lines[0], rule, *lines[1:])]

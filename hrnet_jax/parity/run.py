@@ -1,9 +1,10 @@
-"""A file of weights -> how far two networks agree, in full: what `hrnet parity` does."""
+"""Certifies a file of weights, and notes what was compared: what `hrnet parity` does."""
 
 import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 from typing import Any
@@ -16,25 +17,33 @@ from hrnet_jax.parity import report
 from hrnet_jax.parity.certificate import certify
 
 
-def run(
-  options: dict[str, Any], path: pathlib.Path, *, abn: bool = False, **how: Any
+def certify_file(
+  options: dict[str, Any],
+  path: str | os.PathLike,
+  *,
+  size: tuple[int, int] | None = None,
+  upsample: str | None = None,
+  abn: bool = False,
 ) -> dict[str, Any]:
   """Certifies a file of weights.
 
   Args:
     options: `config.model`.
     path: of the file.
+    size: of the images, see `certify`.
+    upsample: interpolation of the PyTorch network, see `certify`.
     abn: whether the scales of norms are those of in-place ABN.
-    **how: `size` and `upsample` of `certify`.
 
   Returns:
-    What `certify` says, and the file, the date, the device and the versions.
+    The report of `certify`, and the file, the date, the device and the versions.
 
   Raises:
     FileNotFoundError: no such file. ValueError, TypeError: it does not fit; see `certify`.
   """
+  path = pathlib.Path(path).expanduser()
   weights = convert.read_state_dict(path)
-  result = certify(options, convert.absolute_scales(weights) if abn else weights, **how)
+  weights = convert.absolute_scales(weights) if abn else weights
+  result = certify(options, weights, size=size, upsample=upsample)
   result["flags"]["abn"] = abn
   with path.open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -52,8 +61,9 @@ def run(
   }
 
 
-def write(result: dict[str, Any], folder: pathlib.Path) -> None:
-  """Writes what `run` found to `parity.json` and, as a table, to `parity.md`."""
+def write_reports(result: dict[str, Any], folder: str | os.PathLike) -> None:
+  """Writes a report as `parity.json` and, for people, as `parity.md` into a folder."""
+  folder = pathlib.Path(folder).expanduser()
   folder.mkdir(parents=True, exist_ok=True)
   (folder / "parity.json").write_text(json.dumps(result, indent=1) + "\n")
   (folder / "parity.md").write_text(report.render(result) + "\n")

@@ -1,7 +1,8 @@
 """HRNet in PyTorch under the reference's tensor names, to compare with: `(B, 3, H, W)` -> outputs.
 
-Independent of our networks except for the table of sizes. Needs the extra `torch`; nothing in the
-library imports this file, only the parity command, benchmarks and tests do, and only when they run.
+Independent of our networks except for the table of sizes; what follows the backbone is in the
+tasks' `torch_head.py`. Needs the extra `torch`: the library never imports these files by itself,
+only the parity command, benchmarks and tests do, and only when they run.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hrnet_jax import registry
 from hrnet_jax.models.backbone import STEM_WIDTH, VARIANTS, Depth
+from hrnet_jax.parity.comparison import comparison_of
 
 Maps = list[Tensor]  # finest first, (B, C * 2**i, ceil(H / 2**(i + 2)), ceil(W / 2**(i + 2)))
 
@@ -23,9 +26,6 @@ MODES = {
   "bilinear": ("bilinear", False),
   "bilinear_aligned": ("bilinear", True),
 }
-# What the reference of a task has one value for. Segmentation's upsampling differs by checkpoint.
-UPSAMPLE = {"classification": "nearest", "landmarks": "bilinear", "pose": "nearest"}
-BN_MOMENTUM = {"classification": 0.1, "landmarks": 0.01, "pose": 0.1, "segmentation": 0.01}
 
 
 def conv_norm(
@@ -76,7 +76,7 @@ def bottleneck(inputs: int, width: int) -> Residual:
   return Residual((1, inputs, width), (3, width, width), (1, width, 4 * width))
 
 
-class Transition(nn.ModuleList):
+class TransitionLayers(nn.ModuleList):
   """Adds a map of half the resolution, made from the coarsest: n maps -> n + 1 maps."""
 
   def __init__(self, old: list[int], new: list[int]):
@@ -87,7 +87,7 @@ class Transition(nn.ModuleList):
     return [layer(x) for layer, x in zip(self, [*xs, xs[-1]], strict=True)]
 
 
-class Module(nn.Module):
+class HighResolutionModule(nn.Module):
   """Residual blocks on every map, then the exchange between maps: n maps -> `outputs` maps."""
 
   def __init__(self, widths: list[int], blocks: int, upsample: str, outputs: int):
@@ -142,13 +142,13 @@ class Trunk(nn.Module):
     for stage, modules in enumerate(depth.modules, start=2):
       new = self.widths[:stage]
       counts = [stage] * (modules - 1) + [self.outputs if stage == 4 else stage]
-      units = [Module(new, depth.blocks, upsample, count) for count in counts]
-      self.add_module(f"transition{stage - 1}", Transition(old, new))
+      units = [HighResolutionModule(new, depth.blocks, upsample, count) for count in counts]
+      self.add_module(f"transition{stage - 1}", TransitionLayers(old, new))
       self.add_module(f"stage{stage}", nn.Sequential(*units))
       old = new
 
   def maps(self, x: Tensor) -> Maps:
-    """What the heads take."""
+    """The maps of the last stage, which the heads take."""
     x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
     x = functional.relu(self.bn2(self.conv2(x)), inplace=True)
     xs = self.stage2(self.transition1([self.layer1(x)]))
@@ -156,70 +156,25 @@ class Trunk(nn.Module):
     return self.stage4(self.transition3(xs))
 
 
-class Dense(Trunk):
-  """Segmentation and landmarks: `(B, 3, H, W)` -> scores `(B, K, H / 4, W / 4)`."""
+class PixelTrunk(Trunk):
+  """All maps at stride 4 and two layers on them: `(B, 3, H, W) -> (B, K, H / 4, W / 4)`.
 
-  name = "last_layer"
+  Attributes:
+    head_name: what the reference calls these layers.
+  """
+
+  head_name: str
 
   def __init__(self, num_outputs: int, depth: Depth, upsample: str):
     super().__init__(depth, upsample)
     width = sum(self.widths)
-    mix = conv_norm(width, width, 1, bias=True)
-    self.add_module(self.name, nn.Sequential(*mix, nn.Conv2d(width, num_outputs, 1)))
+    first = conv_norm(width, width, 1, bias=True)
+    self.add_module(self.head_name, nn.Sequential(*first, nn.Conv2d(width, num_outputs, 1)))
 
   def forward(self, x: Tensor) -> Tensor:
     xs = self.maps(x)
     same = [resize(x, xs[0].shape[-2:], self.upsample) for x in xs]
-    return getattr(self, self.name)(torch.cat(same, 1))
-
-
-class Landmarks(Dense):
-  """`Dense` with the name that the landmark reference gives its head."""
-
-  name = "head"
-
-
-class Pose(Trunk):
-  """The finest map alone: `(B, 3, H, W)` -> heat maps `(B, K, H / 4, W / 4)`."""
-
-  outputs = 1
-
-  def __init__(self, num_outputs: int, depth: Depth, upsample: str):
-    super().__init__(depth, upsample)
-    self.final_layer = nn.Conv2d(depth.width, num_outputs, 1)
-
-  def forward(self, x: Tensor) -> Tensor:
-    return self.final_layer(self.maps(x)[0])
-
-
-class Classification(Trunk):
-  """A funnel over all maps, and their mean: `(B, 3, H, W) -> (B, K)`."""
-
-  def __init__(self, num_outputs: int, depth: Depth, upsample: str):
-    super().__init__(depth, upsample)
-    sizes = [32 * 2**i for i in range(4)]
-    pairs = zip(self.widths, sizes, strict=True)
-    self.incre_modules = nn.ModuleList(nn.Sequential(bottleneck(c, size)) for c, size in pairs)
-    self.downsamp_modules = nn.ModuleList(
-      conv_norm(4 * size, 8 * size, stride=2, bias=True) for size in sizes[:3]
-    )
-    self.final_layer = conv_norm(1024, 2048, 1, bias=True)
-    self.classifier = nn.Linear(2048, num_outputs)
-
-  def forward(self, x: Tensor) -> Tensor:
-    xs = [layer(x) for layer, x in zip(self.incre_modules, self.maps(x), strict=True)]
-    y = xs[0]
-    for down, x in zip(self.downsamp_modules, xs[1:], strict=True):
-      y = x + down(y)
-    return self.classifier(self.final_layer(y).mean((2, 3)))
-
-
-TASKS: dict[str, type[Trunk]] = {
-  "classification": Classification,
-  "landmarks": Landmarks,
-  "pose": Pose,
-  "segmentation": Dense,
-}
+    return getattr(self, self.head_name)(torch.cat(same, 1))
 
 
 def build(
@@ -233,23 +188,25 @@ def build(
   """Builds the network of a task in training mode, with PyTorch's own random weights.
 
   Args:
-    task: a key of `TASKS`.
+    task: one that has a `parity.comparison.Comparison`.
     depth: a size, or a key of `VARIANTS`.
-    num_outputs: classes or landmarks.
-    upsample: a key of `MODES`; only segmentation has no default.
+    num_outputs: channels of the last layer.
+    upsample: a key of `MODES`; the value of the task's reference by default, where it has one.
     bn_momentum: weight of the new batch; the value of the task's reference by default.
 
   Raises:
-    ValueError: segmentation without `upsample`. KeyError: an unknown name.
+    ValueError: no such task, or no `upsample` where its checkpoints differ. KeyError: an unknown
+      depth.
   """
-  upsample = upsample or UPSAMPLE.get(task)
+  comparison = comparison_of(task)
+  upsample = upsample or comparison.upsample
   if upsample not in MODES:
     raise ValueError(f"upsample of {task} has to be one of {', '.join(MODES)}; got {upsample!r}")
   size = VARIANTS[depth] if isinstance(depth, str) else depth
-  network = TASKS[task](num_outputs, size, upsample)
+  network = registry.resolve(comparison.network)(num_outputs, size, upsample)
   for module in network.modules():
     if isinstance(module, nn.BatchNorm2d):
-      module.momentum = BN_MOMENTUM[task] if bn_momentum is None else bn_momentum
+      module.momentum = comparison.bn_momentum if bn_momentum is None else bn_momentum
   return network
 
 

@@ -1,4 +1,4 @@
-"""What leaves each part of the PyTorch network: images `(B, H, W, 3)` -> named maps, all NHWC."""
+"""Runs a PyTorch network and keeps the output of each part: `(B, H, W, 3)` -> maps, all NHWC."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def to_numpy(x: Tensor) -> np.ndarray:
 
 
 def enlarge(logits: np.ndarray, size: tuple[int, int], upsample: str) -> np.ndarray:
-  """Segmentation's scores `(B, h, w, K)` at the size of the image, `(B, *size, K)`.
+  """Resizes scores `(B, h, w, K)` to the size of the image, `(B, *size, K)`.
 
   As the references do; networks that repeat pixels inside still enlarge these smoothly.
   """

@@ -12,6 +12,7 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.checkpoint.train_state import init_variables
+from hrnet_jax.convert.reference import reference_of
 from hrnet_jax.convert.rules import torch_name
 from hrnet_jax.tasks.segmentation.test_config import Protocol
 from hrnet_jax.training import optimizer
@@ -272,9 +273,8 @@ def test_the_path_head_is_what_the_keywords_of_the_reference_name(
   )
   ones = jax.tree.map(lambda x: np.ones((), x.dtype), params)
   rates = traverse_util.flatten_dict(tx.update(ones, tx.init(ones), ones)[0])
-  named = {
-    path: any(word in torch_name(path, "segmentation") for word in keywords) for path in rates
-  }
+  scheme = reference_of("segmentation").schemes[""]
+  named = {path: any(word in torch_name(path, scheme) for word in keywords) for path in rates}
   assert set(named.values()) == {True, False}
   for path, rate in rates.items():
     assert rate == (-10 if named[path] else -1), path

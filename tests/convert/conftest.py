@@ -9,7 +9,7 @@ import pytest
 import hrnet_jax
 from hrnet_jax.convert.fitting import leaves
 from hrnet_jax.convert.layout import torch_shape
-from hrnet_jax.convert.rules import torch_name
+from hrnet_jax.convert.rules import scheme_of, torch_name
 from hrnet_jax.models.network import Network
 from tests.golden import recipe
 
@@ -28,9 +28,9 @@ def build(task: str, **options: object) -> Network:
 
 @functools.cache
 def _shapes(task: str) -> dict[str, tuple[int, ...]]:
-  shapes = {}
-  for path, leaf in leaves(build(task)).items():
-    name = torch_name(path[1:], task)
+  shapes, model = {}, build(task)
+  for path, leaf in leaves(model).items():
+    name = torch_name(path[1:], scheme_of(model))
     shapes[name] = torch_shape(leaf.shape)
     if path[-1] == "var":
       shapes[name.replace("running_var", "num_batches_tracked")] = ()

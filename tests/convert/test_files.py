@@ -32,6 +32,25 @@ def test_npz(tmp_path: pathlib.Path) -> None:
     np.testing.assert_array_equal(back[name], value)
 
 
+def test_safetensors_are_written(tmp_path: pathlib.Path) -> None:
+  """Also what does not lie in memory in the order of its axes."""
+  state_dict = {"conv1.weight": np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1).T}
+  state_dict["bn1.num_batches_tracked"] = np.zeros((), np.int64)
+  write_state_dict(tmp_path / "new" / "a.safetensors", state_dict)
+  assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.safetensors"]
+  back = read_state_dict(tmp_path / "new" / "a.safetensors")
+  assert set(back) == set(state_dict)
+  for name, value in state_dict.items():
+    assert back[name].dtype == value.dtype
+    np.testing.assert_array_equal(back[name], value)
+
+
+def test_safetensors_of_other_dtypes_are_refused(tmp_path: pathlib.Path) -> None:
+  path = safetensors(tmp_path / "a.safetensors", {"a.weight": ("U16", np.zeros(2, np.uint16))})
+  with pytest.raises(ValueError, match=r"a\.safetensors: a\.weight has dtype U16, which is not r"):
+    read_state_dict(path)
+
+
 def test_safetensors(tmp_path: pathlib.Path) -> None:
   half = np.array([0x3F80, 0xC020], np.uint16)  # 1 and -2.5 in bfloat16
   path = safetensors(
@@ -77,9 +96,8 @@ def test_files_that_are_not_there(tmp_path: pathlib.Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: pathlib.Path) -> None:
-  (tmp_path / "a.npz").write_text("mine")
-  with pytest.raises(ValueError, match="exists; name another file"):
-    write_state_dict(tmp_path / "a.npz", {"a": np.zeros(1)})
-  assert (tmp_path / "a.npz").read_text() == "mine"
-  with pytest.raises(ValueError, match="only read"):
-    write_state_dict(tmp_path / "a.safetensors", {"a": np.zeros(1)})
+  for name in ("a.npz", "a.safetensors"):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match="exists; name another file"):
+      write_state_dict(tmp_path / name, {"a": np.zeros(1)})
+    assert (tmp_path / name).read_text() == "mine"

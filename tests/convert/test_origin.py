@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.convert import origin
+from hrnet_jax.convert.reference import kind_of
 from hrnet_jax.models.backbone import VARIANTS
 
 
@@ -25,13 +26,13 @@ def test_published_networks_are_recognised(golden: pathlib.Path, name: str, vari
   depth = origin.depth_of(tensors)
   assert depth == VARIANTS[variant]
   assert origin.describe(depth) == variant
-  assert origin.task_of(tensors) == "segmentation"
+  assert kind_of(tensors).words == "segmentation"
 
 
 @pytest.mark.parametrize("task", ["segmentation", "landmarks", "classification", "pose"])
 def test_tasks_are_recognised(weights: Callable, task: str) -> None:
   tensors = weights(task)
-  assert origin.task_of(tensors) == task
+  assert kind_of(tensors).words == task
   depth = origin.depth_of(tensors)
   assert origin.describe(depth) == (
     "a network of width 4 with 1-1-1 modules, 1 blocks and 1 bottlenecks of 4"
@@ -41,11 +42,11 @@ def test_tasks_are_recognised(weights: Callable, task: str) -> None:
 def test_pose_imagenet_files_are_classification() -> None:
   """Their head is `head.*` and `fc.*`, as described by users of these files."""
   names = ["conv1.weight", "head.0.0.0.conv1.weight", "fc.weight", "fc.bias"]
-  assert origin.task_of(names) == "classification"
+  assert kind_of(names).words == "classification"
 
 
 def test_foreign_tensors_are_not_guessed_at() -> None:
-  assert origin.task_of(["layer4.0.conv1.weight"]) == ""
+  assert kind_of(["layer4.0.conv1.weight"]) is None
   assert origin.depth_of({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
 
 

@@ -5,8 +5,10 @@ import jax
 import pytest
 
 import hrnet_jax
-from hrnet_jax.convert.rules import torch_name
+from hrnet_jax.convert.reference import reference_of
+from hrnet_jax.convert.rules import BACKBONE, scheme_of, torch_name
 
+SEGMENTATION = reference_of("segmentation").schemes[""]
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 
 
@@ -44,18 +46,18 @@ TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottlen
   ],
 )
 def test_names_of_segmentation(path: str, expected: str) -> None:
-  assert torch_name(tuple(path.split("/")), "segmentation") == expected
+  assert torch_name(tuple(path.split("/")), SEGMENTATION) == expected
 
 
 def test_bare_backbone_has_the_names_of_the_backbone() -> None:
   path = ("stage2", "exchange_0", "up_1_0", "conv", "kernel")
-  assert torch_name(path, None) == "stage2.0.fuse_layers.0.1.0.weight"
+  assert torch_name(path, BACKBONE) == "stage2.0.fuse_layers.0.1.0.weight"
 
 
 @pytest.mark.parametrize("path", ["backbone/stem_1/extra/kernel", "head/unknown/kernel"])
 def test_path_without_a_rule_is_named(path: str) -> None:
   with pytest.raises(KeyError, match=path):
-    torch_name(tuple(path.split("/")), "segmentation")
+    torch_name(tuple(path.split("/")), SEGMENTATION)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_every_leaf_has_a_name_of_its_own(options: dict) -> None:
   model = hrnet_jax.build_model(**options, **TOY)
   image = jax.ShapeDtypeStruct((1, 64, 64, 3), "float32")
   shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-  names = [torch_name(path[1:], options["task"]) for path in traverse_util.flatten_dict(shapes)]
+  scheme = scheme_of(model)
+  names = [torch_name(path[1:], scheme) for path in traverse_util.flatten_dict(shapes)]
   assert len(set(names)) == len(names)
   assert not [n for n in names if "{" in n or "-" in n or n.startswith(".")]

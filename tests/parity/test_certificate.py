@@ -14,6 +14,7 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.parity import certificate, report
+from hrnet_jax.parity.comparison import comparison_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = """
@@ -144,12 +145,19 @@ def test_decisions_by_hand() -> None:
   ours = theirs.copy()
   theirs[0, 1, 1, 0] = ours[0, 1, 1, 0] = 1
   theirs[0, 0, 0, 1] = ours[0, 1, 2, 1] = 1
-  found = certificate.decisions("pose", ours, theirs)
+  found = comparison_of("pose").decide(ours, theirs)
   assert found == {"count": 2, "equal": 1, "furthest": 2}
   a = np.array([[9, 8, 7, 6, 5, 4, 0], [1, 2, 3, 4, 5, 6, 7]], np.float32)
   b = np.array([[8, 9, 7, 6, 5, 4, 0], [6, 2, 3, 4, 5, 1, 7]], np.float32)
-  found = certificate.decisions("classification", a, b)
+  found = comparison_of("classification").decide(a, b)
   assert found == {"count": 2, "equal": 1, "equal_top5": 1}
+
+
+def test_a_task_without_a_network_in_pytorch_is_named() -> None:
+  with pytest.raises(
+    ValueError, match="no network in PyTorch to compare with for task 'detection'"
+  ):
+    comparison_of("detection")
 
 
 def test_differences_by_hand() -> None:
