@@ -47,7 +47,7 @@ def from_file(
     The checkpoint.
 
   Raises:
-    FileNotFoundError: no such file. ValueError: it does not fit, or the output is not empty.
+    FileNotFoundError: no such file. UserError: it does not fit, or the output is not empty.
   """
   output = pathlib.Path(output).expanduser().absolute()
   registry.load_plugins(config.get("plugins", ()))
@@ -78,7 +78,7 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
   """Writes a checkpoint's network under the reference's names; see `write_state_dict`.
 
   Raises:
-    FileNotFoundError: no checkpoint. ValueError: the reference has no such network.
+    FileNotFoundError: no checkpoint. UserError: the reference has no such network.
   """
   loaded = manager.load(source)
   registry.load_plugins(loaded.config.get("plugins", ()))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.convert import origin
+from hrnet_jax.errors import UserError
 
 # Where a dict keeps the weights beside the epoch, the optimizer and the like; the first that is
 # there counts. `model` is also the network's name (a text) in files of the reference.
@@ -30,7 +31,7 @@ def unwrap(content: Any, where: str) -> dict[str, Any]:
     Name -> tensor or array, the names as they are.
 
   Raises:
-    ValueError: there are no weights, or something else lies among them.
+    UserError: there are no weights, or something else lies among them.
   """
   while isinstance(content, Mapping):
     inner = next((content[k] for k in _ENTRIES if isinstance(content.get(k), Mapping)), None)
@@ -39,12 +40,12 @@ def unwrap(content: Any, where: str) -> dict[str, Any]:
     content = inner
   if not isinstance(content, Mapping) or not any(map(_is_array, content.values())):
     found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
-    raise ValueError(
+    raise UserError(
       f"{where} holds no weights: found {found}, expected names such as conv1.weight, at the top "
       f"or in one of the entries {', '.join(_ENTRIES)}"
     )
   if others := [str(k) for k, v in content.items() if not _is_array(v)]:
-    raise ValueError(f"{where} has entries among its weights that are none: {', '.join(others)}")
+    raise UserError(f"{where} has entries among its weights that are none: {', '.join(others)}")
   return dict(content)
 
 
@@ -55,7 +56,7 @@ def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   or `backbone.body.` (of mmdet); drops `loss.*`, the class weights of the reference's training.
 
   Raises:
-    ValueError: two tensors would have the same name.
+    UserError: two tensors would have the same name.
   """
   cleaned, before = {}, {}
   for name, tensor in tensors.items():
@@ -65,7 +66,7 @@ def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if match := _TRUNK.match(short):
       short = short[match.end() :]
     if short in cleaned:
-      raise ValueError(f"the file has {before[short]} and {name}, which are both {short} here")
+      raise UserError(f"the file has {before[short]} and {name}, which are both {short} here")
     cleaned[short], before[short] = tensor, name
   return cleaned
 

@@ -11,6 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from hrnet_jax.convert import containers, torch_file
+from hrnet_jax.errors import UserError
 
 # `safetensors.numpy` knows no bfloat16, so the package's own reader is asked for bytes.
 _SAFETENSORS_DTYPES = {
@@ -31,13 +32,13 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
       has to be installed.
 
   Raises:
-    FileNotFoundError: there is no such file. ValueError: it holds no weights, or not intact.
+    FileNotFoundError: there is no such file. UserError: it holds no weights, or not intact.
   """
   path = pathlib.Path(path).expanduser()
   if not path.is_file():
     raise FileNotFoundError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
   if path.stat().st_size == 0:
-    raise ValueError(f"{path} is empty")
+    raise UserError(f"{path} is empty")
   reader: Callable[[pathlib.Path], dict[str, np.ndarray]]
   reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix, torch_file.read)
   return containers.clean(reader(path))
@@ -47,11 +48,11 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
   """Writes weights in the format that the ending stands for; the file is new and complete, or not.
 
   Raises:
-    ValueError: the file exists, or the format cannot be written.
+    UserError: the file exists, or the format cannot be written.
   """
   path = pathlib.Path(path).expanduser()
   if path.exists():
-    raise ValueError(f"{path} exists; name another file")
+    raise UserError(f"{path} exists; name another file")
   path.parent.mkdir(parents=True, exist_ok=True)
   part = path.with_name(f"{path.name}.part")
   try:
@@ -74,7 +75,7 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       content = dict(arrays)
   except (ValueError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
-    raise ValueError(f"{path} is not an intact .npz file: {error}") from None
+    raise UserError(f"{path} is not an intact .npz file: {error}") from None
   return containers.unwrap(content, str(path))
 
 
@@ -82,12 +83,12 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
     entries = safetensors.deserialize(path.read_bytes())
   except safetensors.SafetensorError as error:
-    raise ValueError(f"{path} is not an intact .safetensors file: {error}") from None
+    raise UserError(f"{path} is not an intact .safetensors file: {error}") from None
   content = {}
   for name, entry in entries:
     if entry["dtype"] not in _SAFETENSORS_DTYPES:
       known = ", ".join(_SAFETENSORS_DTYPES)
-      raise ValueError(
+      raise UserError(
         f"{path}: {name} has dtype {entry['dtype']}, which is not read; known: {known}"
       )
     array = np.frombuffer(entry["data"], _SAFETENSORS_DTYPES[entry["dtype"]])

@@ -12,6 +12,7 @@ import numpy as np
 
 from hrnet_jax.convert import layout, origin, rules
 from hrnet_jax.convert.reference import NamingScheme
+from hrnet_jax.errors import UserError
 
 Path = tuple[str, ...]
 
@@ -45,7 +46,7 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
       the backbone and exchanges that the model does not compute may be left over.
 
   Raises:
-    ValueError: lists all tensors that are missing, unused or of another shape.
+    UserError: lists all tensors that are missing, unused or of another shape.
   """
   spec, scheme = leaves(model), rules.scheme_of(model)
   given = {k: v for k, v in state_dict.items() if not origin.is_counter(k)}
@@ -74,7 +75,7 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
   problems = {"missing": missing, "unused": unused, "of another shape": misshapen}
   if any(problems.values()):
     own = {name for path in spec if (name := _name(path[1:], scheme))}
-    raise ValueError(_message(problems, origin.explain(model, own, given)))
+    raise UserError(_message(problems, origin.explain(model, own, given)))
   return Fit(loaded, tuple(initialised), tuple(left))
 
 
@@ -99,7 +100,7 @@ def _parts_to_initialise(reinit: Sequence[str], spec: Mapping[Path, object]) -> 
       len(prefix) > 1 and not any(_under(path[1:], [prefix]) for path in spec)
     ):
       known = sorted({"/".join(p[1:3]) for p in spec if p[1] == prefix[0]}) or _PARTS
-      raise ValueError(f"no part {'/'.join(prefix)!r} to initialise; there are {', '.join(known)}")
+      raise UserError(f"no part {'/'.join(prefix)!r} to initialise; there are {', '.join(known)}")
   return prefixes
 
 

@@ -11,6 +11,7 @@ import re
 import flax.linen as nn
 
 from hrnet_jax import registry
+from hrnet_jax.errors import UserError
 
 # A module path here (a regular expression), the reference's convolution or linear layer, its norm.
 # Groups of the expression fill the templates by number: `{0}`; `{0-1}` is one less, `{0*2}` twice
@@ -112,11 +113,11 @@ def reference_of(task: str) -> Reference:
   """The reference of a task.
 
   Raises:
-    ValueError: there is no such task, or it states no names.
+    UserError: there is no such task, or it states no names.
   """
   spec = registry.task_spec(task)
   if not spec.has("reference"):
-    raise ValueError(
+    raise UserError(
       f"weights cannot be converted for task {task!r}: it states no names of PyTorch's tensors "
       "(the `reference` of its TaskSpec). To start from a published backbone, convert its file "
       "with the config that it was made for, and name the result in config.init_from. Tasks that "

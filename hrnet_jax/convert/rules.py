@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 
 from hrnet_jax.convert.reference import NamingScheme, Rule, reference_of
+from hrnet_jax.errors import UserError
 
 # The reference counts transitions from 1, we name them after the stage that they lead to.
 _BACKBONE_RULES: tuple[Rule, ...] = (
@@ -43,7 +44,7 @@ def scheme_of(model: nn.Module) -> NamingScheme:
   """How the reference names the tensors of a network or of a bare backbone.
 
   Raises:
-    ValueError: the network's task states no names.
+    UserError: the network's task states no names.
   """
   if not hasattr(model, "task"):
     return BACKBONE
@@ -55,7 +56,7 @@ def replace_aliases(tensors: Mapping[str, Any], scheme: NamingScheme) -> dict[st
   """Gives tensors the names that `torch_name` gives, where a scheme has other spellings too.
 
   Raises:
-    ValueError: two tensors would have the same name.
+    UserError: two tensors would have the same name.
   """
   renamed = {}
   for name, tensor in tensors.items():
@@ -63,7 +64,7 @@ def replace_aliases(tensors: Mapping[str, Any], scheme: NamingScheme) -> dict[st
     for start, replacement in scheme.aliases:
       new = re.sub(f"^{start}", replacement, new)
     if new in renamed:
-      raise ValueError(f"two tensors of the file are {new} here, one of them {name}")
+      raise UserError(f"two tensors of the file are {new} here, one of them {name}")
     renamed[new] = tensor
   return renamed
 

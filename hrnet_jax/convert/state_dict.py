@@ -10,6 +10,7 @@ import numpy as np
 from hrnet_jax.convert import layout
 from hrnet_jax.convert.fitting import fit, leaves
 from hrnet_jax.convert.rules import scheme_of, torch_name
+from hrnet_jax.errors import UserError
 
 Variables = dict[str, Any]
 
@@ -27,7 +28,7 @@ def from_torch(model: nn.Module, state_dict: Mapping[str, np.ndarray]) -> Variab
     `(kH, kW, I, O)`.
 
   Raises:
-    ValueError: lists all tensors that are missing, unused or of another shape.
+    UserError: lists all tensors that are missing, unused or of another shape.
   """
   return traverse_util.unflatten_dict(fit(model, state_dict).loaded)
 
@@ -36,7 +37,7 @@ def to_torch(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
   """The inverse of `from_torch`, with a zero `num_batches_tracked` for each norm.
 
   Raises:
-    ValueError: `variables` are not those of `model`, or the reference has no such layers.
+    ValueError: `variables` are not those of `model`. UserError: the reference has no such layers.
   """
   expected, given = leaves(model), traverse_util.flatten_dict(variables)
   if set(expected) != set(given):
@@ -47,7 +48,7 @@ def to_torch(model: nn.Module, variables: Variables) -> dict[str, np.ndarray]:
     try:
       name = torch_name(path[1:], scheme, whole=True)
     except KeyError as error:
-      raise ValueError(f"cannot be written for PyTorch: {error.args[0]}") from None
+      raise UserError(f"cannot be written for PyTorch: {error.args[0]}") from None
     state_dict[name] = layout.to_torch(np.asarray(given[path]), scheme.layout_of(name))
     if path[-1] == "var":
       stem = name.removesuffix("running_var")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.convert import containers
+from hrnet_jax.errors import UserError
 
 _SKIPPED = (
   "_codecs.encode",
@@ -53,7 +54,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     Name -> array, as they are in the file; half precision becomes float32.
 
   Raises:
-    ValueError: not such a file, incomplete, or with objects that only running code could restore.
+    UserError: not such a file, incomplete, or with objects that only running code could restore.
   """
   torch = _import_torch(path)
   tensors = containers.unwrap(_load(torch, path), str(path))
@@ -64,7 +65,7 @@ def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -> None:
   """Writes a state_dict that `load_state_dict(torch.load(path))` takes.
 
   Raises:
-    ValueError: torch is not installed.
+    UserError: torch is not installed.
   """
   torch = _import_torch(path)
   torch.save({name: torch.from_numpy(np.array(x)) for name, x in state_dict.items()}, path)
@@ -74,7 +75,7 @@ def _import_torch(path: pathlib.Path) -> Any:
   try:
     import torch
   except ImportError as error:
-    raise ValueError(
+    raise UserError(
       f"{path} is a file for PyTorch, which is not installed ({error}); "
       "pip install 'torch>=2.5', or use a file that ends in .npz or .safetensors"
     ) from None
@@ -90,15 +91,15 @@ def _load(torch: Any, path: pathlib.Path) -> Any:
   except pickle.UnpicklingError as error:
     # A name that ends in a dot has been cut off with the file.
     if found := re.search(r"(?:global:|unsupported) GLOBAL ([\w.]+\w) ", str(error)):
-      raise ValueError(
+      raise UserError(
         f"{path} holds more than tensors: restoring {found[1]} would run code, which "
         "is refused. Where you trust the file, load it with PyTorch and save model.state_dict() "
         "alone"
       ) from None
     reason = f"{error}".rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
-    raise ValueError(f"{path} is damaged or no checkpoint; torch says: {reason}") from None
+    raise UserError(f"{path} is damaged or no checkpoint; torch says: {reason}") from None
   except Exception as error:  # damaged bytes can fail in any way inside the unpickler
-    raise ValueError(
+    raise UserError(
       f"{path} is damaged or incomplete ({path.stat().st_size:,} bytes); download or copy it "
       f"again. torch says: {f'{error}'.partition('. ')[0] or type(error).__name__}"
     ) from None
@@ -109,7 +110,7 @@ def _check_start(path: pathlib.Path) -> None:
     start = file.read(64)
   if not start.startswith((b"PK\x03\x04", b"\x80")):
     shown = start[:32].decode("ascii", "replace").strip()
-    raise ValueError(
+    raise UserError(
       f"{path} is not a file of torch.save: it begins with {shown!r}"
       + ("; it is a web page, download the file itself" if shown.startswith("<") else "")
       + ("; it is a pointer of Git LFS" if shown.startswith("version https://git-lfs") else "")

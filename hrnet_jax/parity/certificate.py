@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from hrnet_jax.convert import from_torch
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import Network, build_model
 from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.parity.comparison import Comparison, comparison_of
@@ -76,10 +77,10 @@ def certify(
     part beyond the limit, or None) and `decisions`.
 
   Raises:
-    ValueError: the weights do not fit, or the options or the size are not possible.
+    UserError: the weights do not fit, or the options or the size are not possible.
   """
   if importlib.util.find_spec("torch") is None:
-    raise ValueError("PyTorch is not installed; pip install torch")
+    raise UserError("PyTorch is not installed; pip install torch")
   from hrnet_jax.parity import torch_hrnet, torch_trace
 
   models = {dtype: build_model(**{**options, "dtype": dtype}) for dtype in dtypes}
@@ -87,7 +88,7 @@ def certify(
   comparison = comparison_of(model.task)
   for key, value in comparison.only.items():
     if options.get(key, value) != value:
-      raise ValueError(f"{key} {options[key]!r} cannot be compared; there is only {value!r}")
+      raise UserError(f"{key} {options[key]!r} cannot be compared; there is only {value!r}")
   trunk = model.backbone
   upsample = upsample or comparison.upsample or str(trunk.upsample)
   sizes = image_sizes(size or comparison.size, {Resize(upsample), trunk.upsample})
@@ -128,14 +129,14 @@ def image_sizes(size: tuple[int, int], upsample: set[Resize]) -> list[tuple[int,
   """The size itself and, where interpolation goes to any size, an odd one.
 
   Raises:
-    ValueError: too small, or not a multiple of 32 although pixels are repeated.
+    UserError: too small, or not a multiple of 32 although pixels are repeated.
   """
   if min(size) < 64:
-    raise ValueError(f"images of {size[0]}x{size[1]} are too small; 64 is the least")
+    raise UserError(f"images of {size[0]}x{size[1]} are too small; 64 is the least")
   if Resize.NEAREST not in upsample:
     return [size, (size[0] - 3, size[1] - 5)]
   if any(side % 32 for side in size):
-    raise ValueError(
+    raise UserError(
       f"images of {size[0]}x{size[1]}: height and width have to be multiples of 32 "
       "for a network with upsample 'nearest'"
     )

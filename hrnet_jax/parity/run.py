@@ -38,7 +38,7 @@ def certify_file(
     The report of `certify`, and the file, the date, the device and the versions.
 
   Raises:
-    FileNotFoundError: no such file. ValueError, TypeError: it does not fit; see `certify`.
+    FileNotFoundError: no such file. UserError, TypeError: it does not fit; see `certify`.
   """
   path = pathlib.Path(path).expanduser()
   weights = convert.read_state_dict(path)

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hrnet_jax import registry
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.backbone import STEM_WIDTH, VARIANTS, Depth
 from hrnet_jax.parity.comparison import comparison_of
+from hrnet_jax.task_spec import resolve
 
 Maps = list[Tensor]  # finest first, (B, C * 2**i, ceil(H / 2**(i + 2)), ceil(W / 2**(i + 2)))
 
@@ -195,15 +196,15 @@ def build(
     bn_momentum: weight of the new batch; the value of the task's reference by default.
 
   Raises:
-    ValueError: no such task, or no `upsample` where its checkpoints differ. KeyError: an unknown
+    UserError: no such task, or no `upsample` where its checkpoints differ. KeyError: an unknown
       depth.
   """
   comparison = comparison_of(task)
   upsample = upsample or comparison.upsample
   if upsample not in MODES:
-    raise ValueError(f"upsample of {task} has to be one of {', '.join(MODES)}; got {upsample!r}")
+    raise UserError(f"upsample of {task} has to be one of {', '.join(MODES)}; got {upsample!r}")
   size = VARIANTS[depth] if isinstance(depth, str) else depth
-  network = registry.resolve(comparison.network)(num_outputs, size, upsample)
+  network = resolve(comparison.network)(num_outputs, size, upsample)
   for module in network.modules():
     if isinstance(module, nn.BatchNorm2d):
       module.momentum = comparison.bn_momentum if bn_momentum is None else bn_momentum
@@ -214,10 +215,10 @@ def load(network: nn.Module, state_dict: Mapping[str, np.ndarray]) -> None:
   """Copies named arrays into a network; `num_batches_tracked` may be missing.
 
   Raises:
-    ValueError: names or shapes are not those of the network.
+    UserError: names or shapes are not those of the network.
   """
   tensors = {name: torch.from_numpy(np.array(value)) for name, value in state_dict.items()}
   try:
     network.load_state_dict(tensors)
   except RuntimeError as error:
-    raise ValueError(f"the state_dict does not fit the model: {error}") from error
+    raise UserError(f"the state_dict does not fit the model: {error}") from error

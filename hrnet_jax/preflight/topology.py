@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.preflight import chips
 
 CPU = "cpu"
@@ -56,14 +57,14 @@ def open_topology(name: str) -> Topology:
       `v5p:2x2x4` needs the package libtpu, but no TPU.
 
   Raises:
-    ValueError: not the name of a slice; says which there are. Or libtpu is not installed.
+    UserError: not the name of a slice; says which there are. Or libtpu is not installed.
   """
   kind, colon, size = name.partition(":")
   if kind == CPU and re.fullmatch(r"[1-9][0-9]*", size):
     return Topology(name, _simulated(int(size)), None, hosts=1)
   rank = KINDS[kind][0] if kind in KINDS else 0
   if not colon or not rank or not re.fullmatch(rf"[1-9][0-9]*(x[1-9][0-9]*){{{rank - 1}}}", size):
-    raise ValueError(f"unknown topology {name!r}; known: {known()}")
+    raise UserError(f"unknown topology {name!r}; known: {known()}")
   devices = _described(name, KINDS[kind][2])
   hosts = len({device.process_index for device in devices})
   return Topology(name, devices, chips.find(devices[0].device_kind), hosts)
@@ -78,7 +79,7 @@ def _simulated(count: int) -> Sequence[Any]:
   jax.config.update("jax_platforms", CPU)
   jax.config.update("jax_num_cpu_devices", count)
   if len(jax.devices()) < count:
-    raise ValueError(
+    raise UserError(
       f"{CPU}:{count} needs {count} simulated devices, but JAX has started with "
       f"{len(jax.devices())}; unset XLA_FLAGS and start again"
     )
@@ -87,7 +88,7 @@ def _simulated(count: int) -> Sequence[Any]:
 
 def _described(name: str, options: dict[str, Any]) -> Sequence[Any]:
   if importlib.util.find_spec("libtpu") is None:
-    raise ValueError(
+    raise UserError(
       f"topology {name} needs libtpu, which compiles for TPUs on any machine; "
       "pip install -e '.[preflight]' adds it, and cpu:8 does without"
     )
@@ -97,7 +98,7 @@ def _described(name: str, options: dict[str, Any]) -> Sequence[Any]:
   try:
     return topologies.get_topology_desc(name, platform="tpu", **options).devices
   except jax.errors.JaxRuntimeError as error:
-    raise ValueError(
+    raise UserError(
       f"libtpu has no topology {name!r}: {_plain(error)}; known: {known()}"
     ) from error
 
