@@ -19,7 +19,7 @@ from tests.helpers import toy, toy_classification, toy_detection
 def segmentation() -> ml_collections.ConfigDict:
   """Two modules and blocks in each stage, computed in loops."""
   config = _common(toy.get_config())
-  config.model.update({"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "roll": True})
+  config.model.update({"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "scan_layers": True})
   return config
 
 
