@@ -4,7 +4,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all test-slow test-parity benchmark lint format clean
+.PHONY: help quickstart test test-all test-slow test-parity benchmark docs lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
@@ -45,6 +45,9 @@ test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
 benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise idle machine
 	@.venv/torch/bin/python -m benchmarks --output=runs/benchmark.json
 
+docs: .venv/docs/.done ## build the documentation into site/, every link checked
+	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
+
 lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -55,7 +58,7 @@ format: .venv/.dev ## rewrite the files in the project's style
 	@$(BIN)/ruff format .
 
 clean: ## remove the environment and the caches; runs/ stays
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist site ./*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
@@ -89,4 +92,14 @@ clean: ## remove the environment and the caches; runs/ stays
 	@.venv/torch/bin/python $(INSTALL) $(TORCH)
 	@.venv/torch/bin/python $(INSTALL) huggingface-hub safetensors pyyaml
 	@.venv/torch/bin/python $(INSTALL) --no-deps 'timm>=1.0,<2'
+	@touch $@
+
+# The documentation is made from the text of the sources: it needs nothing that the package needs.
+.venv/docs/.done: .venv/.created pyproject.toml
+	@echo "Installing MkDocs into .venv/docs"
+	@$(BIN)/python -m venv --clear .venv/docs
+	@$(BIN)/python -c 'import tomllib; \
+	  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	  print(*extras["docs"], sep="\n")' > .venv/docs/requirements.txt
+	@.venv/docs/bin/python $(INSTALL) --requirement .venv/docs/requirements.txt
 	@touch $@
