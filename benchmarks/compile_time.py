@@ -125,7 +125,7 @@ def measure(
   }
 
 
-def set_up(variant: str, target: str, **options: Any) -> program.Setup:
+def set_up(variant: str, target: str, **options: Any) -> program.StepSetup:
   """The step of the Cityscapes recipe with another network, for the target's devices."""
   config = recipe.get_config()
   config.model.update(variant=variant, **options)

@@ -31,7 +31,7 @@ class TaskSpec:
     fake_record: config -> what a record has besides `image` and `name`, for a data set that is not
       prepared; see `preflight.fake_data`.
     reference: names of the PyTorch reference's tensors; see `convert.reference.Reference`.
-    parity: how outputs are compared with PyTorch's; see `parity.comparison.Comparison`.
+    parity: how outputs are compared with PyTorch's; see `parity.comparison.TorchComparison`.
     example: a published network: input size (H, W), and keywords of `model`.
   """
 

@@ -20,7 +20,7 @@ from hrnet_jax.convert import from_torch
 from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import Network, build_model
 from hrnet_jax.ops.resize import Resize, resize
-from hrnet_jax.parity.comparison import Comparison, comparison_of
+from hrnet_jax.parity.comparison import TorchComparison, comparison_of
 
 # Another order of summation moves float32 results by 1e-6 to 1e-5 of the standard deviation, a
 # wrong interpolation or padding by more than 1e-1. In bfloat16, whose steps are 4e-3, it is a few
@@ -185,7 +185,7 @@ def _trace(
 
 
 def compare(
-  comparison: Comparison,
+  comparison: TorchComparison,
   actual: Mapping[str, np.ndarray],
   expected: Mapping[str, np.ndarray],
   limit: float,

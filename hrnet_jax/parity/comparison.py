@@ -8,11 +8,11 @@ import numpy as np
 
 from hrnet_jax import registry
 
-Decisions = dict[str, int]
+DecisionCounts = dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class TorchComparison:
   """The reference's network of one task, and what is compared of its outputs.
 
   Attributes:
@@ -32,14 +32,14 @@ class Comparison:
   network: str
   size: tuple[int, int]
   bn_momentum: float
-  decide: Callable[[np.ndarray, np.ndarray], Decisions]
+  decide: Callable[[np.ndarray, np.ndarray], DecisionCounts]
   decision: str
   upsample: str | None = None
   only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   enlarges: bool = False
 
 
-def comparison_of(task: str) -> Comparison:
+def comparison_of(task: str) -> TorchComparison:
   """The comparison of a task.
 
   Raises:
@@ -48,13 +48,13 @@ def comparison_of(task: str) -> Comparison:
   return registry.task_part(task, "parity", "network in PyTorch to compare with")
 
 
-def equal_choices(actual: np.ndarray, expected: np.ndarray) -> Decisions:
+def equal_choices(actual: np.ndarray, expected: np.ndarray) -> DecisionCounts:
   """Compares the best of the last axis, `(..., choices)`."""
   best, best_expected = actual.argmax(-1), expected.argmax(-1)
   return {"count": best.size, "equal": int((best == best_expected).sum())}
 
 
-def equal_positions(actual: np.ndarray, expected: np.ndarray) -> Decisions:
+def equal_positions(actual: np.ndarray, expected: np.ndarray) -> DecisionCounts:
   """Compares the best position of every heat map, `(B, h, w, K)`.
 
   Returns:

@@ -189,7 +189,7 @@ def build(
   """Builds the network of a task in training mode, with PyTorch's own random weights.
 
   Args:
-    task: one that has a `parity.comparison.Comparison`.
+    task: one that has a `parity.comparison.TorchComparison`.
     depth: a size, or a key of `VARIANTS`.
     num_outputs: channels of the last layer.
     upsample: a key of `MODES`; the value of the task's reference by default, where it has one.

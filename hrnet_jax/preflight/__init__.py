@@ -1,1 +1,1 @@
-"""Compiles a config's train step for machines that are not here, and says what it will need."""
+"""Compiles a config's train step for machines that are not here, and measures what it will need."""

@@ -1,4 +1,4 @@
-"""Pre-flight of one config on one slice, from its parts: config, topology -> printed report."""
+"""Checks one config on one slice, and prints a report: what `hrnet preflight` does."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from hrnet_jax.preflight import program, report
 from hrnet_jax.preflight.topology import open_topology
 
 
-def check(path: str, config: Any, topology: str, *, memory: int | None = None) -> dict[str, Any]:
+def check(name: str, config: Any, topology: str, *, memory: int | None = None) -> dict[str, Any]:
   """Compiles the config's train step for a slice and prints what it needs.
 
   Args:
-    path: what to call the config.
+    name: of the config, for the report.
     config: see `configs/`.
     topology: see `open_topology`; JAX must not have started its devices.
     memory: bytes of a device instead of what its maker says.
@@ -23,15 +23,15 @@ def check(path: str, config: Any, topology: str, *, memory: int | None = None) -
   """
   where = open_topology(topology)
   setup = program.set_up(config, where)
-  print(report.head(path, config, setup, where), flush=True)
+  print(report.describe_setup(name, config, setup, where), flush=True)
   print("compiling; for a large network this takes minutes", flush=True)
-  result: program.Compiled | program.TooLarge
+  result: program.CompiledStep | program.TooLarge
   try:
     result = program.compile_step(setup)
-    print(report.body(result, config.train.batch_size, where), flush=True)
+    print(report.describe_step(result, config.train.batch_size, where), flush=True)
   except program.TooLarge as error:
     result = error
-    print(report.partial(setup), flush=True)
+    print(report.describe_arguments(setup), flush=True)
   verdict = report.judge(result, config, setup, where, memory)
   print(verdict.text, flush=True)
-  return report.values(path, config, setup, where, result, verdict)
+  return report.plain_values(name, config, setup, where, result, verdict)

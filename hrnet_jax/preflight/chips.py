@@ -1,4 +1,4 @@
-"""What a chip can do, as its maker publishes it: `device_kind -> Chip`."""
+"""Memory and speed of chips, as their maker publishes them: `device_kind -> Chip`."""
 
 import dataclasses
 

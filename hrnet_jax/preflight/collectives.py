@@ -1,13 +1,14 @@
-"""What the devices of a compiled program say to each other: `Program -> [Collective]`."""
+"""Communication between the devices of a compiled program: `HloProgram -> [Collective]`."""
 
 from collections import defaultdict
 from collections.abc import Callable
 import dataclasses
 import re
 
-from hrnet_jax.preflight.hlo import Program
+from hrnet_jax.preflight.hlo import HloProgram
 
-# For each kind, what a device sends for every byte that it puts in, in groups of n.
+# For each kind of collective, the bytes that a device sends for every byte that it contributes, in
+# groups of n devices that pass their data round a ring.
 SENT: dict[str, Callable[[int], float]] = {
   "all-reduce": lambda n: 2 * (n - 1) / n,
   "all-gather": lambda n: n - 1,
@@ -24,7 +25,7 @@ class Collective:
   Attributes:
     kind: key of `SENT`.
     count: how many run.
-    bytes: that a device puts in.
+    bytes: that a device contributes.
     sent: bytes that a device sends, if they go round a ring.
   """
 
@@ -34,7 +35,7 @@ class Collective:
   sent: int
 
 
-def find(program: Program, devices: int) -> list[Collective]:
+def find(program: HloProgram, devices: int) -> list[Collective]:
   """Adds up the collectives of a program by kind, those in loops for every round.
 
   Args:
@@ -47,10 +48,10 @@ def find(program: Program, devices: int) -> list[Collective]:
   for computation, line in program.run():
     kind = line.opcode.removesuffix("-start")  # the other half, -done, has another name
     if kind in SENT:
-      put_in = sum(array.size for array in computation.operands(line))
+      contributed = sum(array.size for array in computation.operands(line))
       count[kind] += computation.runs
-      size[kind] += computation.runs * put_in
-      sent[kind] += computation.runs * put_in * SENT[kind](group_size(line.text, devices))
+      size[kind] += computation.runs * contributed
+      sent[kind] += computation.runs * contributed * SENT[kind](group_size(line.text, devices))
   return [
     Collective(kind, count[kind], size[kind], round(sent[kind])) for kind in SENT if kind in count
   ]

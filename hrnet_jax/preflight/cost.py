@@ -1,4 +1,4 @@
-"""Arithmetic and memory traffic of a compiled program: `Program -> Cost`.
+"""Arithmetic and memory traffic of a compiled program: `HloProgram -> Cost`.
 
 `compiled.cost_analysis()` counts what is in a loop once, however often the loop goes round; a
 network compiled as loops, and accumulated gradients, need the rounds.
@@ -8,9 +8,9 @@ import dataclasses
 import math
 import re
 
-from hrnet_jax.preflight.hlo import Array, Computation, Instruction, Program
+from hrnet_jax.preflight.hlo import Array, Computation, HloProgram, Instruction
 
-# What moves nothing: names for arrays, and the second halves of pairs.
+# Operations that move nothing: names for arrays, and the second halves of pairs.
 _FREE = (
   *("parameter", "constant", "get-tuple-element", "tuple", "bitcast", "after-all"),
   *("while", "conditional", "call", "async-start", "async-update", "opt-barrier"),
@@ -22,7 +22,7 @@ _UPDATES = ("dynamic-update-slice", "scatter")
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What one step takes of one device.
+  """The work of one device in one step.
 
   Attributes:
     flops: operations of convolutions and matrix products, a multiply-accumulate being two; products
@@ -34,7 +34,7 @@ class Cost:
   traffic: int
 
 
-def measure(program: Program) -> Cost:
+def measure(program: HloProgram) -> Cost:
   """Adds up a program."""
   flops = traffic = 0
   for computation, line in program.run():
@@ -49,7 +49,7 @@ def _flops(computation: Computation, line: Instruction) -> int:
     return _convolution(*computation.operands(line)[:2], line)
   if line.opcode == "dot":
     left = computation.operands(line)[0]
-    axes = re.search(r"lhs_contracting_dims=\{([0-9,]*)\}", line.text)[1]
+    axes = line.attribute(r"lhs_contracting_dims=\{([0-9,]*)\}")
     contracted = math.prod(left.shape[int(axis)] for axis in axes.split(",") if axis)
     return 2 * math.prod(line.results[0].shape) * contracted
   return 0
@@ -58,8 +58,7 @@ def _flops(computation: Computation, line: Instruction) -> int:
 def _convolution(image: Array, kernel: Array, line: Instruction) -> int:
   images, kernels, outputs = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", line.text).groups()
   groups = {
-    name: int(found[1]) if (found := re.search(rf"{name}_group_count=(\d+)", line.text)) else 1
-    for name in ("feature", "batch")
+    name: int(line.attribute(rf"{name}_group_count=(\d+)") or 1) for name in ("feature", "batch")
   }
   output = line.results[0]
   positions = 1
@@ -114,7 +113,7 @@ def _windows(text: str, rank: int) -> list[_Window]:
   return [_Window(*map(int, column)) for column in columns]
 
 
-def _traffic(program: Program, computation: Computation, line: Instruction) -> int:
+def _traffic(program: HloProgram, computation: Computation, line: Instruction) -> int:
   if line.opcode in _FREE or line.opcode.endswith("-done") or "AllocateBuffer" in line.text:
     return 0
   operands = computation.operands(line)
@@ -127,13 +126,12 @@ def _traffic(program: Program, computation: Computation, line: Instruction) -> i
   if line.opcode.endswith("-start"):
     return 2 * _sum(operands)
   if line.opcode == "fusion":
-    name = re.search(r"calls=%?([\w.-]+)", line.text)[1]
-    return _fused(program.computations[name])
+    return _fused(program.computations[line.attribute(r"calls=%?([\w.-]+)")])
   return _sum(operands) + _sum(line.results)
 
 
 def _fused(body: Computation) -> int:
-  """What a fusion reads and writes; of an array that it only cuts pieces from, the pieces."""
+  """Bytes that a fusion reads and writes; where it only cuts pieces from an array, the pieces."""
   users: dict[str, list[Instruction]] = {}
   for line in body.lines.values():
     for name in line.operands:

@@ -20,6 +20,8 @@ _CALLED = re.compile(
   r"(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.-]+)"
 )
 _LISTED = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
+_TABLES = ("FileNames", "FunctionNames", "FileLocations", "StackFrames")
+_ROW = re.compile(r"^(\d+) (?:\"(.*)\"|\{(.*)\})$")
 _HBM = 0
 
 
@@ -88,6 +90,16 @@ class Instruction:
   text: str
   root: bool
 
+  @property
+  def op_name(self) -> str:
+    """The modules and functions of JAX that lead to it, `jit(f)/Network/...`; empty for XLA's."""
+    return self.attribute(r'op_name="([^"]*)"')
+
+  def attribute(self, pattern: str) -> str:
+    """The first group of a regular expression that is searched in `text`; empty if it is absent."""
+    found = re.search(pattern, self.text)
+    return found[1] if found else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class Computation:
@@ -117,16 +129,18 @@ class Computation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class HloProgram:
   """All that runs, callers first.
 
   Attributes:
     computations: by name; those that never run are left out.
     unknown_loops: loops whose number of rounds the text does not tell; they are counted as one.
+    tables: files, functions, places and stack frames of the Python code, by number.
   """
 
   computations: dict[str, Computation]
   unknown_loops: int
+  tables: dict[str, dict[int, str]] = dataclasses.field(default_factory=dict, repr=False)
 
   def run(self) -> Iterator[tuple[Computation, Instruction]]:
     """Every instruction that runs, with its computation."""
@@ -141,8 +155,20 @@ class Program:
     found = [line for line in entry.lines.values() if line.opcode == "parameter"]
     return sorted(found, key=lambda line: int(line.text.partition(")")[0]))
 
+  def source_files(self, line: Instruction) -> Iterator[str]:
+    """Python files of the stack that made an instruction, the innermost first."""
+    frames = self.tables.get("StackFrames", {})
+    # XLA prints the number after the parent's. The first frame, which has none, shows whether this
+    # version does: it is then its own parent, and would otherwise have the number 0.
+    offset = _field(frames.get(1, ""), "parent_frame_id")
+    frame = int(line.attribute(r"stack_frame_id=(\d+)") or 0)
+    while frame > 0:
+      place = self.tables["FileLocations"][_field(frames[frame], "file_location_id")]
+      yield self.tables["FileNames"][_field(place, "file_name_id")]
+      frame = _field(frames[frame], "parent_frame_id") - offset
 
-def parse(text: str) -> Program:
+
+def parse(text: str) -> HloProgram:
   """Reads a program.
 
   Raises:
@@ -163,8 +189,8 @@ def parse(text: str) -> Program:
           inside.add(called)
   ordered = [name for name in reversed(found) if name in runs]
   ordered.sort(key=lambda name: name != entry)
-  return Program(
-    {n: Computation(n, found[n], runs[n], n in inside) for n in ordered}, unknown_loops=unknown
+  return HloProgram(
+    {n: Computation(n, found[n], runs[n], n in inside) for n in ordered}, unknown, _tables(text)
   )
 
 
@@ -201,6 +227,26 @@ def _split(text: str) -> tuple[dict[str, dict[str, Instruction]], str | None]:
   return found, entry
 
 
+def _tables(text: str) -> dict[str, dict[int, str]]:
+  """The tables at the top of the text, rows by number."""
+  tables: dict[str, dict[int, str]] = {}
+  rows: dict[int, str] = {}
+  for line in text.splitlines():
+    if line in _TABLES:
+      rows = tables.setdefault(line, {})
+    elif line.startswith(("%", "ENTRY")):  # the first computation
+      break
+    elif found := _ROW.match(line):
+      rows[int(found[1])] = found[2] or found[3] or ""
+  return tables
+
+
+def _field(row: str, name: str) -> int:
+  """A number of a table's row; 0 where there is none."""
+  found = re.search(rf"{name}=(\d+)", row)
+  return int(found[1]) if found else 0
+
+
 def _called(line: Instruction) -> list[str]:
   names = _CALLED.findall(line.text)
   for listed in _LISTED.findall(line.text):
@@ -214,8 +260,8 @@ def _rounds(line: Instruction, found: dict[str, dict[str, Instruction]]) -> tupl
     return 1, True
   if known := _TRIPS.search(line.text):
     return int(known[1]), True
-  condition = re.search(r"condition=%?([\w.-]+)", line.text)
-  limit = _limit(found.get(condition[1], {}), found) if condition else None
+  condition = line.attribute(r"condition=%?([\w.-]+)")
+  limit = _limit(found.get(condition, {}), found)
   return (1, False) if limit is None else (limit, True)
 
 

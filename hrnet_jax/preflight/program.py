@@ -1,4 +1,4 @@
-"""Config and slice -> the compiled train step, from shapes alone, and what is known about it."""
+"""Compiles a config's train step for a slice, from shapes alone, and measures the result."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ class TooLarge(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class StepSetup:
   """A train step that is ready to be compiled.
 
   Attributes:
@@ -60,7 +60,7 @@ class Setup:
 
 
 @dataclasses.dataclass(frozen=True)
-class Compiled:
+class CompiledStep:
   """One device's part of a compiled step.
 
   Attributes:
@@ -85,7 +85,7 @@ class Compiled:
     return sum(self.memory.values())
 
 
-def set_up(config: Any, topology: Topology) -> Setup:
+def set_up(config: Any, topology: Topology) -> StepSetup:
   """Builds the step as `training.loop.train` does, with shapes in place of arrays.
 
   Raises:
@@ -104,7 +104,7 @@ def set_up(config: Any, topology: Topology) -> Setup:
     _placed(state, jax.tree.map(lambda _: everywhere, state)),
     _placed(batch, sharding.batch_shardings(mesh, batch)),
   )
-  return Setup(
+  return StepSetup(
     step=recipe.step,
     arguments=arguments,
     mesh=mesh,
@@ -115,7 +115,7 @@ def set_up(config: Any, topology: Topology) -> Setup:
   )
 
 
-def compile_step(setup: Setup) -> Compiled:
+def compile_step(setup: StepSetup) -> CompiledStep:
   """Compiles, which takes minutes for a large network, and reads the result.
 
   Raises:
@@ -129,7 +129,7 @@ def compile_step(setup: Setup) -> Compiled:
   seconds = time.monotonic() - started
   program = hlo.parse(compiled.as_text())
   total = cost.measure(program)
-  return Compiled(
+  return CompiledStep(
     seconds,
     _memory(program, compiled.memory_analysis(), setup),
     total.flops,
@@ -140,7 +140,7 @@ def compile_step(setup: Setup) -> Compiled:
 
 
 def refusal(message: str) -> TooLarge | None:
-  """What the TPU compiler says when a program is too large; None if it says something else.
+  """Reads the TPU compiler's refusal of a program that is too large; None for other errors.
 
   It says `(20.00G) exceeds available HBM (15.75G)`, or in other versions
   `Used 20.00G of 15.75G hbm`.
@@ -177,8 +177,8 @@ def _share(tree: Any) -> int:
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
 
 
-def _memory(program: hlo.Program, analysis: Any, setup: Setup) -> dict[str, int]:
-  """Bytes by kind; what the step gives back lies where its state was, and is not counted twice."""
+def _memory(program: hlo.HloProgram, analysis: Any, setup: StepSetup) -> dict[str, int]:
+  """Bytes by kind; results that take the place of the old state are not counted twice."""
   leaves, lines = _kinds_of_leaves(*setup.arguments), program.arguments
   kinds = dict.fromkeys([*KINDS, _OTHER], 0)
   for kind, line in zip(leaves, lines, strict=False):

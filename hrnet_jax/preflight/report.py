@@ -1,11 +1,11 @@
-"""What pre-flight says: compiled step and slice -> text, plain values and a verdict."""
+"""The report of pre-flight: compiled step and slice -> text, plain values and a verdict."""
 
 from collections.abc import Iterable, Mapping
 import dataclasses
 from typing import Any
 
 from hrnet_jax.preflight.chips import HOP
-from hrnet_jax.preflight.program import Compiled, Setup, TooLarge
+from hrnet_jax.preflight.program import CompiledStep, StepSetup, TooLarge
 from hrnet_jax.preflight.topology import Topology
 
 MIB, GIB = 2**20, 2**30
@@ -30,7 +30,11 @@ class Verdict:
 
 
 def judge(
-  result: Compiled | TooLarge, config: Any, setup: Setup, topology: Topology, memory: int | None
+  result: CompiledStep | TooLarge,
+  config: Any,
+  setup: StepSetup,
+  topology: Topology,
+  memory: int | None,
 ) -> Verdict:
   """Compares what the step needs with what a device has.
 
@@ -63,7 +67,7 @@ def judge(
   return Verdict(True, result.needed, usable, text)
 
 
-def _advice(config: Any, setup: Setup) -> list[str]:
+def _advice(config: Any, setup: StepSetup) -> list[str]:
   """Changes that save memory and are possible, the cheapest first."""
   model, train, mesh = config.model, config.train, setup.mesh.shape
   at_once = train.batch_size // mesh["data"] // train.accumulate
@@ -83,14 +87,14 @@ def _advice(config: Any, setup: Setup) -> list[str]:
   return [line for line, possible in lines.items() if possible]
 
 
-def head(path: str, config: Any, setup: Setup, topology: Topology) -> str:
-  """What is about to be compiled."""
+def describe_setup(name: str, config: Any, setup: StepSetup, topology: Topology) -> str:
+  """The slice, the mesh and the network that are about to be compiled."""
   chip, mesh = topology.chip, setup.mesh.shape
   count = setup.mesh.size
   what = _plural(count, f"{chip.name} chip" if chip else "device")
   size = "x".join(map(str, setup.shapes["image"][1:3]))
   lines = [
-    f"{path} on {topology.name}: {what}, {_plural(topology.hosts, 'host')}",
+    f"{name} on {topology.name}: {what}, {_plural(topology.hosts, 'host')}",
     f"mesh data {mesh['data']} x space {mesh['space']}, batch {config.train.batch_size} of {size}: "
     f"{config.train.batch_size // mesh['data']} on {_plural(mesh['space'], 'device')}",
     f"{config.model.task} with {setup.parameters:,} parameters, {config.model.dtype}",
@@ -102,13 +106,13 @@ def head(path: str, config: Any, setup: Setup, topology: Topology) -> str:
   return "\n".join(lines)
 
 
-def body(compiled: Compiled, batch_size: int, topology: Topology) -> str:
+def describe_step(compiled: CompiledStep, batch_size: int, topology: Topology) -> str:
   """Memory, arithmetic and collectives of a device."""
   rows = [(f"compiled in {compiled.seconds:.0f} s", "")]
   rows.append(("memory of a device", "MiB"))
   rows += _memory(compiled.memory)
   rows.append(("  in all", f"{compiled.needed / MIB:,.1f}"))
-  bounds = times(compiled, topology)
+  bounds = least_seconds(compiled, topology)
   rows.append(("one step on a device", "" if not bounds else "at least"))
   flops = f"  arithmetic, {compiled.flops / 1e9:,.1f} GFLOP"
   rows.append((flops, _milliseconds(bounds, "arithmetic")))
@@ -129,12 +133,12 @@ def body(compiled: Compiled, batch_size: int, topology: Topology) -> str:
   return _table(rows)
 
 
-def partial(setup: Setup) -> str:
-  """What is known of the memory of a step that the compiler refused."""
+def describe_arguments(setup: StepSetup) -> str:
+  """Memory of the arguments, which is all that is known of a step that the compiler refused."""
   return _table([("memory of a device, as far as it is known", "MiB"), *_memory(setup.sizes)])
 
 
-def times(compiled: Compiled, topology: Topology) -> dict[str, float]:
+def least_seconds(compiled: CompiledStep, topology: Topology) -> dict[str, float]:
   """Seconds that a step takes at least, by what bounds it; empty for unknown chips."""
   chip = topology.chip
   if chip is None:
@@ -146,12 +150,17 @@ def times(compiled: Compiled, topology: Topology) -> dict[str, float]:
   }
 
 
-def values(
-  path: str, config: Any, setup: Setup, topology: Topology, result: Compiled | TooLarge, v: Verdict
+def plain_values(
+  name: str,
+  config: Any,
+  setup: StepSetup,
+  topology: Topology,
+  result: CompiledStep | TooLarge,
+  v: Verdict,
 ) -> dict[str, Any]:
   """The report as plain values, for a file."""
   plain = {
-    "config": path,
+    "config": name,
     "topology": topology.name,
     "devices": setup.mesh.size,
     "hosts": topology.hosts,
@@ -171,7 +180,7 @@ def values(
     "flops": result.flops,
     "traffic": result.traffic,
     "collectives": [dataclasses.asdict(c) for c in result.collectives],
-    "seconds_at_least": times(result, topology),
+    "seconds_at_least": least_seconds(result, topology),
   }
 
 

@@ -1,5 +1,7 @@
 """Reading compiled programs: layouts, loops, and that the sums agree with the compiler's own."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -110,3 +112,52 @@ def test_arguments_add_up_to_the_compilers_own_sum() -> None:
   program = hlo.parse(compiled.as_text())
   stored = sum(a.stored for line in program.arguments for a in line.results)
   assert stored == compiled.memory_analysis().argument_size_in_bytes == 73
+
+
+# From a real program: f calls g and then g2, which both call h.
+FRAMES = """HloModule jit_f
+
+FileNames
+1 "f.py"
+2 "g.py"
+3 "g2.py"
+4 "h.py"
+
+FunctionNames
+1 "main"
+
+FileLocations
+1 {file_name_id=1 function_name_id=1 line=9 end_line=9 column=2 end_column=35}
+2 {file_name_id=3 function_name_id=1 line=7 end_line=7 column=9 end_column=17}
+3 {file_name_id=2 function_name_id=1 line=5 end_line=5 column=9 end_column=17}
+4 {file_name_id=4 function_name_id=1 line=3 end_line=3 column=17 end_column=27}
+
+StackFrames
+1 {file_location_id=1 parent_frame_id=1}
+2 {file_location_id=2 parent_frame_id=2}
+3 {file_location_id=3 parent_frame_id=2}
+4 {file_location_id=4 parent_frame_id=4}
+5 {file_location_id=4 parent_frame_id=3}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %x = f32[8]{0} parameter(0)
+  %a = f32[8]{0} cosine(%x), metadata={op_name="jit(f)/cos" stack_frame_id=4}
+  ROOT %b = f32[8]{0} add(%a, %x), metadata={op_name="jit(f)/Net/add" stack_frame_id=5}
+}
+"""
+
+
+def test_instructions_tell_the_code_that_made_them() -> None:
+  program = hlo.parse(FRAMES)
+  x, a, b = (line for _, line in program.run())
+  assert [line.op_name for line in (x, a, b)] == ["", "jit(f)/cos", "jit(f)/Net/add"]
+  assert list(program.source_files(x)) == []
+  assert list(program.source_files(a)) == ["h.py", "g.py", "f.py"]
+  assert list(program.source_files(b)) == ["h.py", "g2.py", "f.py"]
+
+
+def test_frames_may_also_be_counted_without_the_offset() -> None:
+  text = re.sub(r"parent_frame_id=(\d)", lambda m: f"parent_frame_id={int(m[1]) - 1}", FRAMES)
+  program = hlo.parse(text)
+  _, a, _ = (line for _, line in program.run())
+  assert list(program.source_files(a)) == ["h.py", "g.py", "f.py"]

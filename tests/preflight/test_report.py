@@ -18,13 +18,13 @@ CPUS = Topology("cpu:4", range(4), None, hosts=1)
 def setup(data: int = 4, space: int = 1, size: int = 64) -> Any:
   shapes = {"image": (8, size, size, 3), "label": (8, size, size)}
   mesh = types.SimpleNamespace(shape={"data": data, "space": space}, size=data * space)
-  return program.Setup(None, (None, None), mesh, shapes, False, 1000, {"parameters": 4000})
+  return program.StepSetup(None, (None, None), mesh, shapes, False, 1000, {"parameters": 4000})
 
 
-def compiled(needed: float, **more: Any) -> program.Compiled:
+def compiled(needed: float, **more: Any) -> program.CompiledStep:
   memory = {"parameters": GIB // 2, "temporaries": round(needed * GIB) - GIB // 2}
   fields = {"flops": 0, "traffic": 0, "collectives": [], "unknown_loops": 0} | more
-  return program.Compiled(seconds=1.0, memory=memory, **fields)
+  return program.CompiledStep(seconds=1.0, memory=memory, **fields)
 
 
 def judge(result: Any, where: Topology = SLICE, memory: int | None = None, **sizes: int) -> Any:
@@ -101,11 +101,11 @@ def test_other_errors_are_no_refusals() -> None:
 def test_bounds_and_rate() -> None:
   talk = [Collective("all-reduce", 3, 10**8, 2 * 10**8)]
   result = compiled(1, flops=197 * 10**9, traffic=819 * 10**7, collectives=talk)
-  assert report.times(result, SLICE) == pytest.approx(
+  assert report.least_seconds(result, SLICE) == pytest.approx(
     {"arithmetic": 1e-3, "memory": 1e-2, "network": 1e-3 + 3e-6}
   )
-  text = report.body(result, 8, SLICE)
+  text = report.describe_step(result, 8, SLICE)
   assert "so at most 800 images/s, bound by memory" in text
   assert "3 all-reduce, 100.0 MB put in" in text
-  assert report.times(result, CPUS) == {}
-  assert "at least" not in report.body(result, 8, CPUS)
+  assert report.least_seconds(result, CPUS) == {}
+  assert "at least" not in report.describe_step(result, 8, CPUS)

@@ -1,8 +1,8 @@
 """Parity with HRNet/HRNet-Facial-Landmark-Detection, lib/models/hrnet.py."""
 
-from hrnet_jax.parity.comparison import Comparison, equal_positions
+from hrnet_jax.parity.comparison import TorchComparison, equal_positions
 
-COMPARISON = Comparison(
+COMPARISON = TorchComparison(
   network="hrnet_jax.tasks.landmarks.torch_head:TorchLandmarks",
   size=(256, 256),
   bn_momentum=0.01,

@@ -1,8 +1,8 @@
 """Parity with leoxiaobin/deep-high-resolution-net.pytorch, lib/models/pose_hrnet.py."""
 
-from hrnet_jax.parity.comparison import Comparison, equal_positions
+from hrnet_jax.parity.comparison import TorchComparison, equal_positions
 
-COMPARISON = Comparison(
+COMPARISON = TorchComparison(
   network="hrnet_jax.tasks.pose.torch_head:TorchPose",
   size=(256, 192),
   bn_momentum=0.1,

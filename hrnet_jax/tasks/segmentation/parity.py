@@ -1,8 +1,8 @@
 """Parity with HRNet/HRNet-Semantic-Segmentation, lib/models/seg_hrnet.py."""
 
-from hrnet_jax.parity.comparison import Comparison, equal_choices
+from hrnet_jax.parity.comparison import TorchComparison, equal_choices
 
-COMPARISON = Comparison(
+COMPARISON = TorchComparison(
   network="hrnet_jax.tasks.segmentation.torch_head:TorchSegmentation",
   size=(128, 256),
   bn_momentum=0.01,
