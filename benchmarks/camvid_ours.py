@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from benchmarks import apart, camvid
+from hrnet_jax import registry
 from hrnet_jax.checkpoint.train_state import init_state
 from hrnet_jax.data import prepared
 from hrnet_jax.data.inputs import Inputs, open_dataset
@@ -68,7 +69,7 @@ def loader(
   config = make_config(data_dir, crop, batch_size)
   config.data.workers = workers
   config.data.threads = config.data.threads if threads is None else threads
-  batches = Inputs(config, open_dataset(config)).train()
+  batches = Inputs(config, open_dataset(config), registry.task_of(config)).train()
   next(batches)
   return apart.Rival({"batch_size": config.train.batch_size}, read_from(batches))
 
@@ -94,7 +95,7 @@ def step(data_dir: str | None, crop: tuple[int, int] | None, batch_size: int | N
   dataset, mesh = open_dataset(config), make_mesh(config)
   recipe = make_recipe(config, dataset, mesh)
   state = init_state(recipe.task.model, recipe.tx, config.seed, sharding.replicated(mesh))
-  with Inputs(config, dataset).train() as batches:
+  with Inputs(config, dataset, registry.task_of(config)).train() as batches:
     batch = sharding.to_global(next(batches), mesh)
   train_step = runtime.compiled(recipe.step, state, batch)
   holder, numbers = [train_step(state, batch)[0]], itertools.count(1)

@@ -22,12 +22,12 @@ from ml_collections import config_flags
 import numpy as np
 
 from benchmarks import harness
-from hrnet_jax import convert
+from hrnet_jax import convert, registry
 from hrnet_jax.checkpoint import train_state
 from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.distributed import runtime
 from hrnet_jax.evaluation.evaluate import Scored, evaluate
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.tasks.landmarks import task as landmarks
 from hrnet_jax.training import optimizer as optim
 from hrnet_jax.training.plan import make_plan
@@ -92,7 +92,7 @@ def train(config: Any, *, seconds: float, threads: int, steps: int, say: Say) ->
   optimizer = torch.optim.Adam(network.parameters(), weight_decay=config.optimizer.weight_decay)
   targets = jax.jit(landmarks.TARGETS[task.targets], static_argnums=(1, 2))
   testing = EvalStep(dataclasses.replace(task, model=Adapter(network)))
-  inputs, last = Inputs(config, dataset), steps or plan.steps
+  inputs, last = Inputs(config, dataset, registry.task_of(config)), steps or plan.steps
   say({"machine": harness.machine(threads, {"torch": torch.__version__}), "steps": plan.steps})
   start, losses = time.perf_counter(), []
   with inputs.train() as batches:
@@ -143,7 +143,7 @@ def update(
   import torch
 
   network.train()
-  outputs = network(_to_torch(np.asarray(normalize(batch["image"]))))
+  outputs = network(_to_torch(np.asarray(Normalize()(batch["image"]))))
   size = tuple(outputs.shape[2:])
   wanted = _to_torch(np.asarray(targets(jnp.asarray(batch["heatmap_points"]), size, sigma)))
   loss = torch.nn.functional.mse_loss(outputs, wanted)
@@ -182,7 +182,7 @@ class EvalStep:
 
   def __call__(self, variables: Any, batch: Mapping[str, np.ndarray]) -> Scored:
     """Scores a batch."""
-    outputs = self._task.outputs(variables, normalize(batch["image"]))
+    outputs = self._task.outputs(variables, Normalize()(batch["image"]))
     numbers = {key: value for key, value in batch.items() if value.dtype.kind != "U"}
     return Scored(*jax.device_get(self._score(outputs, numbers)))
 

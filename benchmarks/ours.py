@@ -15,7 +15,7 @@ from benchmarks import apart, cases
 import hrnet_jax
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import runtime, sharding
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.classification.task import Classification
 from hrnet_jax.tasks.landmarks.task import Landmarks
@@ -38,7 +38,7 @@ def inference(case: Mapping[str, Any], folder: str, *, answer: str, folded: bool
   if folded:
     model, variables = hrnet_jax.fold_batchnorm(model, variables)
   weights, images = jax.device_put(variables), cases.read(folder, cases.INPUTS)["image"]
-  network = jax.jit(lambda v, x: model.apply(v, normalize(x), train=False))
+  network = jax.jit(lambda v, x: model.apply(v, Normalize()(x), train=False))
   start = time.perf_counter()
   outputs = jax.block_until_ready(network(weights, images))
   facts = {"first_call_seconds": time.perf_counter() - start}

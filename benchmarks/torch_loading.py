@@ -15,9 +15,10 @@ import torch
 from torch.utils import data
 
 from benchmarks import apart, camvid_ours
+from hrnet_jax.data import images
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.ops.normalize import MEAN, STD
-from hrnet_jax.tasks.segmentation.transforms import TrainTransform, decode
+from hrnet_jax.tasks.segmentation.transforms import TrainTransform, read
 
 CHECKED = 8  # examples that are compared with ours
 _EQUAL = 1e-5  # of normalised values; one grey level is 0.017
@@ -123,7 +124,8 @@ def check(files: Files, source: Sequence[dict], transform: TrainTransform) -> No
   """
   rng = np.random.default_rng(0)
   for record in [source[i] for i in range(min(CHECKED, len(source)))]:
-    image, label = decode(record)
+    record = record | {"image": images.decode_image(record["image"], record["name"])}
+    image, label = read(record)
     decisions = transform.draw(rng, label.shape)
     ours = transform.apply(image, label, decisions)
     scaled = files.scale(*files.read(record["name"]), decisions.scale)

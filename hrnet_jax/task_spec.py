@@ -28,8 +28,9 @@ class TaskSpec:
     result_writer: folder, `Dataset`, `Task` -> `evaluation.results.ResultWriter`.
     test_procedure: for `config.eval.protocol`; see `evaluation.setup.TestProcedure`.
     export_sizes: `config.transform.eval` -> `export.program.Sizes`.
-    fake_record: config -> what a record has besides `image` and `name`, for a data set that is not
-      prepared; see `preflight.fake_data`.
+    fake_info: config -> `DatasetInfo` with made-up names, where the data set's own cannot be had.
+    fake_record: config, side -> what a record of an image with such sides has besides `image` and
+      `name`, for a data set that is not prepared; see `preflight.fake_data`.
     reference: names of the PyTorch reference's tensors; see `convert.reference.Reference`.
     parity: how outputs are compared with PyTorch's; see `parity.comparison.TorchComparison`.
     example: a published network: input size (H, W), and keywords of `model`.
@@ -48,6 +49,7 @@ class TaskSpec:
   result_writer: Part = None
   test_procedure: Part = None
   export_sizes: Part = None
+  fake_info: Part = None
   fake_record: Part = None
   reference: Part = None
   parity: Part = None

@@ -21,6 +21,8 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 flags.FLAGS.mark_as_parsed()  # grain reads flags that only app.run would parse
 
+pytest_plugins = ["tests.helpers.label_folders"]
+
 TESTS = pathlib.Path(__file__).parent
 
 

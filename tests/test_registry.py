@@ -1,15 +1,15 @@
 """Tasks by name: unknown ones are refused, known ones keep the contract."""
 
 import inspect
-import types
 
 import ml_collections
 import pytest
 
 from hrnet_jax import registry
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.interface import Task
 
-FACTS = types.SimpleNamespace(class_names=("a", "b"), palette=((0, 0, 0), (1, 1, 1)))
+FACTS = DatasetInfo(class_names=("a", "b"), palette=((0, 0, 0), (1, 1, 1)))
 
 
 def config(task: str) -> ml_collections.ConfigDict:

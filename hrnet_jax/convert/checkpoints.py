@@ -11,7 +11,7 @@ from flax import traverse_util
 import jax
 import numpy as np
 
-from hrnet_jax import registry, visualize
+from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert import containers, origin
@@ -19,11 +19,11 @@ from hrnet_jax.convert.files import read_state_dict, write_state_dict
 from hrnet_jax.convert.fitting import Fit, fit
 from hrnet_jax.convert.reference import kind_of, reference_of
 from hrnet_jax.convert.state_dict import to_torch
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.prepared import open_dataset
 from hrnet_jax.models.network import build_model
 
 REPORT = "conversion.json"
-_MOST_COLOURS = 256
 
 
 def from_file(
@@ -98,26 +98,20 @@ def _initial(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array
 
 def _dataset(config: Any) -> dict[str, Any]:
   """Facts about the config's data set; with numbers for names where they cannot be had."""
-  count, landmarks = (config.model.get(f"num_{x}", 0) for x in ("classes", "landmarks"))
+  spec = registry.task_of(config)
+  made_up = DatasetInfo(name=config.data.name)
+  if spec.has("fake_info"):
+    made_up = spec.part("fake_info")(config)
+  kind, count = ("classes", len(made_up.class_names)) if made_up.class_names else ("keypoints", 0)
   try:
-    facts = open_dataset(config.data.name, config.data.data_dir or None).facts()
-    if not count or len(facts["class_names"]) == count:
-      return facts
-    reason = f"{config.data.name} has {len(facts['class_names'])} classes, the model {count}"
+    known = open_dataset(config.data.name, config.data.data_dir or None)
+    if not count or len(known.class_names) == count:
+      return known.facts()
+    reason = f"{config.data.name} has {len(known.class_names)} classes, the model {count}"
   except FileNotFoundError:
     reason = f"{config.data.name} is not prepared here"
-  if count or landmarks:
-    print(f"{'classes' if count else 'landmarks'} get numbers for names: {reason}")
-  colours = visualize.distinct_palette(min(count, _MOST_COLOURS))
-  return {
-    "name": config.data.name,
-    "fingerprint": "",
-    "class_names": [f"class {k}" for k in range(count)],
-    "palette": [list(colours[k % _MOST_COLOURS]) for k in range(count)],
-    "landmark_names": [f"landmark {k}" for k in range(landmarks)],
-    "flip_pairs": [],
-    "splits": {},
-  }
+  print(f"{kind} get numbers for names: {reason}")
+  return made_up.to_dict() | {"splits": {}}
 
 
 def _origin(tensors: dict[str, np.ndarray]) -> str:

@@ -1,7 +1,7 @@
-"""A prepared data set and its records: `source[i]` -> encoded images and annotation."""
+"""Facts about a data set, and its records: `source[i]` -> encoded images and annotation."""
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
@@ -17,64 +17,78 @@ import tensorflow_datasets as tfds
 _SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-  """A prepared data set.
-
-  Wherever a split is asked for, `SPLIT[first:end]` is a part of it, as in TFDS; either number may
-  be left out.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+  """What is known about a data set besides its records; plain values, also in checkpoints.
 
   Attributes:
-    name: as given to `open_dataset`.
-    directory: where its files are.
+    name: as given to `open_dataset`; empty while the data set is being prepared.
+    fingerprint: sha256 over all records in order; empty likewise.
     class_names: names in the order of the ids in the labels; 255 is ignored.
     palette: an RGB colour for each class.
-    fingerprint: sha256 over all records in order.
-    landmark_names: names of the landmarks, empty where there are none.
-    flip_pairs: landmarks, or where there are none classes, that change places when the image is
+    landmark_names: names of the keypoints, empty where there are none.
+    flip_pairs: keypoints, or where there are none classes, that change places when the image is
       mirrored.
-    statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
-      `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`, or of
-      objects `class_objects`; and `sizes`, where each image's matters.
     class_weights: published weights of the classes in the loss, where there are any.
     class_ids: the ids by which the data set's own files call the classes, where they are others.
-    normalizers: distances that errors of landmarks are divided by, each between the means of two
-      groups of landmarks.
-    subsets: named parts of splits, `{subset: (split, positions in it)}`; they can be read like
-      splits.
-    unions: several splits taken together, `{union: its splits}`; read like splits, too.
+    normalizers: distances that errors of keypoints are divided by, each between the means of two
+      groups of keypoints.
   """
 
-  name: str
-  directory: pathlib.Path
-  class_names: tuple[str, ...]
-  palette: tuple[tuple[int, int, int], ...]
-  fingerprint: str
-  landmark_names: tuple[str, ...]
-  flip_pairs: tuple[tuple[int, int], ...]
-  statistics: dict[str, dict[str, Any]]
+  name: str = ""
+  fingerprint: str = ""
+  class_names: tuple[str, ...] = ()
+  palette: tuple[tuple[int, int, int], ...] = ()
+  landmark_names: tuple[str, ...] = ()
+  flip_pairs: tuple[tuple[int, int], ...] = ()
   class_weights: tuple[float, ...] = ()
   class_ids: tuple[int, ...] = ()
   normalizers: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = dataclasses.field(
     default_factory=dict
   )
+
+  @classmethod
+  def from_dict(cls, values: Mapping[str, Any]) -> "DatasetInfo":
+    """From `to_dict`, or from the facts of a checkpoint.
+
+    Older and converted checkpoints lack some of the facts, which are then empty; whatever else
+    there is, such as the numbers of examples, is left out.
+    """
+    known = {field.name for field in dataclasses.fields(DatasetInfo)}
+    return DatasetInfo(**{key: _frozen(value) for key, value in values.items() if key in known})
+
+  def to_dict(self) -> dict[str, Any]:
+    """The fields as JSON has them: lists for tuples."""
+    return {
+      field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(DatasetInfo)
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset(DatasetInfo):
+  """A prepared data set: what is known about it, and its records.
+
+  Wherever a split is asked for, `SPLIT[first:end]` is a part of it, as in TFDS; either number may
+  be left out.
+
+  Attributes:
+    directory: where its files are.
+    statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
+      `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`, or of
+      objects `class_objects`; and `sizes`, where each image's matters.
+    subsets: named parts of splits, `{subset: (split, positions in it)}`; they can be read like
+      splits.
+    unions: several splits taken together, `{union: its splits}`; read like splits, too.
+  """
+
+  directory: pathlib.Path
+  statistics: dict[str, dict[str, Any]]
   subsets: dict[str, tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=dict)
   unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
   def facts(self) -> dict[str, Any]:
     """What a run and its checkpoints store about the data; plain values."""
-    return {
-      "name": self.name,
-      "fingerprint": self.fingerprint,
-      "class_names": list(self.class_names),
-      "palette": [list(colour) for colour in self.palette],
-      "landmark_names": list(self.landmark_names),
-      "flip_pairs": [list(pair) for pair in self.flip_pairs],
-      "class_weights": list(self.class_weights),
-      "class_ids": list(self.class_ids),
-      "normalizers": {name: [list(g) for g in ends] for name, ends in self.normalizers.items()},
-      "splits": self.splits(),
-    }
+    return self.to_dict() | {"splits": self.splits()}
 
   def splits(self) -> dict[str, int]:
     """The number of examples of each split, subsets and unions left out."""
@@ -244,6 +258,20 @@ class _Joined(Sequence):
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:
   """What the builder stored about a data set."""
   return json.loads((directory / "metadata.json").read_text())
+
+
+def _frozen(value):
+  """Tuples for the lists of JSON."""
+  if isinstance(value, Mapping):
+    return {key: _frozen(x) for key, x in value.items()}
+  return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _plain(value):
+  """Lists for tuples."""
+  if isinstance(value, Mapping):
+    return {key: _plain(x) for key, x in value.items()}
+  return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _decode_text(value):

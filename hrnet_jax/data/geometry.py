@@ -4,17 +4,50 @@ Sizes are always `(height, width)`. Images are resized bilinearly with half-pixe
 OpenCV's 8-bit arithmetic, label maps by nearest neighbour with the index rule of the reference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Resizes bilinearly without antialiasing: `(H, W, 3) -> (*size, 3)`."""
+  """Resizes bilinearly without antialiasing: `(H, W, C) -> (*size, C)`."""
   height, width = size
-  return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_LINEAR)
+  return with_opencv(
+    image, lambda x: cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR)
+  )
+
+
+def with_opencv(image: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+  """Applies a function of OpenCV to an image of any number of channels: `-> (h, w, C)`.
+
+  Args:
+    image: uint8 (H, W, C).
+    function: works on each channel alone, for up to three at a time.
+  """
+  parts = [
+    function(np.ascontiguousarray(image[..., first : first + 3]))
+    for first in range(0, image.shape[2], 3)
+  ]
+  # OpenCV leaves the axis out where there is one channel.
+  parts = [part if part.ndim == 3 else part[..., None] for part in parts]
+  return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def with_pillow(image: np.ndarray, function: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+  """Applies a function of Pillow to an image of any number of channels: `-> (h, w, C)`.
+
+  Args:
+    image: uint8 (H, W, C).
+    function: works on each channel alone.
+  """
+  if image.shape[2] == 3:
+    return np.asarray(function(Image.fromarray(np.ascontiguousarray(image))))
+  # One by one: Pillow takes a fourth channel for alpha, and multiplies the others with it.
+  planes = np.ascontiguousarray(np.moveaxis(image, 2, 0))
+  return np.stack([np.asarray(function(Image.fromarray(plane))) for plane in planes], axis=2)
 
 
 def resize_label(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:

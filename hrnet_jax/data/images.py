@@ -1,34 +1,79 @@
-"""Encoded images to arrays and back: `bytes <-> (H, W, 3) RGB or (H, W) ids`, all uint8."""
+"""Encoded images to arrays and back: `bytes <-> (H, W, C) or (H, W) ids`, all uint8."""
 
 import io
+import pathlib
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+ARRAY_SUFFIX = ".npy"
+_FILE_CHANNELS = (1, 3, 4)
+_ORIENTATION = 0x112  # EXIF
+# The tag, its type and count as they stand in a file, and the value 1, in both byte orders.
+_UPRIGHT = {
+  b"\x12\x01\x03\x00\x01\x00\x00\x00": b"\x01\x00",
+  b"\x01\x12\x00\x03\x00\x00\x00\x01": b"\x00\x01",
+}
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG colour types; see section 11.2.1 of the PNG specification
 _PALETTE = 3
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
-def decode_rgb(data: bytes, name: str) -> np.ndarray:
-  """Decodes a JPEG or PNG photo.
+def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.ndarray:
+  """Decodes a JPEG, PNG or TIFF file; an array is an image already, and is checked alone.
 
   The orientation stored by cameras (EXIF) is applied, so that the result is what viewers show.
 
   Args:
-    data: the encoded file.
+    data: the encoded file, or uint8 (H, W, C).
     name: what to call the image in errors, usually its path.
+    channels: C. With 1 the image is turned to grey, with 3 to RGB; with 4 the file must have as
+      many, such as red, green, blue and alpha. Other numbers are for arrays.
 
   Returns:
-    uint8 (H, W, 3) RGB.
+    uint8 (H, W, C).
 
   Raises:
-    ValueError: the bytes are not an image, or not all of it.
+    ValueError: the bytes are not an image, or not all of it, or it has other channels.
   """
+  if isinstance(data, np.ndarray):
+    if data.dtype != np.uint8 or data.ndim != 3 or data.shape[2] != channels:
+      raise ValueError(
+        f"{name}: the image is {data.dtype} {data.shape}, expected uint8 (H, W, {channels}), where "
+        f"model.channels is {channels}"
+      )
+    return data
+  if channels not in _FILE_CHANNELS:
+    raise ValueError(
+      f"{name}: image files are read with 1, 3 or 4 channels, but model.channels is {channels}; "
+      f"store such images as arrays, uint8 (H, W, {channels})"
+    )
   _require_complete(data, name)
-  return _decode(data, cv2.IMREAD_COLOR_RGB, name)
+  if channels == 3:
+    return _decode(data, cv2.IMREAD_COLOR_RGB, name)
+  if channels == 1:
+    return _decode(data, cv2.IMREAD_GRAYSCALE, name)[..., None]
+  # OpenCV would not turn an image upright that it does not convert.
+  image = np.asarray(ImageOps.exif_transpose(_load_strictly(data, name)))
+  if image.dtype != np.uint8 or image.shape[2:] != (4,):
+    raise ValueError(
+      f"{name}: the image is {image.dtype} {image.shape}, but model.channels is 4; expected 4 "
+      "channels of 8 bits"
+    )
+  return image
+
+
+def read_image(path: pathlib.Path, channels: int = 3) -> np.ndarray:
+  """Reads an image file, or an array from a `.npy` file; see `decode_image`."""
+  if path.suffix != ARRAY_SUFFIX:
+    return decode_image(path.read_bytes(), str(path), channels)
+  try:
+    return decode_image(np.load(path, allow_pickle=False), str(path), channels)
+  except (EOFError, ValueError) as error:
+    text = str(error)
+    raise ValueError(text if str(path) in text else f"{path}: not an array: {text}") from None
 
 
 def decode_label(data: bytes, name: str) -> np.ndarray:
@@ -77,6 +122,29 @@ def encode_png(array: np.ndarray) -> bytes:
 def encode_jpeg(array: np.ndarray, quality: int) -> bytes:
   """Encodes uint8 RGB (H, W, 3) as JPEG of a quality from 1 to 100."""
   return cv2.imencode(".jpg", array[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def forget_orientation(data: bytes) -> bytes:
+  """The same file with the camera's note of orientation, if there is one, set to "upright".
+
+  Decoders of this package obey the note, as viewers do; landmarks that were placed on the stored
+  pixels would then lie elsewhere. Pixels and length of the file do not change.
+  """
+  if not data.startswith(b"\xff\xd8") or _orientation(data) in (None, 1):
+    return data
+  for entry, upright in _UPRIGHT.items():
+    at = data.find(entry, 0, 2**16)
+    if at >= 0:
+      return data[: at + len(entry)] + upright + data[at + len(entry) + 2 :]
+  return data
+
+
+def _orientation(data):
+  try:
+    with Image.open(io.BytesIO(data)) as image:
+      return image.getexif().get(_ORIENTATION)
+  except OSError:  # not an image: the decoder says so, with the name
+    return None
 
 
 def _decode(data, mode, name):

@@ -1,5 +1,9 @@
-"""Config -> batches: joins a prepared data set, the task's transforms and the loader."""
+"""Config -> batches: joins a prepared data set, the task's transforms and the loader.
 
+The way of an image: a record's encoded bytes -> decoded here -> the task's transform -> batch.
+"""
+
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 from typing import Any
@@ -7,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax import registry
-from hrnet_jax.data import padded_batch, pipeline
+from hrnet_jax.data import images, padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part
 from hrnet_jax.data.prepared import open_dataset as open_prepared
-from hrnet_jax.task_spec import resolve
+from hrnet_jax.task_spec import TaskSpec, resolve
 
 
 def open_dataset(config: Any) -> Dataset:
   """Opens the data set that `config.data` names, as `config.model.task` looks at it.
 
   Raises:
-    ValueError, FileNotFoundError: see `registry.open_dataset`.
+    ValueError, FileNotFoundError: see `prepared.open_dataset`.
   """
   spec = registry.task_of(config)
   dataset = open_prepared(config.data.name, config.data.data_dir or None)
@@ -32,18 +36,16 @@ class Inputs:
   Attributes:
     config: the whole config; uses `seed`, `model.task`, `data`, `transform`, `train`, `eval`.
     dataset: opened.
+    spec: of the config's task.
     process_index: of this process among those that read different examples.
     process_count: of these.
   """
 
   config: Any
   dataset: Dataset
+  spec: TaskSpec
   process_index: int = 0
   process_count: int = 1
-
-  @property
-  def _spec(self) -> Any:
-    return registry.task_of(self.config)
 
   def train(self, *, start: int = 0, switch: tuple[int, str] | None = None) -> pipeline.Loader:
     """Endless training batches from batch `start` on.
@@ -74,7 +76,7 @@ class Inputs:
       height_multiple: what the height must be a multiple of to be split over devices.
       limit: only this many examples, the first ones; 0 is all.
     """
-    transform = self._spec.part("eval_transform")
+    transform = self.spec.part("eval_transform")
     options = dict(self.config.transform.eval)
     if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
       options["size"] = self._eval_size(height_multiple)
@@ -85,26 +87,26 @@ class Inputs:
       source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
     return pipeline.eval_loader(
       source,
-      transform,
+      self._decoded(transform),
       batch_size=self.config.eval.batch_size,
       groups=groups,
       **self._reading(),
     )
 
-  def test(self, images: int, **options: Any) -> pipeline.Loader:
-    """One pass over whole images of the evaluation split; see `ragged.StackPadded` for batches.
+  def test(self, count: int, **options: Any) -> pipeline.Loader:
+    """One pass over whole images of the evaluation split, in batches of `StackPadded`.
 
     Args:
-      images: in a batch of this process.
+      count: of images in a batch of this process.
       **options: of the transform of the task's test procedure.
     """
-    procedure = self._spec.part("test_procedure")
+    procedure = self.spec.part("test_procedure")
     split = self.config.data.eval_split
     multiple = 1 if self.dataset.uniform_size(split) else padded_batch.MULTIPLE
     return pipeline.eval_loader(
       self.dataset.source(split),
-      procedure.transform(**options),
-      batch_size=images * self.process_count,
+      self._decoded(procedure.transform(**options)),
+      batch_size=count * self.process_count,
       stack=padded_batch.StackPadded(procedure.fill, multiple),
       **self._reading(),
     )
@@ -117,17 +119,21 @@ class Inputs:
     return _round_up(height, max(multiple, height_multiple)), _round_up(width, multiple)
 
   def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
-    transform = self._spec.part("train_transform")
+    transform = self.spec.part("train_transform")
     transform = transform(**self._train_options(transform))
     return pipeline.train_loader(
       self.dataset.source(split),
-      transform,
+      self._decoded(transform),
       batch_size=self.config.train.batch_size,
       seed=seed,
       start=start,
       groups=self._groups(transform, split),
       **self._reading(),
     )
+
+  def _decoded(self, transform: Any) -> "_Decoded":
+    channels = self.config.model.get("channels", 3)
+    return _Decoded(pipeline.as_function(transform), channels)
 
   def _groups(self, transform: Any, split: str) -> np.ndarray | None:
     """Which examples make batches of one size, where a transform has several sizes."""
@@ -142,7 +148,7 @@ class Inputs:
       ValueError: nobody says so, and the examples are to be mirrored.
     """
     options = dict(self.config.transform.train)
-    if not self._spec.mirrors_by_pairs or "flip_pairs" in options:
+    if not self.spec.mirrors_by_pairs or "flip_pairs" in options:
       return options
     if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
       raise ValueError(
@@ -159,6 +165,18 @@ class Inputs:
       "workers": data.workers,
       "threads": data.threads,
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+  """A transform of decoded images, for records with encoded ones."""
+
+  transform: Callable[..., dict[str, np.ndarray]]
+  channels: int
+
+  def __call__(self, record: Mapping[str, Any], *rng: np.random.Generator) -> dict[str, np.ndarray]:
+    image = images.decode_image(record["image"], record["name"], self.channels)
+    return self.transform(dict(record) | {"image": image}, *rng)
 
 
 def _round_up(n: int, multiple: int) -> int:

@@ -141,7 +141,6 @@ def train_loader(
     raise ValueError(f"seed is {seed} and start is {start}; expected 0 or more for both")
   # Own seeds for the two uses: those that grain derives change when a step is put between.
   shuffle_seed, transform_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
-  apply = transform.random_map if isinstance(transform, grain.transforms.RandomMap) else transform
   records, groups = _Records(source), grouping.checked(groups, len(source))
   if groups.min() < groups.max():
     # Passes follow each other within the source, which is therefore not repeated.
@@ -149,7 +148,7 @@ def train_loader(
     ds = grain.MapDataset.source(grouping.Reordered(records, order))
   else:
     ds = grain.MapDataset.source(records).shuffle(seed=shuffle_seed).repeat()
-  ds = ds.random_map(_Apply(apply), seed=transform_seed)
+  ds = ds.random_map(_Apply(as_function(transform)), seed=transform_seed)
   ds = ds.batch(local, drop_remainder=True, batch_fn=_stack)
   ds = ds[process_index::process_count][start:]
   return Loader(_read(ds, workers, threads, prefetch), start=start)
@@ -194,11 +193,21 @@ def eval_loader(
     ValueError: as `train_loader`.
   """
   local = _local_batch_size(source, batch_size, process_index, process_count)
-  apply = transform.map if isinstance(transform, grain.transforms.Map) else transform
   order = grouping.padded(grouping.checked(groups, len(source)), batch_size)
-  ds = grain.MapDataset.source(_Padded(_Records(source), order)).map(_ApplyMasked(apply))
+  ds = grain.MapDataset.source(_Padded(_Records(source), order)).map(
+    _ApplyMasked(as_function(transform))
+  )
   ds = ds.batch(local, drop_remainder=True, batch_fn=stack or _stack)[process_index::process_count]
   return Loader(_read(ds, workers, threads, prefetch), num_batches=len(ds))
+
+
+def as_function(
+  transform: grain.transforms.RandomMap | grain.transforms.Map | Callable,
+) -> Callable:
+  """The method of a transform that is called with records; a function is one already."""
+  if isinstance(transform, grain.transforms.RandomMap):
+    return transform.random_map
+  return transform.map if isinstance(transform, grain.transforms.Map) else transform
 
 
 def _local_batch_size(source, batch_size: int, process_index: int, process_count: int) -> int:

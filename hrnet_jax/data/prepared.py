@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax import registry
 from hrnet_jax.data import storage, tfds_prepared
-from hrnet_jax.data.dataset import Dataset, read_metadata
+from hrnet_jax.data.dataset import Dataset, DatasetInfo, read_metadata
 from hrnet_jax.data.datasets import base
 from hrnet_jax.task_spec import resolve
 
@@ -108,7 +108,7 @@ def known_datasets() -> list[str]:
   return sorted([*registry.dataset_builders(), *tfds_prepared.SPLITS])
 
 
-def published_facts(name: str) -> base.Facts | None:
+def published_facts(name: str) -> DatasetInfo | None:
   """What is known about a data set before it is prepared.
 
   Returns:
@@ -162,20 +162,11 @@ def _check_source(builder, place, name, source, overwrite):
 
 def _open(name, place):
   metadata = read_metadata(place.target)
+  info = DatasetInfo.from_dict(metadata | {"name": name})
   return Dataset(
-    name=name,
+    **vars(info),
     directory=place.target,
-    class_names=tuple(metadata["class_names"]),
-    palette=tuple(tuple(colour) for colour in metadata["palette"]),
-    fingerprint=metadata["fingerprint"],
-    landmark_names=tuple(metadata["landmark_names"]),
-    flip_pairs=tuple(tuple(pair) for pair in metadata["flip_pairs"]),
     statistics=metadata["splits"],
-    class_weights=tuple(metadata["class_weights"]),
-    class_ids=tuple(metadata["class_ids"]),
-    normalizers={
-      name: tuple(tuple(group) for group in ends) for name, ends in metadata["normalizers"].items()
-    },
     subsets={
       name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
     },

@@ -46,8 +46,6 @@ def open_prepared(name: str, data_dir: pathlib.Path) -> Dataset:
     class_names=class_names,
     palette=((128, 128, 128),) * len(class_names),
     fingerprint=hashlib.sha256(described + names).hexdigest(),
-    landmark_names=(),
-    flip_pairs=(),
     statistics={
       ours: {"num_examples": info.splits[theirs].num_examples}
       for ours, theirs in SPLITS[name].items()
@@ -65,7 +63,7 @@ def advice(name: str) -> str:
   )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Prepared(Dataset):
   def source(self, split: str) -> Source:
     self._of(split)

@@ -7,7 +7,6 @@ import jax
 from jax.sharding import Mesh
 
 from hrnet_jax.distributed import sharding
-from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.tasks.interface import Batch, Task
 
 
@@ -18,7 +17,7 @@ def make_eval_step(task: Task, mesh: Mesh) -> Callable[[Any, Batch], tuple[Any, 
   """
 
   def eval_step(variables: Any, batch: Batch) -> tuple[Any, Any, jax.Array]:
-    outputs = task.outputs(variables, normalize(batch["image"]), **task.inputs(batch))
+    outputs = task.outputs(variables, task.normalize(batch["image"]), **task.inputs(batch))
     predictions = task.predict(outputs, batch["image"].shape[1:3])
     return task.sums(outputs, batch), predictions, task.quality(outputs, batch)
 

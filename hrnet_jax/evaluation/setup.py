@@ -23,7 +23,8 @@ class TestProcedure(NamedTuple):
   Attributes:
     options: class whose fields are keys of `config.eval.protocol`; `text` describes it to people.
     preparation: those of its fields that are options of `transform`.
-    transform: class of the host transform of whole images.
+    transform: class of the host transform of whole images; besides these it takes `padding`, the
+      colour of what is added to an image.
     fill: by array of an example, the value that fills it up to the size of the batch.
     step: task, config, options and mesh of this process -> `evaluate.Step`.
   """
@@ -58,21 +59,21 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> Tester:
   Raises:
     ValueError: a value of the protocol is wrong, or the task has none.
   """
-  values = dict(config.eval.get("protocol") or {})
+  values, spec = dict(config.eval.get("protocol") or {}), registry.task_of(config)
   if not values:
-    inputs = Inputs(config, dataset, *sharding.data_share(mesh))
+    inputs = Inputs(config, dataset, spec, *sharding.data_share(mesh))
     multiple = sharding.height_multiple(mesh)
     step = SharedStep(make_eval_step(task, mesh), mesh)
     return Tester(step, lambda: inputs.eval(height_multiple=multiple), lambda x: x, "as validation")
-  procedure = registry.task_of(config).part("test_procedure")
+  procedure = spec.part("test_procedure")
   if procedure is None:
     raise ValueError(f"task {config.model.task!r} has no eval.protocol; leave it empty")
   protocol, local = procedure.options(**values), sharding.local_mesh()
   options = {key: getattr(protocol, key) for key in procedure.preparation}
-  inputs = Inputs(config, dataset, jax.process_index(), jax.process_count())
+  inputs = Inputs(config, dataset, spec, jax.process_index(), jax.process_count())
   return Tester(
     procedure.step(task, config, protocol, local),
-    lambda: inputs.test(local.size, **options),
+    lambda: inputs.test(local.size, padding=task.normalize.mean_color, **options),
     lambda variables: sharding.put_whole(variables, local),
     protocol.text,
   )

@@ -1,6 +1,6 @@
 """The files of an exported network, checked before they are written: what `hrnet export` does.
 
-Shapes: images `(B, H, W, 3)` uint8 RGB -> the task's predictions, or with `outputs="raw"` what the
+Shapes: images `(B, H, W, C)` uint8 -> the task's predictions, or with `outputs="raw"` what the
 network returns.
 """
 
@@ -17,7 +17,6 @@ import hrnet_jax
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.export import check, program
 from hrnet_jax.files import write_whole
-from hrnet_jax.ops.normalize import MEAN, STD
 
 NAME, SUFFIX = "network", ".jaxexport"
 # What of the facts about the data a user of predictions needs.
@@ -47,6 +46,7 @@ def describe(
   """What the JSON file says."""
   tree = jax.tree.unflatten(exported.out_tree, exported.out_avals)
   leaves = jax.tree_util.tree_leaves_with_path(tree)
+  normalize = made.task.normalize
   facts = {key: loaded.dataset[key] for key in FACTS if loaded.dataset.get(key)}
   return {
     "task": loaded.config.model.task,
@@ -56,9 +56,14 @@ def describe(
     "input": {
       "dtype": "uint8",
       "shape": str(exported.in_avals[0].shape),
-      "layout": "batch, height, width, RGB",
+      "layout": f"batch, height, width, {'RGB' if normalize.channels == 3 else 'channels'}",
       "sizes": made.sizes.text,
-      "normalisation": {"inside": True, "mean": MEAN, "std": STD, "of": "value / 255"},
+      "normalisation": {
+        "inside": True,
+        "mean": normalize.mean,
+        "std": normalize.std,
+        "of": "value / 255",
+      },
     },
     "further_inputs": [
       {"name": x.name, "dtype": str(aval.dtype), "shape": str(aval.shape), "meaning": x.text}

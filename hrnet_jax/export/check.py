@@ -81,7 +81,7 @@ def _shapes(program: Program) -> Iterator[tuple[int, int, int, int]]:
       number if program.batch == "b" else int(program.batch),
       height + added[0] if "h" in sizes.height else height,
       width + added[1] if "w" in sizes.width else width,
-      3,
+      program.task.normalize.channels,
     )
 
 

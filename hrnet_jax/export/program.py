@@ -1,4 +1,4 @@
-"""A trained network as one function: `images (B, H, W, 3) uint8` -> predictions or raw outputs.
+"""A trained network as one function: `images (B, H, W, C) uint8` -> predictions or raw outputs.
 
 Normalisation and weights are inside, and batch norms are folded into the convolutions. Batch and
 sizes may be left open, `b`, `h` and `w`; they are then settled by every call. What a network takes
@@ -8,7 +8,6 @@ besides the images follows them.
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import types
 from typing import Any
 
 import jax
@@ -18,8 +17,8 @@ import numpy as np
 
 from hrnet_jax import registry
 from hrnet_jax.checkpoint.manager import Loaded
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.folding import fold_batchnorm
-from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.tasks.interface import Task
 
 STRIDE = 32  # of the coarsest branch
@@ -75,6 +74,7 @@ class Program:
   """A network ready to be written.
 
   Attributes:
+    task: of the network as it was trained.
     folded: images and further inputs -> what the program returns, and what is judged: the raw
       outputs that it comes from, or those of the method that `sizes` names.
     trained: the same -> what is judged of the network as it was trained, norms not folded.
@@ -82,6 +82,7 @@ class Program:
     sizes: of the images.
   """
 
+  task: Task
   folded: Callable[..., tuple[Any, Any]]
   trained: Callable[..., Any]
   batch: str
@@ -107,14 +108,14 @@ def build(
   sizes_of = registry.task_part(name, "export_sizes", "program")
   sizes = sizes_of(loaded.config.transform.get("eval", {}))
   sizes = sizes if size is None else _fixed(sizes, size)
-  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   model, params = fold_batchnorm(task.model, loaded.variables)
   folded_task = dataclasses.replace(task, model=model)
 
   names = [x.name for x in sizes.inputs]
 
   def seen(images: jax.Array) -> jax.Array:
-    return normalize(_pad(images) if sizes.padded else images)
+    return task.normalize(_pad(images) if sizes.padded else images)
 
   def network(task: Task, variables: Any, images: jax.Array, *inputs: jax.Array) -> Any:
     return task.outputs(variables, seen(images), **dict(zip(names, inputs, strict=True)))
@@ -132,6 +133,7 @@ def build(
     return returned, judged(folded_task, params, images, *inputs) if sizes.judged else raw
 
   return Program(
+    task=task,
     folded=folded,
     trained=functools.partial(judged, task, loaded.variables),
     batch=str(batch_size or "b"),
@@ -142,7 +144,8 @@ def build(
 def trace(program: Program, platforms: Sequence[str] = PLATFORMS) -> export.Exported:
   """Lowers a program to StableHLO for the platforms, without any device of theirs."""
   sizes = program.sizes
-  shapes = [f"{program.batch}, {sizes.height}, {sizes.width}, 3"]
+  channels = program.task.normalize.channels
+  shapes = [f"{program.batch}, {sizes.height}, {sizes.width}, {channels}"]
   shapes += [", ".join(map(str, (program.batch, *x.shape))) for x in sizes.inputs]
   scope = export.SymbolicScope()
   images, *inputs = (export.symbolic_shape(shape, scope=scope) for shape in shapes)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import pathlib
 import time
-import types
 from typing import Any
 
 import cv2
@@ -26,8 +25,8 @@ import tqdm
 
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.folding import fold_batchnorm
-from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.predict.predictor import Handler, Photo
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -64,7 +63,7 @@ def build_predictor(loaded: manager.Loaded, **options: Any) -> Predictor:
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
     raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
-  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   variables = loaded.variables
   if "batch_stats" in variables:
     model, variables = fold_batchnorm(task.model, variables)
@@ -73,7 +72,7 @@ def build_predictor(loaded: manager.Loaded, **options: Any) -> Predictor:
 
   @jax.jit
   def predict(variables, batch, extras):
-    outputs = task.outputs(variables, normalize(batch), **extras)
+    outputs = task.outputs(variables, task.normalize(batch), **extras)
     return task.predict(outputs, batch.shape[1:3])
 
   return Predictor(

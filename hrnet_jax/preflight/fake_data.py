@@ -1,4 +1,4 @@
-"""Stands in for a data set that is not prepared here: config -> facts and made-up records.
+"""A made-up data set in place of one that is not prepared here: config -> facts and records.
 
 A program depends on the shapes of a batch, not on what is in it. They come from the config's own
 transform, and what it needs is a record like those of the data set.
@@ -12,22 +12,31 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax import registry
-from hrnet_jax.data import images, inputs, prepared
-from hrnet_jax.data.dataset import Dataset
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data import inputs, prepared
+from hrnet_jax.data.dataset import Dataset, DatasetInfo
 
 SIDE = 256  # of the made-up images; the transforms bring them to the size of the config
 EXAMPLES = 1000  # in each split; only constants of the schedule depend on it
 
 
-@dataclasses.dataclass(frozen=True)
-class _StandIn(Dataset):
-  record: Any = None
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FakeDataset(Dataset):
+  """A data set in which every record is the same.
+
+  Attributes:
+    record: its image is an array already.
+  """
+
+  record: Any
 
   def source(self, split: str) -> Sequence[dict[str, Any]]:
+    """`EXAMPLES` records, whatever the split."""
+    del split
     return _Repeated(self.record)
 
   def sizes(self, split: str) -> np.ndarray:
+    """All are of one size."""
+    del split
     return np.full((EXAMPLES, 2), SIDE, np.int32)
 
 
@@ -63,15 +72,14 @@ def open_dataset(config: Any) -> tuple[Dataset, bool]:
     raise ValueError(
       f"no made-up record for task {spec.name!r}; prepare {config.data.name!r} first"
     )
-  photo = images.encode_png(np.zeros((SIDE, SIDE, 3), np.uint8))
-  facts = prepared.published_facts(config.data.name) or _invented(config)
-  return _StandIn(
-    name=config.data.name,
+  info = prepared.published_facts(config.data.name) or spec.part("fake_info")(config)
+  image = np.zeros((SIDE, SIDE, config.model.get("channels", 3)), np.uint8)
+  known = info.to_dict() | {"name": config.data.name}
+  return FakeDataset(
+    **vars(DatasetInfo.from_dict(known)),
     directory=pathlib.Path(),
-    fingerprint="",
     statistics={},
-    record={"image": photo, "name": "made up", **spec.part("fake_record")(config, SIDE)},
-    **{field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)},
+    record={"image": image, "name": "made up", **spec.part("fake_record")(config, SIDE)},
   ), False
 
 
@@ -84,18 +92,7 @@ def batch_shapes(config: Any, dataset: Dataset) -> dict[str, tuple[tuple[int, ..
   one = config.copy_and_resolve_references()
   with one.unlocked():
     one.train.batch_size, one.data.workers = 1, 0
-  with inputs.Inputs(one, dataset).train() as loader:
+  with inputs.Inputs(one, dataset, registry.task_of(one)).train() as loader:
     example = next(loader)
   size = config.train.batch_size
   return {name: ((size, *x.shape[1:]), x.dtype) for name, x in example.items()}
-
-
-def _invented(config: Any) -> base.Facts:
-  classes = config.model.get("num_classes", 0)
-  landmarks = config.model.get("num_landmarks", 0)
-  return base.Facts(
-    class_names=tuple(f"class {i}" for i in range(classes)),
-    palette=((128, 128, 128),) * classes,
-    landmark_names=tuple(f"landmark {i}" for i in range(landmarks)),
-    flip_pairs=((0, 1),) if landmarks > 1 else (),  # so that examples can be mirrored
-  )

@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from hrnet_jax.ops.normalize import Normalize, make_normalize
+
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, Any]
 COMPARED = ("first", "second")  # what two networks are called in tables and pictures
@@ -29,18 +31,20 @@ class Task(Protocol):
   """A network and the pure functions that train, score and show it.
 
   Attributes:
-    model: takes normalised images `(B, H, W, 3)`.
+    model: takes normalised images `(B, H, W, C)`.
+    normalize: makes such images of bytes; see `normalize_of`.
     metric: key of `report` by which checkpoints are compared; larger is better.
   """
 
   model: nn.Module
+  normalize: Normalize
   metric: str
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
     """What the network takes besides the images, by keyword; of predictions there is none."""
 
   def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> Any:
-    """What the network makes of normalised images `(B, H, W, 3)` when it is tested."""
+    """What the network makes of normalised images `(B, H, W, C)` when it is tested."""
 
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The scalar to minimise, and further scalars to log."""
@@ -81,3 +85,13 @@ class Task(Protocol):
     self, image: np.ndarray, first: Any, second: Any, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
     """Predictions of two networks beside the truth, `(h, w, 3)` uint8."""
+
+
+def normalize_of(config: Any) -> Normalize:
+  """The colour normalisation that `config.model.channels` and `config.data.normalize` ask for.
+
+  Raises:
+    ValueError: see `make_normalize`. TypeError: an unknown key.
+  """
+  options = config.get("data", {}).get("normalize", {})
+  return make_normalize(config.model.get("channels", 3), **options)

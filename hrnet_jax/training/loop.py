@@ -9,6 +9,7 @@ from clu import parameter_overview
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax import registry
 from hrnet_jax.checkpoint.init_from import Transfer, start_from
 from hrnet_jax.checkpoint.manager import Checkpoints
 from hrnet_jax.checkpoint.train_state import TrainState, all_finite, init_state
@@ -60,7 +61,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   task, plan = recipe.task, recipe.plan
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
-  inputs = Inputs(config, dataset, *sharding.data_share(mesh))
+  inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
   watchdog = Watchdog(**config.train.get("watchdog", {}))
   state = init_state(task.model, recipe.tx, config.seed, sharding.replicated(mesh))
   _write_overview(workdir / "parameters.txt", state)

@@ -10,7 +10,6 @@ import optax
 
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import sharding
-from hrnet_jax.ops.normalize import normalize
 from hrnet_jax.tasks.interface import Batch, Task
 
 Scalars = dict[str, jax.Array]
@@ -23,7 +22,6 @@ def make_train_step(
   *,
   seed: int,
   accumulate: int = 1,
-  prepare: Callable[[jax.Array], jax.Array] = normalize,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Scalars]]:
   """Returns `(state, batch) -> (state, scalars)`; the state is donated.
 
@@ -34,7 +32,6 @@ def make_train_step(
     seed: of dropout and sampling; folded with the step.
     accumulate: equal parts of the batch that are run one after the other, to save memory. The
       step is that of the whole batch with BatchNorm over parts: see `accumulated`.
-    prepare: from the batch's images to the network's input.
 
   The step raises ValueError for a height that the mesh cannot split.
   """
@@ -42,7 +39,7 @@ def make_train_step(
   def loss_fn(params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> tuple:
     outputs, updates = task.model.apply(
       {"params": params, "batch_stats": batch_stats},
-      prepare(batch["image"]),
+      task.normalize(batch["image"]),
       train=True,
       mutable=["batch_stats"],
       rngs={"dropout": key, "sampling": key},

@@ -11,6 +11,7 @@ import ml_collections
 import pytest
 
 from hrnet_jax import registry
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.task_spec import resolve
 from hrnet_jax.training import optimizer
 
@@ -30,11 +31,11 @@ def load(path: pathlib.Path) -> types.ModuleType:
   return importlib.import_module(name)
 
 
-def facts(config: ml_collections.ConfigDict) -> types.SimpleNamespace:
+def facts(config: ml_collections.ConfigDict) -> DatasetInfo:
   """A data set that fits the config."""
   count = config.model.get("num_classes", 0)
   landmarks = config.model.get("num_landmarks", 0)
-  return types.SimpleNamespace(
+  return DatasetInfo(
     class_names=tuple(f"class {i}" for i in range(count)),
     class_weights=(1.0,) * count,
     palette=((0, 0, 0),) * count,

@@ -35,26 +35,26 @@ def write_png(depth, colour_type, width, height, rows):
 def test_png_round_trip_keeps_the_order_of_the_channels():
   photo = np.zeros((2, 3, 3), np.uint8)
   photo[..., 0], photo[..., 2] = 200, 10
-  np.testing.assert_array_equal(images.decode_rgb(images.encode_png(photo), "a"), photo)
+  np.testing.assert_array_equal(images.decode_image(images.encode_png(photo), "a"), photo)
   np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(images.encode_png(photo)))), photo)
 
 
 def test_jpeg_round_trip_is_close():
   photo = np.full((16, 16, 3), (200, 100, 10), np.uint8)
-  decoded = images.decode_rgb(images.encode_jpeg(photo, 95), "a")
+  decoded = images.decode_image(images.encode_jpeg(photo, 95), "a")
   assert np.abs(decoded.astype(int) - photo).max() <= 3
 
 
 def test_grey_photo_becomes_three_channels():
   data = images.encode_png(np.array([[7, 9]], np.uint8))
-  assert images.decode_rgb(data, "a").tolist() == [[[7, 7, 7], [9, 9, 9]]]
+  assert images.decode_image(data, "a").tolist() == [[[7, 7, 7], [9, 9, 9]]]
 
 
 def test_orientation_of_the_camera_is_applied():
   exif = Image.Exif()
   exif[0x0112] = 6  # to be turned clockwise
   data = save(Image.fromarray(make_photo(40, 50)), "jpeg", exif=exif)
-  assert images.decode_rgb(data, "a").shape == (50, 40, 3)
+  assert images.decode_image(data, "a").shape == (50, 40, 3)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
@@ -62,7 +62,7 @@ def test_orientation_of_the_camera_is_applied():
 def test_truncated_photo_is_an_error(kind, share):
   data = save(Image.fromarray(make_photo()), kind)
   with pytest.raises(ValueError, match=r"^dir/a\.x: .*(corrupt|truncated|empty)"):
-    images.decode_rgb(data[: int(share * len(data))], "dir/a.x")
+    images.decode_image(data[: int(share * len(data))], "dir/a.x")
 
 
 def test_truncated_photo_with_a_thumbnail_is_an_error():
@@ -71,14 +71,14 @@ def test_truncated_photo_with_a_thumbnail_is_an_error():
   data = save(Image.fromarray(make_photo()), "jpeg", exif=exif, comment=b"\xff\xd8\xff\xd9")
   assert data.count(b"\xff\xd9") >= 2
   with pytest.raises(ValueError, match="truncated"):
-    images.decode_rgb(data[:-300], "a.jpg")
+    images.decode_image(data[:-300], "a.jpg")
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_bytes_after_the_end_are_harmless(kind):
   data = save(Image.fromarray(make_photo()), kind)
   np.testing.assert_array_equal(
-    images.decode_rgb(data + b"\0\0\xff\xda padding", "a"), images.decode_rgb(data, "a")
+    images.decode_image(data + b"\0\0\xff\xda padding", "a"), images.decode_image(data, "a")
   )
 
 
@@ -86,12 +86,12 @@ def test_changed_byte_in_a_png_is_an_error():
   data = bytearray(images.encode_png(make_photo()))
   data[300] ^= 0xFF
   with pytest.raises(ValueError, match=r"a\.png: corrupt"):
-    images.decode_rgb(bytes(data), "a.png")
+    images.decode_image(bytes(data), "a.png")
 
 
 def test_text_is_not_a_photo():
   with pytest.raises(ValueError, match=r"a\.jpg: corrupt"):
-    images.decode_rgb(b"<html>not found</html>", "a.jpg")
+    images.decode_image(b"<html>not found</html>", "a.jpg")
 
 
 def test_label_round_trip():
@@ -151,3 +151,45 @@ def test_truncated_label_is_an_error(share):
 def test_encode_png_rejects_other_arrays(array):
   with pytest.raises(ValueError, match="expected uint8"):
     images.encode_png(array)
+
+
+def test_grey_photos_become_rgb():
+  grey = save(Image.fromarray(make_photo()[..., 0]), "JPEG")
+  assert images.decode_image(grey, "a").shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_channels_of_files(kind):
+  rgba = np.random.default_rng(0).integers(0, 256, (7, 9, 4), np.uint8)
+  data = save(Image.fromarray(rgba), kind)
+  np.testing.assert_array_equal(images.decode_image(data, "a", 4), rgba)
+  assert images.decode_image(data, "a").shape == (7, 9, 3)
+  np.testing.assert_array_equal(
+    images.decode_image(save(Image.fromarray(rgba[..., 0]), kind), "a", 1), rgba[..., :1]
+  )
+  with pytest.raises(ValueError, match=r"a: the image is uint8 \(7, 9, 3\), but model.chan.* is 4"):
+    images.decode_image(save(Image.fromarray(rgba[..., :3]), kind), "a", 4)
+  with pytest.raises(ValueError, match=r"a: image files .*channels is 2; .* uint8 \(H, W, 2\)"):
+    images.decode_image(data, "a", 2)
+
+
+def test_four_channels_are_turned_upright():
+  exif = Image.Exif()
+  exif[0x112] = 6
+  data = io.BytesIO()
+  rgba = Image.fromarray(np.zeros((4, 6, 4), np.uint8))
+  rgba.save(data, "png", exif=exif)
+  assert images.decode_image(data.getvalue(), "a", 4).shape == (6, 4, 4)
+
+
+def test_arrays_are_images_already(tmp_path):
+  array = np.zeros((2, 3, 5), np.uint8)
+  assert images.decode_image(array, "a", 5) is array
+  np.save(tmp_path / "a.npy", array)
+  np.testing.assert_array_equal(images.read_image(tmp_path / "a.npy", 5), array)
+  for wrong in (array, array.astype(np.float32), array[0]):
+    with pytest.raises(ValueError, match=r"a: the image is .*, expected uint8 \(H, W, 4\)"):
+      images.decode_image(wrong, "a", 4)
+  (tmp_path / "b.npy").write_bytes(b"nothing")
+  with pytest.raises(ValueError, match=r"b\.npy: not an array"):
+    images.read_image(tmp_path / "b.npy", 5)

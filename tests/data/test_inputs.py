@@ -52,6 +52,11 @@ def config(task, data_dir, **evaluate):
   )
 
 
+def make(settings, dataset=None):
+  """The inputs of a config."""
+  return Inputs(settings, dataset or inputs.open_dataset(settings), registry.task_of(settings))
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
   """Three scenes and two."""
@@ -72,7 +77,7 @@ def test_each_task_sees_its_own_examples(data_dir):
 
 def test_batches_of_classification(data_dir):
   settings = config("classification", data_dir)
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   with source.train() as loader:
     batch = next(loader)
   assert batch["image"].shape == (4, 32, 32, 3)
@@ -86,19 +91,19 @@ def test_batches_of_classification(data_dir):
 
 def test_size_is_found_where_a_transform_pads(data_dir):
   settings = config("segmentation", data_dir)
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   with source.eval() as loader:
     assert next(loader)["image"].shape == (4, 128, 128, 3)
   with source.eval(height_multiple=96) as loader:
     assert next(loader)["image"].shape == (4, 192, 128, 3)
   settings = config("segmentation", data_dir, size=(160, 128))
-  with Inputs(settings, source.dataset).eval() as loader:
+  with make(settings, source.dataset).eval() as loader:
     assert next(loader)["image"].shape == (4, 160, 128, 3)
 
 
 def test_batches_of_detection(data_dir):
   settings = config("detection", data_dir)
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   assert source.dataset.class_names == ("disc", "box", "triangle", "star", "kite")
   with source.train() as loader:
     batch = next(loader)
@@ -134,7 +139,7 @@ def test_wide_and_tall_images_make_batches_of_their_own(coco_dir):
   settings = config("detection", coco_dir)
   settings.data.name, settings.train.batch_size = "coco/mini", 2
   settings.transform.train = {"canvas": ((64, 96), (96, 64)), "scales": ((96, 64),)}
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   with source.train() as loader:
     shapes = [next(loader)["image"].shape for _ in range(4)]
   wide, tall = (2, 64, 96, 3), (2, 96, 64, 3)
@@ -149,7 +154,7 @@ def test_wide_and_tall_images_make_batches_of_their_own(coco_dir):
     (batch,) = list(loader)
   assert batch["index"].tolist() == [0, -1, -1, -1]
   settings.data.train_split = "train_objects"
-  with Inputs(settings, source.dataset).train() as loader:
+  with make(settings, source.dataset).train() as loader:
     assert next(loader)["valid"].sum(1).tolist() == [2, 2]
 
 
@@ -160,7 +165,7 @@ def labels_of(loader, count):
 
 def test_examples_come_from_another_split_after_the_switch(data_dir):
   settings = config("segmentation", data_dir)
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   plain, both = labels_of(source.train(), 3), labels_of(source.train(switch=(3, "val")), 6)
   np.testing.assert_array_equal(both[:3], plain)
   known = {name: labels_of(source.train(switch=(1, name)), 9)[1:] for name in ("train", "val")}
@@ -171,7 +176,7 @@ def test_examples_come_from_another_split_after_the_switch(data_dir):
 
 def test_the_position_counts_on_over_the_switch(data_dir):
   settings = config("segmentation", data_dir)
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   straight = labels_of(source.train(switch=(3, "val")), 6)
   for start in range(6):
     loader = source.train(start=start, switch=(3, "val"))
@@ -186,7 +191,7 @@ def test_the_position_counts_on_over_the_switch(data_dir):
 def test_only_the_first_examples_where_there_is_a_limit(data_dir):
   settings = config("segmentation", data_dir)
   settings.eval.batch_size = 1
-  source = Inputs(settings, inputs.open_dataset(settings))
+  source = make(settings)
   with source.eval() as loader:
     everything = [batch["image"] for batch in loader]
   assert len(everything) == 2
@@ -199,18 +204,20 @@ def test_only_the_first_examples_where_there_is_a_limit(data_dir):
 def test_classes_of_images_are_not_read_from_label_maps(data_dir):
   settings = config("classification", data_dir)
   whole = inputs.open_dataset(config("segmentation", data_dir))
-  with Inputs(settings, whole).train() as loader, pytest.raises(ValueError, match="label maps"):
+  with make(settings, whole).train() as loader, pytest.raises(ValueError, match="label maps"):
     next(loader)
 
 
 def transform_of(settings, dataset, monkeypatch):
   """The training transform that the loader gets."""
   seen = []
-  monkeypatch.setattr(
-    inputs.pipeline, "train_loader", lambda source, transform, **options: seen.append(transform)
-  )
-  Inputs(settings, dataset).train()
-  return seen[0]
+
+  def load(source, transform, **options):
+    seen.append(transform.transform)
+
+  monkeypatch.setattr(inputs.pipeline, "train_loader", load)
+  make(settings, dataset).train()
+  return seen[0].__self__  # of its method
 
 
 def test_partners_of_landmarks_are_known_from_the_data_set(data_dir, monkeypatch):
@@ -227,7 +234,7 @@ def test_landmarks_without_partners_are_not_mirrored_unasked(data_dir, monkeypat
   with pytest.raises(
     ValueError, match=r"'shapes' has no flip pairs.*set transform\.train\.flip to"
   ):
-    Inputs(settings, bare).train()
+    make(settings, bare).train()
   settings.transform.train.flip = False
   assert not transform_of(settings, bare, monkeypatch).flip
   with settings.unlocked():
@@ -248,3 +255,44 @@ def test_every_task_has_views_only_of_known_data_sets():
   assert all(
     registry.task_spec(name).has("train_transform") for name in registry.task_names("views")
   )
+
+
+@pytest.mark.parametrize("task", ["segmentation", "classification", "detection", "landmarks"])
+def test_a_damaged_image_is_named(task, data_dir, monkeypatch):
+  settings = config(task, data_dir)
+  records = list(inputs.open_dataset(settings).source("train"))
+  damaged = [record | {"image": record["image"][:100]} for record in records]
+  monkeypatch.setattr(type(inputs.open_dataset(settings)), "source", lambda self, split: damaged)
+  name = damaged[0]["name"].split("/")[0][:5]
+  with (
+    make(settings).train() as loader,
+    pytest.raises(ValueError, match=f"{name}.*corrupt or t"),
+  ):
+    next(loader)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_images_have_the_channels_of_the_network(channels, data_dir, monkeypatch):
+  """Files are turned to grey or RGB; arrays have what they have."""
+  for task in ("segmentation", "classification", "detection", "landmarks"):
+    settings = config(task, data_dir)
+    dataset = inputs.open_dataset(settings)
+    records = {split: list(dataset.source(split)) for split in ("train", "val")}
+    if channels == 5:
+      noise = np.random.default_rng(0).integers(0, 256, (128, 128, 5), np.uint8)
+      records = {split: [x | {"image": noise} for x in known] for split, known in records.items()}
+    with monkeypatch.context() as patch, settings.unlocked():
+      settings.model.channels = channels
+      patch.setattr(type(dataset), "source", lambda self, split, records=records: records[split])
+      for loader in (make(settings, dataset).train(), make(settings, dataset).eval()):
+        with loader:
+          assert next(loader)["image"].shape[3] == channels
+
+
+def test_files_of_five_channels_are_refused(data_dir):
+  settings = config("segmentation", data_dir)
+  with settings.unlocked():
+    settings.model.channels = 5
+  message = r"train_0000\d: image files are read with 1, 3 or 4 channels, but model.channels is 5"
+  with make(settings).train() as loader, pytest.raises(ValueError, match=message):
+    next(loader)

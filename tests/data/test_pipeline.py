@@ -233,9 +233,9 @@ def test_a_failing_record_is_named(workers, error, kind, message):
 def test_damaged_bytes_are_named():
   class Damaged(Numbers):
     def __getitem__(self, index):
-      ok = images.encode_png(np.zeros((8, 8, 3), np.uint8))
-      label = images.encode_png(np.zeros((8, 8), np.uint8))
-      return {"image": ok[:30] if index == 3 else ok, "label": label, "name": f"street/{index}.png"}
+      ok, image = images.encode_png(np.zeros((8, 8), np.uint8)), np.zeros((8, 8, 3), np.uint8)
+      label = ok[:30] if index == 3 else ok
+      return {"image": image, "label": label, "name": f"street/{index}.png"}
 
   transform = TrainTransform((8, 8), 8)
   with (

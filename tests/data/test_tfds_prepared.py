@@ -57,7 +57,7 @@ def test_records_are_as_our_own(data_dir):
     index = int(record["name"][2])
     assert record["label"] == index % 2
     assert type(record["label"]) is int
-    assert abs(int(images.decode_rgb(record["image"], "")[0, 0, 0]) - 20 * index) < 3
+    assert abs(int(images.decode_image(record["image"], "")[0, 0, 0]) - 20 * index) < 3
   assert len(dataset.source("val")) == 2
   assert dataset.fingerprint == prepared.open_dataset("imagenet2012", data_dir).fingerprint
   with pytest.raises(ValueError, match="has no split 'validation'; known: train, val"):

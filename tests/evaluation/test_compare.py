@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hrnet_jax import registry
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.evaluation import compare
 from hrnet_jax.evaluation.eval_step import make_eval_step
@@ -22,7 +23,7 @@ def parts():
 
 def both(parts, dataset, pair=None, num_pictures=2):
   task, step, usual = parts
-  with Inputs(toy.get_config(), dataset).eval() as batches:
+  with Inputs(toy.get_config(), dataset, registry.task_of(toy.get_config())).eval() as batches:
     return compare.compare(task, step, pair or usual, batches, num_pictures=num_pictures)
 
 
@@ -30,7 +31,7 @@ def test_figures_are_those_of_each_alone(parts, dataset):
   task, step, pair = parts
   found = both(parts, dataset)
   for variables, report in zip(pair, found.reports, strict=True):
-    with Inputs(toy.get_config(), dataset).eval() as batches:
+    with Inputs(toy.get_config(), dataset, registry.task_of(toy.get_config())).eval() as batches:
       alone = evaluate(task, step, variables, batches)
     assert report == alone.report
   assert found.reports[0]["mean_iou"] != found.reports[1]["mean_iou"]
@@ -41,7 +42,7 @@ def test_gain_and_pictures_where_they_differ_most(parts, dataset):
   found = both(parts, dataset)
   qualities = []
   for variables in pair:
-    with Inputs(toy.get_config(), dataset).eval() as batches:
+    with Inputs(toy.get_config(), dataset, registry.task_of(toy.get_config())).eval() as batches:
       qualities.append(evaluate(task, step, variables, batches).quality)
   for index, gain in found.gain.items():
     assert gain == pytest.approx(qualities[1][index] - qualities[0][index], abs=1e-6)

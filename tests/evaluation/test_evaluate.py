@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hrnet_jax import registry
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation.eval_step import make_eval_step
@@ -35,7 +36,9 @@ def evaluated(task, dataset, mesh, batch_size=8, process=(0, 1), **options):
   config.eval.batch_size = batch_size
   variables = toy.make_state(task.model, TX, mesh).variables
   height = sharding.height_multiple(mesh)
-  with Inputs(config, dataset, *process).eval(height_multiple=height) as batches:
+  with Inputs(config, dataset, registry.task_of(config), *process).eval(
+    height_multiple=height
+  ) as batches:
     return evaluate(task, shared_step(task, mesh), variables, batches, **options)
 
 
@@ -80,7 +83,7 @@ def test_the_shares_of_two_processes_add_up(task, dataset, confusion, batch_size
 
 def test_processes_have_equally_many_batches(dataset):
   config = toy.get_config()
-  loaders = [Inputs(config, dataset, i, 2).eval() for i in range(2)]
+  loaders = [Inputs(config, dataset, registry.task_of(config), i, 2).eval() for i in range(2)]
   batches = [list(loader) for loader in loaders]
   assert [len(x) for x in batches] == [2, 2]
   index = np.concatenate([b["index"][b["mask"]] for share in batches for b in share])

@@ -1,19 +1,20 @@
 """Result files: official ids, official colours and names of the images; tables of positions."""
 
 import csv
-import types
 
 import flax.linen as nn
+import jax
 import numpy as np
 from PIL import Image
 import pytest
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.evaluation import results
 from hrnet_jax.tasks.landmarks.task import Decoding, Landmarks
 
 
 def dataset(class_ids):
-  return types.SimpleNamespace(
+  return DatasetInfo(
     class_names=("road", "car", "sky"),
     palette=((128, 64, 128), (0, 0, 142), (70, 130, 180)),
     class_ids=class_ids,
@@ -72,7 +73,7 @@ def test_table_of_landmarks_has_positions_in_the_image(crop, refine, expected, t
     targets="gaussian",
     decoding=Decoding(refine=refine),
   )
-  facts = types.SimpleNamespace(landmark_names=("eye", "nose"))
+  facts = DatasetInfo(landmark_names=("eye", "nose"))
   (tmp_path / "landmarks.csv").write_text("old\n")
   writer = results.open_writer("landmarks", tmp_path, facts, task)
   # The crop has 32 pixels for 64 of the image, its heat maps eight cells.
@@ -91,8 +92,8 @@ def test_table_of_landmarks_has_positions_in_the_image(crop, refine, expected, t
 
 
 def test_each_process_has_a_table_of_its_own(tmp_path, monkeypatch):
-  monkeypatch.setattr(results.jax, "process_count", lambda: 4)
-  monkeypatch.setattr(results.jax, "process_index", lambda: 2)
-  facts = types.SimpleNamespace(landmark_names=("eye",))
+  monkeypatch.setattr(jax, "process_count", lambda: 4)
+  monkeypatch.setattr(jax, "process_index", lambda: 2)
+  facts = DatasetInfo(landmark_names=("eye",))
   results.open_writer("landmarks", tmp_path / "out", facts, None)
   assert (tmp_path / "out/landmarks_3_of_4.csv").read_text().split() == ["index,image_name,x0,y0"]

@@ -13,7 +13,7 @@ import pytest
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.models.network import build_model
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 SIZE = 64  # of the landmark crops
@@ -84,7 +84,7 @@ def _variables(model: Any) -> dict[str, Any]:
 
 def _balance(model: Any, variables: dict[str, Any]) -> None:
   """Moves the scores of all classes to the same mean, so that each is somewhere the best."""
-  run = jax.jit(lambda x: model.apply(variables, normalize(x), train=False))
+  run = jax.jit(lambda x: model.apply(variables, Normalize()(x), train=False))
   images = squares((1, 64, 64, 3))
   logits = run.lower(images).compile({"xla_backend_optimization_level": 0})(images)
   variables["params"]["head"]["classify"]["bias"] -= np.asarray(logits).mean((0, 1, 2))

@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import types
 
 import jax
 import numpy as np
@@ -16,8 +15,9 @@ import pytest
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.cli.main import main
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.export import artefact, program
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from tests.export.conftest import CONFIGS, FACTS, SIZE, squares
 from tests.helpers import environment
 
@@ -55,12 +55,12 @@ print([x for x in ("hrnet_jax", "flax", "orbax", "ml_collections") if x in sys.m
 def expected(folder: pathlib.Path, images: np.ndarray, **inputs: np.ndarray) -> dict:
   """Predictions of the network as it was trained, of images padded as the predict command does."""
   loaded = manager.load(folder)
-  task = registry.build_task(loaded.config, types.SimpleNamespace(**loaded.dataset))
+  task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   height, width = images.shape[1:3]
   padded = np.pad(images, ((0, 0), (0, -height % 32), (0, -width % 32), (0, 0)))
 
   def predict(variables: dict, padded: jax.Array) -> dict:
-    found = task.predict(task.outputs(variables, normalize(padded), **inputs), padded.shape[1:3])
+    found = task.predict(task.outputs(variables, Normalize()(padded), **inputs), padded.shape[1:3])
     return found if isinstance(found, dict) else {"": found}
 
   compiled = jax.jit(predict, compiler_options={"xla_backend_optimization_level": 0})

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.checkpoint import manager
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.export import program
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 
 
 def compiled(function: Callable, *args: object) -> object:
@@ -25,9 +26,9 @@ def test_raw_outputs_are_those_of_the_padded_image(stored: Callable) -> None:
   exported = program.trace(program.build(loaded, "raw"), ("cpu",))
   images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
   padded = np.pad(images, ((0, 0), (0, -shape[1] % 32), (0, -shape[2] % 32), (0, 0)))
-  model = program.registry.build_task(loaded.config, SimpleNamespace(**loaded.dataset)).model
+  model = program.registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset)).model
   apply = functools.partial(model.apply, train=False)
-  expected = compiled(lambda v, x: apply(v, normalize(x)), loaded.variables, padded)
+  expected = compiled(lambda v, x: apply(v, Normalize()(x)), loaded.variables, padded)
   found = compiled(exported.call, images)
   assert found.shape == (shape[0], padded.shape[1] // 4, padded.shape[2] // 4, 3)
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * expected.std())

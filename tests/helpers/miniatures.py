@@ -135,7 +135,9 @@ def _folders(folder, ids):
 @functools.cache
 def _photos():
   sources = np.load(SOURCES)
-  return [images.decode_rgb(sources[k].tobytes(), k) for k in sorted(sources) if k.endswith("jpg")]
+  return [
+    images.decode_image(sources[k].tobytes(), k) for k in sorted(sources) if k.endswith("jpg")
+  ]
 
 
 def _write(path, data):

@@ -11,7 +11,7 @@ import pytest
 
 from hrnet_jax.cli.main import main
 from hrnet_jax.data import images
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import resize
 from hrnet_jax.predict import photos
 from hrnet_jax.tasks.segmentation import task as segmentation
@@ -24,6 +24,8 @@ DATASET = {
 
 class Brightness:
   """Stands for a task: class 1 where the red channel is above the mean colour, else 0."""
+
+  normalize = Normalize()
 
   def __init__(self):
     self.shapes = []
@@ -208,7 +210,7 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
 
   padded = np.zeros((1, 64, 64, 3), np.uint8)  # black, not zero after normalisation
   padded[0, :40, :50] = pixels
-  scores = normalize(padded)[:, ::4, ::4] * np.float32([1, -1, 0.5])
+  scores = Normalize()(padded)[:, ::4, ::4] * np.float32([1, -1, 0.5])
   want = resize(scores, (64, 64), "bilinear_aligned").argmax(-1)[0, :40, :50]
   assert set(np.unique(want)) == {0, 1, 2}
   assert (labels(tmp_path, "a") == want).mean() > 0.999  # jit rounds differently

@@ -56,7 +56,7 @@ def test_crops_are_a_source_for_preparing(coco, tmp_path, capsys):
   one = ["cat/001_10.jpg", "cat/002_14.jpg", "hot dog/002_13.jpg"]
   assert names == [f"train/{name}" for name in one] + [f"val/{name}" for name in one]
   path = output / "train/cat/001_10.jpg"
-  assert images.decode_rgb(path.read_bytes(), "").shape == (48, 48, 3)
+  assert images.decode_image(path.read_bytes(), "").shape == (48, 48, 3)
   assert capsys.readouterr().out.endswith("2 classes: cat, hot dog\n")
   dataset, _ = prepared.prepare("image_folder_classification/x", tmp_path / "data", source=output)
   assert dataset.class_names == ("cat", "hot dog")

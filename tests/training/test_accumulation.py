@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from tests.helpers import all_tasks, one_step, toy
 
 BATCH, PARTS = 8, 2
@@ -107,7 +107,7 @@ def manual(task: Any, batch: dict[str, np.ndarray]) -> tuple[float, Any, Any]:
       part = {name: x[k::PARTS] for name, x in batch.items()}
       outputs, new = task.model.apply(
         {**variables, "params": params},
-        normalize(part["image"]),
+        Normalize()(part["image"]),
         train=True,
         mutable=["batch_stats"],
       )

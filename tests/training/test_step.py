@@ -11,7 +11,7 @@ import pytest
 from hrnet_jax.checkpoint.train_state import init_state
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation.eval_step import make_eval_step
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.training.step import make_train_step
 from tests.helpers import all_tasks, one_step, toy
 from tests.helpers.one_step import TX, assert_close, momentum
@@ -23,7 +23,7 @@ def manual(model, variables, images, labels):
 
   def loss(params):
     logits, new = model.apply(
-      {**variables, "params": params}, normalize(images), train=True, mutable=["batch_stats"]
+      {**variables, "params": params}, Normalize()(images), train=True, mutable=["batch_stats"]
     )
     return task.loss(logits, {"label": labels})[0], new["batch_stats"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 
 CLASSES = {"field": (107, 142, 35), "pond": (70, 130, 180), "roof": (178, 34, 34)}
@@ -51,7 +52,7 @@ class ColourMasks(base.Builder):
 
   def record(self, item: Item) -> dict[str, Any]:
     """Reads one photo and turns colours into class ids; 255 is ignored."""
-    colours = images.decode_rgb(folders.read_bytes(item.mask), str(item.mask))
+    colours = images.decode_image(folders.read_bytes(item.mask), str(item.mask))
     label = np.full(colours.shape[:2], base.IGNORED, np.uint8)
     for class_id, colour in enumerate(CLASSES.values()):
       label[(colours == colour).all(-1)] = class_id
@@ -60,10 +61,10 @@ class ColourMasks(base.Builder):
     photo = folders.read_bytes(item.photo)
     return {"image": photo, "label": images.encode_png(label), "name": item.name}
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and colours, in the order of the ids."""
     del source
-    return base.Facts(tuple(CLASSES), tuple(CLASSES.values()))
+    return DatasetInfo(class_names=tuple(CLASSES), palette=tuple(CLASSES.values()))
 
 
 DATASETS = {"colour_masks": ColourMasks}

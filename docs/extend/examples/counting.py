@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.layers import Numerics
 from hrnet_jax.models.network import Network, build_backbone, build_model, build_neck
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.task_spec import TaskSpec
-from hrnet_jax.tasks.interface import Batch, Sums
+from hrnet_jax.tasks.interface import Batch, Sums, normalize_of
 from hrnet_jax.visualize.sheet import contact_sheet
 
 
@@ -65,9 +66,8 @@ class EvalTransform(transforms.Map):
   """The same without chance."""
 
   def map(self, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Works for every data set whose records have `classes`, the class of each object."""
-    image = images.decode_rgb(record["image"], record["name"])
-    return {"image": image, "count": np.float32(len(record["classes"]))}
+    """The image is decoded already; `classes` has the class of each object."""
+    return {"image": record["image"], "count": np.float32(len(record["classes"]))}
 
 
 # --8<-- [end:transforms]
@@ -79,6 +79,7 @@ class Counting:
   """Batch: `image (B, H, W, 3) uint8`, `count (B,)` and, in evaluation, `mask (B,)`."""
 
   model: nn.Module
+  normalize: Normalize
   metric: str = "negative_error"  # of `report`; larger is better
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
@@ -143,9 +144,9 @@ class Counting:
     return contact_sheet(pictures, titles=("first", "second"), columns=2)
 
 
-def build(config: Any, dataset: Any) -> Counting:
+def build(config: Any, dataset: DatasetInfo) -> Counting:
   """What `hrnet train` calls; `dataset` knows classes, sizes and the like."""
-  return Counting(build_model(**config.model))
+  return Counting(build_model(**config.model), normalize_of(config))
 
 
 SPEC = TaskSpec(

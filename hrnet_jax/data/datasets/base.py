@@ -7,7 +7,6 @@ facts. `item -> {"image": bytes, "label": bytes, "name": str, ...}`.
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -19,38 +18,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images, storage
+from hrnet_jax.data.dataset import DatasetInfo
 
 IGNORED = 255  # in every stored label
 _SHARD_BYTES = 128 * 2**20
 
 Progress = Callable[[str, int, int], None]  # split, records done, records in all
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-  """What is known about a data set besides its records.
-
-  Attributes:
-    class_names: names in the order of the ids.
-    palette: an RGB colour for each class.
-    landmark_names: names in the order of the landmarks, where there are any.
-    flip_pairs: landmarks, or where there are none classes, that change places when the image is
-      mirrored.
-    class_weights: published weights of the classes in the loss, where there are any.
-    class_ids: the ids by which the data set's own files call the classes, where they are others.
-    normalizers: distances that errors of landmarks are divided by, each between the means of two
-      groups of landmarks.
-  """
-
-  class_names: tuple[str, ...]
-  palette: tuple[tuple[int, int, int], ...]
-  landmark_names: tuple[str, ...] = ()
-  flip_pairs: tuple[tuple[int, int], ...] = ()
-  class_weights: tuple[float, ...] = ()
-  class_ids: tuple[int, ...] = ()
-  normalizers: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = dataclasses.field(
-    default_factory=dict
-  )
 
 
 class Item(Protocol):
@@ -133,7 +106,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     num_classes = len(self.facts(self._source).class_names)
     return record, label.shape, np.append(ids[:num_classes], ids[IGNORED])
 
-  def facts(self, source: pathlib.Path | None) -> Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names, colours and pairs."""
     raise NotImplementedError
 
@@ -147,7 +120,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def signature(self) -> str:
     """Changes when the source does: names, sizes and times of its files."""
-    digest = hashlib.sha256(f"{self.VERSION} {self.facts(self._source)}".encode())
+    digest = hashlib.sha256(f"{self.VERSION} {_described(self.facts(self._source))}".encode())
     for split, items in self._planned().items():
       for item in items:
         digest.update(f"{split} {item.signature()}\n".encode())
@@ -186,14 +159,15 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     facts = self.facts(self._source)
     subsets = self.subsets(self._source)
     self.info.metadata.update(
-      dataclasses.asdict(facts),
+      facts.to_dict(),
       format=storage.FORMAT,
       splits={},
       subsets=subsets,
       unions={name: of for name, of in self.unions().items() if set(of) <= set(self._planned())},
       signature=self.signature(),
     )
-    self._digest = hashlib.sha256(repr((facts, subsets, sorted(self.features()))).encode())
+    described = f"({_described(facts)}, {subsets}, {sorted(self.features())})"
+    self._digest = hashlib.sha256(described.encode())
     shards = {}
     for split, items in self._planned().items():
       examples = self._examples(split, items)
@@ -271,6 +245,21 @@ def exact_numbers(*shape: int | None) -> tfds.features.Tensor:
   # TFDS would round float64 to float32 without a word, unless the bytes are stored.
   encoding = tfds.features.Encoding.BYTES
   return tfds.features.Tensor(shape=shape, dtype=np.float64, encoding=encoding)
+
+
+def _described(facts):
+  """The facts as text."""
+  # Fingerprints of data contain it, and runs go on only with data of the same one: it stays as is.
+  names = (
+    "class_names",
+    "palette",
+    "landmark_names",
+    "flip_pairs",
+    "class_weights",
+    "class_ids",
+    "normalizers",
+  )
+  return f"Facts({', '.join(f'{name}={getattr(facts, name)!r}' for name in names)})"
 
 
 def _cut(items):

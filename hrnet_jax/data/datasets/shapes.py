@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, shape_distance, shape_scenes
 
 SEED = 0
@@ -26,8 +27,11 @@ _PALETTE = (
   (155, 104, 214),
   (72, 187, 120),
 )
-_FACTS = base.Facts(
-  shape_distance.CLASS_NAMES, _PALETTE, shape_distance.LANDMARK_NAMES, shape_distance.FLIP_PAIRS
+_FACTS = DatasetInfo(
+  class_names=shape_distance.CLASS_NAMES,
+  palette=_PALETTE,
+  landmark_names=shape_distance.LANDMARK_NAMES,
+  flip_pairs=shape_distance.FLIP_PAIRS,
 )
 
 
@@ -69,7 +73,7 @@ class Shapes(base.Builder):
       "name": f"{item.split}_{item.index:05}",
     }
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Classes of the shapes and landmarks of the kite."""
     return _FACTS
 

@@ -25,7 +25,7 @@ class Classification:
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """The network sees the photo's centre, at the size at which it was evaluated."""
     del max_side
-    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    pixels = images.decode_image(path.read_bytes(), str(path))
     seen = self._transform.apply(pixels)
     return Photo(path, pixels, (seen,))
 

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.network import build_model
+from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.tasks.classification import pictures
 from hrnet_jax.tasks.classification.loss import cross_entropy, nll
 from hrnet_jax.tasks.classification.metrics import rank
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums
+from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
 
 BEST = 5  # classes that are predicted for an image, of as many as there are
@@ -32,12 +34,14 @@ class Classification:
     num_classes: K.
     class_names: K names for reports.
     label_smoothing: of the training loss; see `cross_entropy`.
+    normalize: makes the network's input of bytes.
   """
 
   model: nn.Module
   num_classes: int
   class_names: tuple[str, ...]
   label_smoothing: float = 0.0
+  normalize: Normalize = IMAGENET
   metric: str = "top1"
 
   def __post_init__(self):
@@ -156,11 +160,12 @@ class Classification:
     return contact_sheet(pictures, titles=COMPARED, columns=2)
 
 
-def build(config: Any, dataset: Any) -> Classification:
+def build(config: Any, dataset: DatasetInfo) -> Classification:
   """Builds the task from a config and the facts of its data set."""
   return Classification(
     model=build_model(**config.model),
+    normalize=normalize_of(config),
     num_classes=config.model.num_classes,
-    class_names=tuple(dataset.class_names),
+    class_names=dataset.class_names,
     **config.loss,
   )

@@ -1,7 +1,7 @@
-"""Encoded image with one class to an array of one size: `bytes, int -> uint8 (h, w, 3), int32 ()`.
+"""Image with one class to an array of one size: `(H, W, C), int -> uint8 (h, w, C), int32 ()`.
 
 The fields of the transforms are the keys of a config's `transform` block. Normalisation is not done
-here, see `transforms/segmentation.py`. The augmentation is that of the reference,
+here, see `ops/normalize.py`. The augmentation is that of the reference,
 HRNet/HRNet-Image-Classification, whose `tools/train.py` and `tools/valid.py` call torchvision:
 pixels pass through the same functions of Pillow, so that equal decisions give equal pixels.
 """
@@ -14,7 +14,7 @@ from grain import transforms
 import numpy as np
 from PIL import Image
 
-from hrnet_jax.data import geometry, images
+from hrnet_jax.data import geometry
 
 TRIES = 10  # to find a window inside the image
 Window = tuple[int, int, int, int]  # x, y, width, height
@@ -35,7 +35,7 @@ class Decisions:
 
 @dataclasses.dataclass(frozen=True)
 class TrainTransform(transforms.RandomMap):
-  """Random window, resized, and flip: record `-> {"image": (h, w, 3), "label": ()}`.
+  """Random window, resized, and flip: record `-> {"image": (h, w, C), "label": ()}`.
 
   Attributes:
     crop_size: `(height, width)` of the result.
@@ -66,8 +66,8 @@ class TrainTransform(transforms.RandomMap):
       )
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Decodes a record, draws the decisions from `rng` and applies them."""
-    image = decode(record)
+    """Reads a record, draws the decisions from `rng` and applies them."""
+    image = read(record)
     return self.apply(image, record["label"], self.draw(rng, image.shape[:2]))
 
   def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Decisions:
@@ -76,7 +76,7 @@ class TrainTransform(transforms.RandomMap):
     return Decisions(window, self.flip and bool(rng.integers(2)))
 
   def apply(self, image: np.ndarray, label: int, decisions: Decisions) -> dict[str, np.ndarray]:
-    """Carries out `decisions` on a uint8 image (H, W, 3)."""
+    """Carries out `decisions` on a uint8 image (H, W, C)."""
     x, y, width, height = decisions.window
     image = resize(geometry.crop(image, x, y, (height, width)), self.crop_size)
     return _example(geometry.flip(image) if decisions.flip else image, label)
@@ -84,7 +84,7 @@ class TrainTransform(transforms.RandomMap):
 
 @dataclasses.dataclass(frozen=True)
 class EvalTransform(transforms.Map):
-  """Resize and centre crop: record `-> {"image": (h, w, 3), "label": ()}`.
+  """Resize and centre crop: record `-> {"image": (h, w, C), "label": ()}`.
 
   Attributes:
     crop_size: `(height, width)` of the result.
@@ -103,11 +103,11 @@ class EvalTransform(transforms.Map):
       )
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
-    """Decodes a record and brings it to the size asked for."""
-    return _example(self.apply(decode(record)), record["label"])
+    """Reads a record and brings it to the size asked for."""
+    return _example(self.apply(read(record)), record["label"])
 
   def apply(self, image: np.ndarray) -> np.ndarray:
-    """Resizes a uint8 image (H, W, 3) and cuts its centre out: `-> (*crop_size, 3)`."""
+    """Resizes a uint8 image (H, W, C) and cuts its centre out: `-> (*crop_size, 3)`."""
     height, width = image.shape[:2]
     short = min(height, width)
     # Integer division: torchvision cuts the long side off, it does not round it.
@@ -176,20 +176,20 @@ SAMPLING: dict[str, Callable[..., Window]] = {
 }
 
 
-def decode(record: Mapping) -> np.ndarray:
-  """Image (H, W, 3) RGB uint8 of a record.
+def read(record: Mapping) -> np.ndarray:
+  """Image (H, W, C) uint8 of a record.
 
   If the record has a `box` (x0, y0, x1, y1), the part of the image that lies in it.
 
   Raises:
-    ValueError: if the bytes are damaged, or the record has no class; names the record.
+    ValueError: the record has no class; names the record.
   """
   if np.ndim(record["label"]) or isinstance(record["label"], bytes):
     raise ValueError(
       f"{record['name']}: this data set has label maps, not one class for each image; set data.name"
       " to one that has, such as image_folder_classification"
     )
-  image = images.decode_rgb(record["image"], record["name"])
+  image = record["image"]
   if "box" not in record:
     return image
   x0, y0, x1, y1 = record["box"]
@@ -197,15 +197,14 @@ def decode(record: Mapping) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Resizes bilinearly with antialiasing, as Pillow does it: `(H, W, 3) -> (*size, 3)`.
+  """Resizes bilinearly with antialiasing, as Pillow does it: `(H, W, C) -> (*size, C)`.
 
   What lies outside must be cut off before: Pillow's `box` would let it bleed in at the border.
   """
   if image.shape[:2] == tuple(size):
     return image
   height, width = size
-  source = Image.fromarray(np.ascontiguousarray(image))
-  return np.asarray(source.resize((width, height), Image.Resampling.BILINEAR))
+  return geometry.with_pillow(image, lambda x: x.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _place(rng, size, w, h) -> Window:

@@ -17,7 +17,8 @@ SPEC = TaskSpec(
   predictor="hrnet_jax.tasks.detection.predict:build",
   result_writer="hrnet_jax.tasks.detection.results:CocoResults",
   export_sizes="hrnet_jax.tasks.detection.export:sizes",
-  fake_record="hrnet_jax.tasks.detection.fake_record:fake_record",
+  fake_info="hrnet_jax.tasks.numbered:numbered_classes",
+  fake_record="hrnet_jax.tasks.detection.fake_data:fake_record",
   reference="hrnet_jax.tasks.detection.reference:REFERENCE",
   example=((800, 1216), {"num_classes": 80, "method": "faster_rcnn"}),
 )

@@ -60,7 +60,7 @@ class Detection:
       ValueError: the photo is damaged, or so long that it does not fit the canvas.
     """
     del max_side
-    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    pixels = images.decode_image(path.read_bytes(), str(path))
     seen = self.transform.apply(pixels, str(path))
     extras = ({"size": seen["image_size"]},)
     place = {key: seen[key] for key in ("scale", "original_size")}

@@ -10,16 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.data.dataset import Dataset, DatasetInfo
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import boxes as box_ops
 from hrnet_jax.ops import masks as mask_ops
+from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.tasks.detection import loss as losses
 from hrnet_jax.tasks.detection import metrics
 from hrnet_jax.tasks.detection.detector import Found, Learned, Training
 from hrnet_jax.tasks.detection.pictures import Objects, detections_panel, draw_objects
 from hrnet_jax.tasks.detection.sampling import Truth
 from hrnet_jax.tasks.detection.scores import Collected, in_words, score
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums
+from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
 
 SHOWN = 0.3  # score from which on an object is drawn
@@ -38,12 +40,14 @@ class Detection:
     class_names: K names.
     palette: K colours.
     truth: reads the objects of the split that is evaluated.
+    normalize: makes the network's input of bytes.
   """
 
   model: nn.Module
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
   truth: Callable[[], metrics.Truth]
+  normalize: Normalize = IMAGENET
   metric: str = "AP"
 
   def __post_init__(self):
@@ -195,15 +199,20 @@ class Detection:
     return Objects(boxes, classes, scores, masks)
 
 
-def build(config: Any, dataset: Any) -> Detection:
+def build(config: Any, dataset: DatasetInfo) -> Detection:
   """Builds the task from a config and the facts of its data set."""
-  names = tuple(dataset.class_names)
-  # Known only where a data set is; a photo needs none.
-  ids = tuple(getattr(dataset, "class_ids", ())) or tuple(range(1, len(names) + 1))
+  ids = dataset.class_ids or tuple(range(1, len(dataset.class_names) + 1))
+
+  def truth() -> metrics.Truth:
+    # Asked for by scores alone, and what is scored has records; predictions need none.
+    assert isinstance(dataset, Dataset)
+    return metrics.Truth.of(dataset.source(config.data.eval_split), ids)
+
   return Detection(
     model=build_model(**config.model),
-    class_names=names,
-    palette=tuple(tuple(colour) for colour in dataset.palette),
-    truth=functools.cache(lambda: metrics.Truth.of(dataset.source(config.data.eval_split), ids)),
+    normalize=normalize_of(config),
+    class_names=dataset.class_names,
+    palette=dataset.palette,
+    truth=functools.cache(truth),
     **config.loss,
   )

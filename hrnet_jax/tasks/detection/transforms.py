@@ -1,4 +1,4 @@
-"""Encoded image with boxes to arrays of one size: `bytes, (N, 4) -> uint8 (H, W, 3), (M, 4)`.
+"""Image with boxes to arrays of one size: `(h, w, C), (N, 4) -> uint8 (H, W, C), (M, 4)`.
 
 The fields of the transforms are the keys of a config's `transform` block. Images keep their aspect
 and fill the upper left of a canvas, one for wide and one for tall images if two are given; the rest
@@ -12,7 +12,7 @@ import dataclasses
 from grain import transforms
 import numpy as np
 
-from hrnet_jax.data import geometry, images
+from hrnet_jax.data import geometry
 from hrnet_jax.tasks.detection.objects import Move, Padding, resized_size
 
 Canvases = tuple[tuple[int, int], ...]
@@ -71,7 +71,7 @@ class OnCanvas:
     return self.canvas[-1 if size[0] >= size[1] else 0]
 
   def place(self, image: np.ndarray, move: Move, name: str) -> dict[str, np.ndarray]:
-    """Moves a uint8 image (H, W, 3): `-> {"image": (*canvas, 3), "image_size": (2,) float32}`.
+    """Moves a uint8 image (H, W, C): `-> {"image": (*canvas, C), "image_size": (2,) float32}`.
 
     `image_size` is height and width of the part that is not padding.
 
@@ -87,7 +87,7 @@ class OnCanvas:
         f"{canvas[1]}x{canvas[0]}; give transform.canvas a wide and a tall one, such as "
         f"({canvas}, {canvas[::-1]}), or a smaller scale"
       )
-    placed = np.zeros((*canvas, 3), np.uint8)
+    placed = np.zeros((*canvas, image.shape[2]), np.uint8)
     placed[: move.new[0], : move.new[1]] = geometry.flip(image) if move.flip else image
     return {"image": placed, "image_size": np.array(move.new, np.float32)}
 
@@ -123,8 +123,8 @@ class TrainTransform(OnCanvas, transforms.RandomMap):
       raise ValueError(f"unknown transform.scale_mode {self.scale_mode!r}; known: range, value")
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Decodes a record, draws the decisions from `rng` and applies them."""
-    return self.apply(decode(record), record, self.draw(rng))
+    """Reads a record, draws the decisions from `rng` and applies them."""
+    return self.apply(read(record), record, self.draw(rng))
 
   def draw(self, rng: np.random.Generator) -> Decisions:
     """Draws the scale and then the flip."""
@@ -138,7 +138,7 @@ class TrainTransform(OnCanvas, transforms.RandomMap):
   def apply(
     self, image: np.ndarray, record: Mapping, decisions: Decisions
   ) -> dict[str, np.ndarray]:
-    """Carries out `decisions` on a uint8 image (H, W, 3) and the objects of its record."""
+    """Carries out `decisions` on a uint8 image (H, W, C) and the objects of its record."""
     size = image.shape[:2]
     move = Move(size, resized_size(size, decisions.scale), decisions.flip)
     return self.place(image, move, record["name"]) | self.objects(record, move)
@@ -159,14 +159,14 @@ class EvalTransform(OnCanvas, transforms.Map):
     object.__setattr__(self, "scale", _checked_scale(self, self.scale))
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
-    """Decodes a record, places it, and says how to get back."""
-    image = decode(record)
+    """Reads a record, places it, and says how to get back."""
+    image = read(record)
     move = self._move(image)
     objects = self.objects(record, move)
     return self.apply(image, record["name"]) | objects | {"image_id": np.int32(record["image_id"])}
 
   def apply(self, image: np.ndarray, name: str) -> dict[str, np.ndarray]:
-    """Places a uint8 image (H, W, 3).
+    """Places a uint8 image (H, W, C).
 
     Returns:
       What `place` gives, `scale (2,)` float32, the factors of y and x, and `original_size (2,)`
@@ -183,18 +183,18 @@ class EvalTransform(OnCanvas, transforms.Map):
     return Move(size, resized_size(size, self.scale))
 
 
-def decode(record: Mapping) -> np.ndarray:
-  """Image (H, W, 3) RGB uint8 of a record.
+def read(record: Mapping) -> np.ndarray:
+  """Image (H, W, C) uint8 of a record.
 
   Raises:
-    ValueError: if the bytes are damaged, or the record has no boxes; names the record.
+    ValueError: the record has no boxes; names the record.
   """
   if "boxes" not in record or "ignored" not in record:
     raise ValueError(
       f"{record['name']}: this data set has no boxes of objects; set data.name to one that has, "
       "such as coco or shapes"
     )
-  return images.decode_rgb(record["image"], record["name"])
+  return record["image"]
 
 
 def _set_canvas(transform: OnCanvas) -> None:

@@ -1,4 +1,4 @@
-"""Square window of an image around a face, resized: `uint8 (H, W, 3) -> uint8 (size, size, 3)`.
+"""Square window of an image around a face, resized: `uint8 (H, W, C) -> uint8 (size, size, C)`.
 
 Two ways. `crop_affine` samples every pixel of the crop once, at its exact place. `crop_reference`
 does what `crop` in lib/utils/transforms.py of HRNet/HRNet-Facial-Landmark-Detection does, pixel for
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hrnet_jax.data import geometry as pixels
 from hrnet_jax.tasks.landmarks import geometry
 
 MAX_OVERSAMPLING = 8
@@ -31,7 +32,7 @@ def crop_affine(
   A point at p in the image is at `transform(crop_matrix(...), p)` in the crop, exactly.
 
   Args:
-    image: uint8 (H, W, 3).
+    image: uint8 (H, W, C).
     center: `(2,)` x and y of the window's middle.
     scale: side of the window in pixels / 200.
     size: side of the result.
@@ -44,10 +45,12 @@ def crop_affine(
   matrix = geometry.crop_matrix(center, scale, size * factor, rotation)
   # Positions are measured from the border of the crop, OpenCV's from the middle of a pixel.
   matrix[:2, 2] += matrix[:2, :2].sum(1) * first_pixel - 0.5
-  crop = cv2.warpAffine(image, matrix[:2], (size * factor,) * 2, flags=cv2.INTER_LINEAR)
-  if factor == 1:
-    return crop
-  return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+
+  def cut(part: np.ndarray) -> np.ndarray:
+    crop = cv2.warpAffine(part, matrix[:2], (size * factor,) * 2, flags=cv2.INTER_LINEAR)
+    return crop if factor == 1 else cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+
+  return pixels.with_opencv(image, cut)
 
 
 def crop_reference(
@@ -65,7 +68,7 @@ def crop_reference(
   to nothing, the crop is black.
 
   Args:
-    image: uint8 (H, W, 3).
+    image: uint8 (H, W, C).
     center: `(2,)` x and y of the window's middle, taken as float32.
     scale: side of the window in pixels / 200.
     size: side of the result.
@@ -82,23 +85,24 @@ def crop_reference(
   if shrink >= 2:
     height, width = (math.floor(n / shrink) for n in image.shape[:2])
     if max(height, width) < 2 or min(height, width) < 1:
-      return np.zeros((size, size, 3), np.uint8)
+      return np.zeros((size, size, image.shape[2]), np.uint8)
     image = _resize(stretch(image) if stretch_shrunk else image, (width, height))
     # Not the ratios of the sizes, which were rounded down: content moves by a part of a pixel.
     center, scale = center / np.float32(shrink), scale / shrink
   start, stop, margin = _window(center, scale, size, rotation)
   window = stretch(_cut(image, start, stop))
   if rotation != 0:
-    turned = Image.fromarray(window).rotate(rotation, Image.Resampling.BILINEAR)
+    turned = pixels.with_pillow(window, lambda x: x.rotate(rotation, Image.Resampling.BILINEAR))
     height, width = window.shape[:2]
-    window = np.asarray(turned)[margin : height - margin, margin : width - margin]
+    window = turned[margin : height - margin, margin : width - margin]
   return _resize(window, (size, size))
 
 
 def stretch(image: np.ndarray) -> np.ndarray:
   """Stretches grey levels over all pixels and channels together, so that they reach 0 and 255."""
   levels = np.arange(256, dtype=np.float32)
-  return cv2.LUT(image, byte_scale(levels, np.float32(image.min()), np.float32(image.max())))
+  table = byte_scale(levels, np.float32(image.min()), np.float32(image.max()))
+  return cv2.LUT(image, table).reshape(image.shape)
 
 
 def byte_scale(values: np.ndarray, low: np.float32, high: np.float32) -> np.ndarray:
@@ -128,7 +132,7 @@ def _window(center, scale, size, rotation):
 def _cut(image, start, stop):
   """Pixels `start` to `stop`, black where there is no image."""
   sides = stop - start
-  window = np.zeros((sides[1], sides[0], 3), np.uint8)
+  window = np.zeros((sides[1], sides[0], image.shape[2]), np.uint8)
   low = np.maximum(start, 0)
   high = np.maximum(np.minimum(stop, image.shape[1::-1]), low)
   part = image[low[1] : high[1], low[0] : high[0]]
@@ -140,5 +144,4 @@ def _cut(image, start, stop):
 def _resize(image, size):
   if image.shape[1::-1] == size:
     return image
-  source = Image.fromarray(np.ascontiguousarray(image))
-  return np.asarray(source.resize(size, Image.Resampling.BILINEAR))
+  return pixels.with_pillow(image, lambda x: x.resize(size, Image.Resampling.BILINEAR))

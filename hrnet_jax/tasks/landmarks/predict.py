@@ -56,7 +56,7 @@ class Landmarks:
     del max_side
     if self._boxes is not None and path.name not in self._boxes:
       raise ValueError(f"{path}: the file of boxes has none for {path.name}")
-    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    pixels = images.decode_image(path.read_bytes(), str(path))
     boxes = () if self._boxes is None else tuple(self._boxes[path.name])
     placed = [_around(box) for box in boxes] or [self._whole(pixels)]
     first = self._transform.first_pixel

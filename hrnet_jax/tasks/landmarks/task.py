@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.data.dataset import Dataset, DatasetInfo
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import heatmaps, mirror, targets
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums
+from hrnet_jax.ops.normalize import IMAGENET, Normalize
+from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
 from hrnet_jax.tasks.landmarks import metrics
 from hrnet_jax.tasks.landmarks.loss import mean_squared_error
 from hrnet_jax.tasks.landmarks.pictures import landmarks_panel
@@ -80,6 +82,7 @@ class Landmarks:
     decoding: see `Decoding`.
     threshold: see `Scoring`.
     split: what is evaluated.
+    normalize: makes the network's input of bytes.
   """
 
   model: nn.Module
@@ -92,6 +95,7 @@ class Landmarks:
   decoding: Decoding = Decoding()
   threshold: float = 0.1
   split: Split = dataclasses.field(default_factory=Split)
+  normalize: Normalize = IMAGENET
   metric: str = "negative_nme"
 
   def __post_init__(self):
@@ -234,14 +238,14 @@ class Landmarks:
     }
 
 
-def build(config: Any, dataset: Any) -> Landmarks:
+def build(config: Any, dataset: DatasetInfo) -> Landmarks:
   """Builds the task from a config and the facts of its data set.
 
   Raises:
     ValueError: a value does not fit the data set or another value.
     TypeError: an unknown key of `loss`, `eval.decoding` or `eval.scoring`.
   """
-  count, names = config.model.num_landmarks, tuple(dataset.landmark_names)
+  count, names = config.model.num_landmarks, dataset.landmark_names
   if len(names) != count:
     raise ValueError(
       f"model.num_landmarks is {count}, but the data set has {len(names)} landmarks; set "
@@ -249,10 +253,11 @@ def build(config: Any, dataset: Any) -> Landmarks:
     )
   _check_transforms(config)
   scoring = Scoring(**config.eval.get("scoring", {}))
-  groups = dict(getattr(dataset, "normalizers", {}))
+  groups = dict(dataset.normalizers)
   decoding = Decoding(**config.eval.get("decoding", {}))
   return Landmarks(
     model=build_model(**config.model),
+    normalize=normalize_of(config),
     num_landmarks=count,
     flip_pairs=_pairs(config.transform.train, dataset, needed=decoding.flip),
     groups=groups,
@@ -278,7 +283,7 @@ def _check_transforms(config: Any) -> None:
     )
 
 
-def _pairs(options: Any, dataset: Any, *, needed: bool) -> tuple[tuple[int, int], ...]:
+def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[int, int], ...]:
   if needed and "flip_pairs" not in options and not dataset.flip_pairs:
     raise ValueError(
       "eval.decoding.flip averages with the mirrored crop, but the data set has no flip pairs; set "
@@ -293,10 +298,10 @@ def _normalizers(first: str, groups: metrics.Groups, count: int) -> tuple[str, .
   return tuple(dict.fromkeys([*([first] if first else []), *groups, *boxes]))
 
 
-def _split(name: str, dataset: Any) -> Split:
+def _split(name: str, dataset: DatasetInfo) -> Split:
   """The split and its parts; those of a union are its splits and their parts."""
-  # Facts of a checkpoint have no records; predictions need none.
-  if not hasattr(dataset, "source"):
+  # What a checkpoint knows about its data has no records; predictions need none.
+  if not isinstance(dataset, Dataset):
     return Split(name)
   parts, start = {}, 0
   for of in dataset.unions.get(name, (name,)):

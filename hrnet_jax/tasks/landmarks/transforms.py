@@ -1,7 +1,7 @@
-"""Photo with landmarks to a crop of the face: `bytes, (L, 2) -> uint8 (S, S, 3), float32 (L, 2)`.
+"""Photo with landmarks to a crop of the face: `(H, W, C), (L, 2) -> (S, S, C), (L, 2)`.
 
 The fields of the transforms are the keys of a config's `transform` block. Normalisation is not done
-here, see `transforms/segmentation.py`; nor are heat maps drawn: the device draws them from
+here, see `ops/normalize.py`; nor are heat maps drawn: the device draws them from
 `heatmap_points` (`ops/targets.py`), which are a thousandth of the bytes. A position in a heat map
 is whole in the middle of a cell.
 
@@ -17,7 +17,6 @@ from typing import Any
 from grain import transforms
 import numpy as np
 
-from hrnet_jax.data import images
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.crop import crop_affine, crop_reference
 
@@ -43,10 +42,10 @@ class Decisions:
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-  """A decoded record.
+  """What a record says about a face.
 
   Attributes:
-    image: uint8 (H, W, 3) RGB.
+    image: uint8 (H, W, C).
     points: `(L, 2)` x and y in the coordinates of the annotation.
     center: `(2,)` middle of the face.
     scale: side of the face in pixels / 200, without margin.
@@ -110,7 +109,7 @@ class Cropping:
 
 @dataclasses.dataclass(frozen=True)
 class TrainTransform(Cropping, transforms.RandomMap):
-  """Random scale, rotation and flip: record `-> {"image": (S, S, 3), "heatmap_points": (L, 2)}`.
+  """Random scale, rotation and flip: record `-> {"image": (S, S, C), "heatmap_points": (L, 2)}`.
 
   Attributes:
     scale_factor: the window's side is multiplied by a number from `1 - scale_factor` to
@@ -138,8 +137,8 @@ class TrainTransform(Cropping, transforms.RandomMap):
       )
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Decodes a record, draws the decisions from `rng` and applies them."""
-    return self.apply(decode(record), self.draw(rng))
+    """Reads a record, draws the decisions from `rng` and applies them."""
+    return self.apply(read(record), self.draw(rng))
 
   def draw(self, rng: np.random.Generator) -> Decisions:
     """Draws scale, whether to rotate, the angle if so, and the flip, in this order."""
@@ -159,7 +158,7 @@ class EvalTransform(Cropping, transforms.Map):
   """Nothing random. The result also has all that maps predictions back and measures them.
 
   Result, float32 but for the image:
-    image: uint8 (S, S, 3).
+    image: uint8 (S, S, C).
     heatmap_points: `(L, 2)` true positions in the heat map.
     points: `(L, 2)` true positions in the image, as annotated.
     window: `(3,)` left, top and side of the crop's window in the image.
@@ -169,8 +168,8 @@ class EvalTransform(Cropping, transforms.Map):
   """
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
-    """Decodes and crops a record."""
-    return self.apply(decode(record), record.get("box_size"))
+    """Reads and crops a record."""
+    return self.apply(read(record), record.get("box_size"))
 
   def apply(self, face: Face, box_size: float | None = None) -> dict[str, np.ndarray]:
     """Crops a face; `box_size` is the annotation's own, where it has one."""
@@ -190,7 +189,7 @@ class EvalTransform(Cropping, transforms.Map):
 def apply_affine(
   options: Cropping, face: Face, decisions: Decisions, pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
-  """One warp: `-> uint8 (S, S, 3), (L, 2)` positions in the heat map, with all their digits.
+  """One warp: `-> uint8 (S, S, C), (L, 2)` positions in the heat map, with all their digits.
 
   A mirrored face is cropped as it is and the crop is mirrored, so that nothing is rounded
   differently in the two. Rotated after the flip is rotated the other way before it.
@@ -216,7 +215,7 @@ def apply_affine(
 def apply_reference(
   options: Cropping, face: Face, decisions: Decisions, pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
-  """As the reference: `-> uint8 (S, S, 3), (L, 2)` whole cells of the heat map.
+  """As the reference: `-> uint8 (S, S, C), (L, 2)` whole cells of the heat map.
 
   Points with `y <= 0` are taken for missing, as there, and are put at `MISSING`.
   """
@@ -249,12 +248,11 @@ CROPS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
 }
 
 
-def decode(record: Mapping[str, Any]) -> Face:
+def read(record: Mapping[str, Any]) -> Face:
   """Image and annotation of a record.
 
   Raises:
-    ValueError: if the bytes are damaged, the record has no landmarks, or a number is not finite;
-      names the record.
+    ValueError: the record has no landmarks, or a number is not finite; names the record.
   """
   name = record["name"]
   if missing := [key for key in ("points", "center", "scale") if key not in record]:
@@ -269,7 +267,7 @@ def decode(record: Mapping[str, Any]) -> Face:
       f"{name}: center {center.tolist()}, scale {scale} and the points must be finite numbers, and"
       " scale more than 0"
     )
-  return Face(images.decode_rgb(record["image"], name), points, center, scale)
+  return Face(record["image"], points, center, scale)
 
 
 def _pairs(value) -> tuple[tuple[int, int], ...]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hrnet_jax.distributed import sharding
 from hrnet_jax.models.network import Network
-from hrnet_jax.ops.normalize import normalize
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.tasks.segmentation import sliding_window
 from hrnet_jax.tasks.segmentation.sliding_window import Size, Tiling
@@ -31,7 +31,14 @@ class MultiScale:
     mesh: devices of this process, from `sharding.local_mesh`.
   """
 
-  def __init__(self, model: Network, upsample: Resize, protocol: Protocol, mesh: Mesh):
+  def __init__(
+    self,
+    model: Network,
+    normalize: Normalize,
+    upsample: Resize,
+    protocol: Protocol,
+    mesh: Mesh,
+  ):
     """`upsample` is how the model's logits reach the size of its input."""
     self.protocol, self.mesh = protocol, mesh
     self._method = Resize(upsample).of_outputs
@@ -42,7 +49,7 @@ class MultiScale:
       _look, model, self._method, protocol.flip, protocol.mirrored_classes, in_turn
     )
     self._look = each(look, shared=1)
-    self._rescale = each(_rescale)
+    self._rescale = each(functools.partial(_rescale, normalize))
     self._cut = each(_cut, static=("window",))
     self._paste = each(_paste, donate=(0, 1))
     self._collect = each(_collect, donate=(0,))
@@ -60,7 +67,7 @@ class MultiScale:
 
     Args:
       variables: of the network, on every device of the mesh.
-      images: `(D, H, W, 3)` uint8, or float32 and normalised, on the mesh; images smaller than
+      images: `(D, H, W, C)` uint8, or float32 and normalised, on the mesh; images smaller than
         H x W lie at the top left.
       sizes: of the D images.
       targets: sizes to which their scores are brought.
@@ -164,14 +171,16 @@ def _look(
   return jnp.exp(resize((straight + mirrored) * 0.5, x.shape[1:3], method))
 
 
-def _rescale(images: jax.Array, rows: Any, columns: Any, sizes: jax.Array) -> jax.Array:
+def _rescale(
+  normalize: Normalize, images: jax.Array, rows: Any, columns: Any, sizes: jax.Array
+) -> jax.Array:
   """Normalises bytes and resizes onto the canvas; beyond the image it is black."""
   x = normalize(images) if images.dtype == jnp.uint8 else images
   x = resample(x, rows, columns)
   height, width = x.shape[1:3]
   inside = jnp.arange(height) < sizes[:, :1], jnp.arange(width) < sizes[:, 1:]
   mask = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-  return jnp.where(mask, x, normalize(np.zeros((1, 1, 1, 3), np.uint8)))
+  return jnp.where(mask, x, normalize(np.zeros((1, 1, 1, normalize.channels), np.uint8)))
 
 
 def resample(x: jax.Array, rows: Any, columns: Any) -> jax.Array:

@@ -45,7 +45,7 @@ class Segmentation:
 
     Sides are padded to multiples of 32, so that photos of similar sizes share one compiled program.
     """
-    pixels = images.decode_rgb(path.read_bytes(), str(path))
+    pixels = images.decode_image(path.read_bytes(), str(path))
     scale = min(1.0, max_side / max(pixels.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     small, note = pixels, ""

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.network import build_model
+from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.ops.resize import Resize, resize
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums
+from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
 from hrnet_jax.tasks.segmentation.loss import (
   HardExamples,
   cross_entropy,
@@ -46,6 +48,7 @@ class Segmentation:
       weights of the data set.
     aux_weights: weights of the losses of the outputs, in their order.
     hard: which pixels the loss of the last output keeps; all when None.
+    normalize: makes the network's input of bytes.
   """
 
   model: nn.Module
@@ -57,6 +60,7 @@ class Segmentation:
   class_weights: tuple[float, ...] | str = ()
   aux_weights: tuple[float, ...] = (1.0,)
   hard: HardExamples | None = None
+  normalize: Normalize = IMAGENET
   metric: str = "mean_iou"
 
   def __post_init__(self):
@@ -220,7 +224,7 @@ class Segmentation:
     )
 
 
-def build(config: Any, dataset: Any) -> Segmentation:
+def build(config: Any, dataset: DatasetInfo) -> Segmentation:
   """Builds the task from a config and the facts of its data set.
 
   Besides fields of `Segmentation`, `config.loss` may hold `ohem`, the fields of `HardExamples`; an
@@ -231,13 +235,14 @@ def build(config: Any, dataset: Any) -> Segmentation:
   if ohem := loss.pop("ohem", None):
     loss["hard"] = HardExamples(**ohem)
   if loss.get("class_weights") == DATASET:
-    # Facts of a converted checkpoint may lack them; its predictions need none.
-    loss["class_weights"] = tuple(getattr(dataset, "class_weights", ())) or DATASET
+    # Converted checkpoints may not know them; predictions need none.
+    loss["class_weights"] = dataset.class_weights or DATASET
   return Segmentation(
     model=build_model(**config.model),
+    normalize=normalize_of(config),
     num_classes=config.model.num_classes,
     upsample=Resize(config.model.upsample),
-    class_names=tuple(dataset.class_names),
-    palette=tuple(map(tuple, dataset.palette)),
+    class_names=dataset.class_names,
+    palette=dataset.palette,
     **loss,
   )

@@ -1,4 +1,4 @@
-"""Encoded image and label map to arrays of one size: `bytes -> uint8 (H, W, 3), uint8 (H, W)`.
+"""Image and encoded label map to arrays of one size: `-> uint8 (H, W, C), uint8 (H, W)`.
 
 The fields of the transforms are the keys of a config's `transform` block. Normalisation is not
 done here: uint8 is a quarter of the bytes to move, and the device normalises a whole batch.
@@ -38,7 +38,7 @@ class Decisions:
 
 @dataclasses.dataclass(frozen=True)
 class TrainTransform(transforms.RandomMap):
-  """Random scale, pad, random crop, random flip: record `-> {"image": (h, w, 3), "label": (h, w)}`.
+  """Random scale, pad, random crop, random flip: record `-> {"image": (h, w, C), "label": (h, w)}`.
 
   Attributes:
     crop_size: `(height, width)` of the result.
@@ -89,8 +89,8 @@ class TrainTransform(transforms.RandomMap):
       )
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Decodes a record, draws the decisions from `rng` and applies them."""
-    image, label = decode(record)
+    """Reads a record, draws the decisions from `rng` and applies them."""
+    image, label = read(record)
     return self.apply(image, label, self.draw(rng, label.shape))
 
   def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Decisions:
@@ -110,7 +110,7 @@ class TrainTransform(transforms.RandomMap):
   def apply(
     self, image: np.ndarray, label: np.ndarray, decisions: Decisions
   ) -> dict[str, np.ndarray]:
-    """Carries out `decisions` on a uint8 image (H, W, 3) and label map (H, W)."""
+    """Carries out `decisions` on a uint8 image (H, W, C) and label map (H, W)."""
     if self.resize is not None:
       image, label = self._maybe_flip(image, label, decisions)
     image, label = _resize(image, label, _first_size(self, label.shape))
@@ -141,7 +141,7 @@ class TrainTransform(transforms.RandomMap):
 
 @dataclasses.dataclass(frozen=True)
 class EvalTransform(transforms.Map):
-  """Nothing random: record `-> {"image": (h, w, 3), "label": (h, w)}`.
+  """Nothing random: record `-> {"image": (h, w, C), "label": (h, w)}`.
 
   By default an example keeps its size. The options act in the order in which they are listed.
 
@@ -171,12 +171,12 @@ class EvalTransform(transforms.Map):
       raise ValueError(f"transform.base_size is {self.base_size}, expected a number of pixels")
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
-    """Decodes a record and brings it to the size asked for."""
-    image, label = decode(record)
+    """Reads a record and brings it to the size asked for."""
+    image, label = read(record)
     return self.apply(image, label, name=record["name"])
 
   def apply(self, image: np.ndarray, label: np.ndarray, name: str = "") -> dict[str, np.ndarray]:
-    """Resizes, crops and pads a uint8 image (H, W, 3) and label map (H, W).
+    """Resizes, crops and pads a uint8 image (H, W, C) and label map (H, W).
 
     Raises:
       ValueError: if the example is smaller than `center_crop` or larger than `size`.
@@ -195,15 +195,14 @@ class EvalTransform(transforms.Map):
     return _example(image, label)
 
 
-def decode(record: Mapping) -> tuple[np.ndarray, np.ndarray]:
-  """Image (H, W, 3) RGB and label map (H, W) of a record, both uint8.
+def read(record: Mapping) -> tuple[np.ndarray, np.ndarray]:
+  """Image (H, W, C) and label map (H, W) of a record, both uint8.
 
   Raises:
     ValueError: if the bytes are damaged or the two differ in size; names the record.
   """
   name = record["name"]
-  image = images.decode_rgb(record["image"], name)
-  label = images.decode_label(record["label"], name)
+  image, label = record["image"], images.decode_label(record["label"], name)
   if image.shape[:2] != label.shape:
     raise ValueError(
       f"{name}: the image is {image.shape[0]} x {image.shape[1]} (height x width) but the label"

@@ -1,4 +1,4 @@
-"""Whole images for testing: `bytes -> uint8 (H, W, 3)` as the network sees it, `(h, w)` labels.
+"""Whole images for testing: `-> uint8 (H, W, C)` as the network sees it, `(h, w)` labels.
 
 The label keeps its own size, at which scores are compared with it, whatever happens to the image.
 Sources: `__getitem__` for the lists `testval` in lib/datasets/ of the segmentation repository.
@@ -11,15 +11,13 @@ from grain import transforms
 import numpy as np
 
 from hrnet_jax.data import geometry
-from hrnet_jax.tasks.segmentation.transforms import decode
-
-# The reference pads with its mean colour (0.485, 0.456, 0.406), rounded in 8 bits.
-_PADDING = (124, 116, 104)
+from hrnet_jax.ops.normalize import IMAGENET
+from hrnet_jax.tasks.segmentation.transforms import read
 
 
 @dataclasses.dataclass(frozen=True)
 class WholeImage(transforms.Map):
-  """Record `-> {"image": (H, W, 3), "label": (h, w), "content": (2,) int32}`.
+  """Record `-> {"image": (H, W, C), "label": (h, w), "content": (2,) int32}`.
 
   `content` is the height and width of that part of the image which the label is of.
 
@@ -28,36 +26,39 @@ class WholeImage(transforms.Map):
     short_side: to which its short side is brought; None keeps it.
     stride: after `short_side`, both sides are padded to a multiple of this.
     keep_padding: whether the label stands for the padded image, as the reference has it for ADE20K.
+    padding: its colour, a number for each channel. The reference pads with its mean colour, rounded
+      in 8 bits.
   """
 
   resize: tuple[int, int] | None = None
   short_side: int | None = None
   stride: int = 8
   keep_padding: bool = False
+  padding: tuple[int, ...] = IMAGENET.mean_color
 
   def __post_init__(self):
     geometry.set_size(self, "resize", optional=True)
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
-    """Decodes a record and prepares its image."""
-    image, label = decode(record)
+    """Reads a record and prepares its image."""
+    image, label = read(record)
     return self.apply(image, label)
 
   def apply(self, image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
-    """Prepares a uint8 image (H, W, 3); the label is passed on."""
+    """Prepares a uint8 image (H, W, C); the label is passed on."""
     if self.resize is not None:
       image = geometry.resize_image(image, self.resize)
     content = image.shape[:2]
     if self.short_side is not None:
       content = geometry.short_side_size(content, self.short_side)
-      image = _pad(geometry.resize_image(image, content), self.stride)
+      image = _pad(geometry.resize_image(image, content), self.stride, self.padding)
       content = image.shape[:2] if self.keep_padding else content
     return {"image": image, "label": label, "content": np.asarray(content, np.int32)}
 
 
-def _pad(image: np.ndarray, stride: int) -> np.ndarray:
+def _pad(image: np.ndarray, stride: int, colour: tuple[int, ...]) -> np.ndarray:
   height, width = (-(-n // stride) * stride for n in image.shape[:2])
-  padded = np.empty((height, width, 3), np.uint8)
-  padded[:] = _PADDING
+  padded = np.empty((height, width, image.shape[2]), np.uint8)
+  padded[:] = colour
   padded[: image.shape[0], : image.shape[1]] = image
   return padded

@@ -34,7 +34,7 @@ def test_record_is_the_scene(dataset, split, index):
   for key in ("boxes", "classes", "landmarks", "visible"):
     np.testing.assert_array_equal(record[key], getattr(scene, key))
     assert record[key].dtype == getattr(scene, key).dtype
-  error = images.decode_rgb(record["image"], "").astype(int) - scene.image
+  error = images.decode_image(record["image"], "").astype(int) - scene.image
   assert np.abs(error).mean() < 5  # JPEG
 
 

@@ -1,7 +1,6 @@
 """The classification task on a handful of logits."""
 
 import functools
-import types
 
 import flax.linen as nn
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import registry
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.classification.loss import cross_entropy
 from hrnet_jax.tasks.classification.task import Classification
 
@@ -114,7 +114,7 @@ def config(num_classes=6, **loss) -> ml_collections.ConfigDict:
 
 
 def test_build():
-  task = registry.build_task(config(label_smoothing=0.2), types.SimpleNamespace(class_names=NAMES))
+  task = registry.build_task(config(label_smoothing=0.2), DatasetInfo(class_names=NAMES))
   assert task.label_smoothing == 0.2
   init = functools.partial(task.model.init_with_output, train=False)
   images = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
@@ -122,7 +122,7 @@ def test_build():
 
 
 def test_wrong_values_are_explained():
-  facts = types.SimpleNamespace(class_names=NAMES)
+  facts = DatasetInfo(class_names=NAMES)
   message = r"model\.num_classes is 1000, but the data set has 6 classes; set model\.num_classes"
   with pytest.raises(ValueError, match=message):
     registry.build_task(config(num_classes=1000), facts)

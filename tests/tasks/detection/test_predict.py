@@ -103,9 +103,9 @@ def test_boxes_and_masks_are_in_pixels_of_the_photo(convention, monkeypatch, tmp
   expected = np.zeros((128, 160), np.uint8)
   expected[20:80, 40:70] = 1
   assert (mask != expected).sum() <= 2 * 60  # the middle of the box lies within two columns
-  picture = images.decode_rgb((tmp_path / "out/a_objects.png").read_bytes(), "a")
+  picture = images.decode_image((tmp_path / "out/a_objects.png").read_bytes(), "a")
   assert picture.shape == (128, 160, 3)
-  changed = (picture != images.decode_rgb(path.read_bytes(), "a")).any(-1)
+  changed = (picture != images.decode_image(path.read_bytes(), "a")).any(-1)
   assert changed[21:79, 41:69].all()  # painted
   assert changed[50, 98:102].any()  # the frame's right side
   assert not changed[85:].any()  # what has a low score is not drawn

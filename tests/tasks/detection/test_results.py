@@ -42,7 +42,11 @@ class Known:
 def parts(tmp_path_factory):
   folder = tmp_path_factory.mktemp("results")
   dataset, config = toy_detection.prepare(folder), toy_detection.get_config()
-  return registry.build_task(config, dataset), Inputs(config, dataset), folder / "coco"
+  return (
+    registry.build_task(config, dataset),
+    Inputs(config, dataset, registry.task_of(config)),
+    folder / "coco",
+  )
 
 
 def by_the_official_code(source: pathlib.Path, file: pathlib.Path, kind: str) -> dict:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from hrnet_jax.data import geometry, images
+from hrnet_jax.data import geometry
 from hrnet_jax.ops import rle
-from hrnet_jax.tasks.detection.transforms import Decisions, EvalTransform, TrainTransform, decode
+from hrnet_jax.tasks.detection.transforms import Decisions, EvalTransform, TrainTransform, read
 
 CANVAS = ((96, 160), (160, 96))
 BOX = (20, 8, 44, 32)  # of a white square on grey
@@ -20,7 +20,7 @@ def record(height=48, width=80, name="square"):
   x0, y0, x1, y1 = BOX
   pixels[y0:y1, x0:x1] = 255
   return {
-    "image": images.encode_png(pixels),
+    "image": pixels,
     "name": name,
     "image_id": 77,
     "boxes": np.array([BOX], np.float32),
@@ -41,7 +41,7 @@ def bright(image):
 def test_an_example_by_hand(flip):
   transform = TrainTransform(canvas=CANVAS, scales=((150, 96),), masks=True, max_objects=5)
   row = record()
-  out = transform.apply(decode(row), row, Decisions((150, 96), flip))
+  out = transform.apply(read(row), row, Decisions((150, 96), flip))
   assert out["image"].shape == (96, 160, 3)
   assert out["image_size"].tolist() == [90, 150]
   assert not out["image"][90:].any()
@@ -61,11 +61,11 @@ def test_pixels_are_those_of_the_resized_image():
   out = TrainTransform(canvas=CANVAS, scales=((150, 96),), flip=False).random_map(
     row, np.random.default_rng(0)
   )
-  expected = geometry.resize_image(decode(row), (90, 150))
+  expected = geometry.resize_image(read(row), (90, 150))
   np.testing.assert_array_equal(out["image"][:90, :150], expected)
   same = TrainTransform(canvas=CANVAS, scales=((80, 48),), flip=False)
   out = same.random_map(row, np.random.default_rng(0))
-  np.testing.assert_array_equal(out["image"][:48, :80], decode(row))
+  np.testing.assert_array_equal(out["image"][:48, :80], read(row))
 
 
 @given(st.integers(40, 200), st.integers(50, 200), st.integers(0, 2**32))
@@ -125,7 +125,7 @@ def test_evaluation_says_how_to_get_back():
   np.testing.assert_allclose(out["boxes"][0] / [x, y, x, y], BOX, rtol=1e-6)
   assert "masks" not in out
   assert hash(transform) == hash(EvalTransform(canvas=CANVAS, scale=(150, 96)))
-  photo = transform.apply(decode(record()), "photo")
+  photo = transform.apply(read(record()), "photo")
   np.testing.assert_array_equal(photo["image"], out["image"])
   assert sorted(photo) == ["image", "image_size", "original_size", "scale"]
 
@@ -161,4 +161,4 @@ def test_wrong_options(options, message):
 
 def test_records_without_boxes():
   with pytest.raises(ValueError, match=r"street: this data set has no boxes .* coco or shapes"):
-    decode({"name": "street", "image": b""})
+    read({"name": "street", "image": b""})

@@ -98,8 +98,8 @@ def test_every_box_is_a_face_and_points_are_drawn_into_the_photo(monkeypatch, tm
     assert np.abs(points(row) - TRUTH).max() < 1.25 * side / 16 / 2 + 1
   names = sorted(path.name for path in (tmp_path / "out").iterdir())
   assert names == ["a_points.png", "b_points.png", "predictions.csv"]
-  picture = images.decode_rgb((tmp_path / "out/a_points.png").read_bytes(), "a")
-  before = images.decode_rgb((tmp_path / "a.png").read_bytes(), "a")
+  picture = images.decode_image((tmp_path / "out/a_points.png").read_bytes(), "a")
+  before = images.decode_image((tmp_path / "a.png").read_bytes(), "a")
   assert picture.shape == before.shape
   changed = (picture != before).any(-1)
   assert changed[57:64, 117:124].any()  # around the red spot

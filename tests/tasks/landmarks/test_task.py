@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import functools
 import inspect
-import types
+import pathlib
 
 import flax.linen as nn
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import registry
+from hrnet_jax.data.dataset import Dataset, DatasetInfo
 from hrnet_jax.ops import heatmaps, targets
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.landmarks.loss import mean_squared_error
@@ -201,8 +202,8 @@ CONFIG = {
 SIZES = {"test": 6, "train": 9, "more": 4}
 
 
-class Facts(types.SimpleNamespace):
-  """A data set as `build` sees it."""
+class Counted(Dataset):
+  """A data set of which only the numbers of records are known."""
 
   def source(self, split):
     return range(SIZES[split])
@@ -211,9 +212,11 @@ class Facts(types.SimpleNamespace):
     return {"odd": (1, 3)} if split == "test" else {}
 
 
-FACTS = Facts(
+FACTS = Counted(
+  directory=pathlib.Path(),
+  statistics={},
   landmark_names=("a", "b", "c", "d", "e"),
-  flip_pairs=[[0, 1], [3, 4]],
+  flip_pairs=((0, 1), (3, 4)),
   normalizers=GROUPS,
   unions={"both": ("more", "test")},
 )
@@ -247,7 +250,7 @@ def test_a_union_is_scored_by_its_splits_and_their_parts() -> None:
 def test_the_first_normalizer_can_be_chosen() -> None:
   task = build(eval__scoring__normalizer="box_diagonal")
   assert task.normalizers == ("box_diagonal", "span", "height", "box_size")
-  bare = types.SimpleNamespace(landmark_names=("a",), flip_pairs=())
+  bare = DatasetInfo(landmark_names=("a",), flip_pairs=())
   assert build(bare, model__num_landmarks=1).normalizers == ("box_size",)
 
 
@@ -271,7 +274,7 @@ def test_wrong_values_are_explained(changes: dict, message: str) -> None:
 
 
 def test_flip_needs_to_know_the_partners() -> None:
-  bare = types.SimpleNamespace(landmark_names=("a",) * 5, flip_pairs=[])
+  bare = DatasetInfo(landmark_names=("a",) * 5, flip_pairs=())
   assert build(bare).flip_pairs == ()
   with pytest.raises(ValueError, match=r"eval\.decoding\.flip .* the data set has no flip pairs"):
     build(bare, eval__decoding__flip=True)

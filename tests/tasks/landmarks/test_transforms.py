@@ -17,7 +17,7 @@ from hrnet_jax.tasks.landmarks.transforms import (
   EvalTransform,
   Face,
   TrainTransform,
-  decode,
+  read,
 )
 from tests.golden import recipe
 from tests.helpers import landmark_cases
@@ -40,7 +40,7 @@ def test_points_equal_the_reference(name):
 def test_crops_of_photos_equal_the_reference_bit_for_bit(name, shared):
   case, source = CASES[name], CASES[name]["source"]
   with np.load(shared / "golden/sources.npz") as files:
-    image = images.decode_rgb(files[source["image"]].tobytes(), source["image"])
+    image = images.decode_image(files[source["image"]].tobytes(), source["image"])
   assert recipe.crc32(image) == source["image_rgb_crc32"]
   image = image.repeat(source["repeat"], axis=0).repeat(source["repeat"], axis=1)
   assert image.shape == tuple(source["shape"])
@@ -188,7 +188,7 @@ def test_nothing_is_random_when_switched_off():
 def record(seed=0, **changes):
   original = face(seed)
   return {
-    "image": images.encode_png(original.image),
+    "image": original.image,
     "name": f"photo{seed}.png",
     "points": original.points,
     "center": original.center,
@@ -242,7 +242,6 @@ def test_wrong_options_are_named(options, message):
 @pytest.mark.parametrize(
   ("change", "message"),
   [
-    ({"image": b"\xff\xd8 broken"}, r"photo0.png: corrupt or truncated"),
     ({"points": np.full((3, 2), np.nan)}, r"photo0.png: .*must be finite"),
     ({"scale": 0.0}, r"photo0.png: .*scale 0.0 and .* scale more than 0"),
     ({"center": np.array([np.inf, 0])}, r"photo0.png: center \[inf, 0.0\]"),
@@ -250,12 +249,12 @@ def test_wrong_options_are_named(options, message):
 )
 def test_a_bad_record_is_named(change, message):
   with pytest.raises(ValueError, match=message):
-    decode(record(**change))
+    read(record(**change))
 
 
 def test_a_record_without_landmarks_says_what_to_do():
   with pytest.raises(ValueError, match=r"a.jpg: the record has no points, center, scale; set data"):
-    decode({"image": b"", "name": "a.jpg", "label": 1})
+    read({"image": b"", "name": "a.jpg", "label": 1})
 
 
 def test_a_pair_beyond_the_landmarks_is_an_error():

@@ -12,6 +12,7 @@ import pytest
 import hrnet_jax
 from hrnet_jax.data import images
 from hrnet_jax.distributed import sharding
+from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.multi_scale import MultiScale
 from hrnet_jax.tasks.segmentation.test_config import Protocol
@@ -42,7 +43,7 @@ def scores(model, method, protocol, x, mesh=None, size=None, out=None):
   size, out = size or x.shape[:2], out or x.shape[:2]
   stack = sharding.put_rows(np.stack([x] * mesh.size), mesh)
   variables = model if isinstance(model, tuple) else (model, {})
-  run = MultiScale(variables[0], method, protocol, mesh)
+  run = MultiScale(variables[0], Normalize(), method, protocol, mesh)
   placed = jax.device_put(variables[1], sharding.replicated(mesh))
   sizes = [size] * mesh.size
   return np.asarray(run(placed, stack, sizes, sizes, out))
@@ -134,7 +135,7 @@ def test_images_of_several_sizes_at_once_are_as_one_by_one():
   for row, x in zip(stack, xs, strict=True):
     row[: x.shape[0], : x.shape[1]] = x
   protocol = Protocol(kind="windows", base_size=60, crop_size=(40, 32), scales=(0.75, 1.25))
-  run = MultiScale(Pooled(4), Resize.BILINEAR, protocol, mesh)
+  run = MultiScale(Pooled(4), Normalize(), Resize.BILINEAR, protocol, mesh)
   together = np.asarray(run({}, sharding.put_rows(stack, mesh), sizes, sizes, (70, 70)))
   for y, x in zip(together, xs, strict=True):
     alone = scores(Pooled(4), Resize.BILINEAR, protocol, x)[0]
@@ -144,7 +145,7 @@ def test_images_of_several_sizes_at_once_are_as_one_by_one():
 def test_whole_images_of_several_sizes_are_refused():
   mesh = one_device()
   protocol = Protocol(kind="whole", base_size=64, crop_size=(32, 64))
-  run = MultiScale(Pooled(4), Resize.BILINEAR, protocol, mesh)
+  run = MultiScale(Pooled(4), Normalize(), Resize.BILINEAR, protocol, mesh)
   with pytest.raises(ValueError, match="'whole' needs images of one size"):
     run._tile([(32, 64), (40, 64)], 1.0)
 
@@ -173,7 +174,7 @@ def test_official_network_and_photo(shared):
       scales=meta["scales"],
       flip=meta["flip"],
     )
-    image = images.decode_rgb(sources[meta["source"]["image"]].tobytes(), "photo")
+    image = images.decode_image(sources[meta["source"]["image"]].tobytes(), "photo")
     assert recipe.crc32(image) == meta["source"]["image_rgb_crc32"]
     y = scores((model, variables), method, protocol, image)[0]
     step, expected = meta["subsample"], fixture["final_pred"]

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import types
 
 import flax.linen as nn
 import jax
@@ -12,12 +11,13 @@ import ml_collections
 import numpy as np
 import pytest
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.tasks.segmentation.loss import cross_entropy
 from hrnet_jax.tasks.segmentation.task import Segmentation, build
 
 MODEL = {"task": "segmentation", "width": 4, "num_classes": 3, "upsample": "bilinear"}
-FACTS = types.SimpleNamespace(class_names=("sky", "road", "car"), palette=((0, 0, 0),) * 3)
+FACTS = DatasetInfo(class_names=("sky", "road", "car"), palette=((0, 0, 0),) * 3)
 
 TASK = Segmentation(
   model=nn.Module(),

@@ -1,7 +1,6 @@
 """What `config.loss` makes of the segmentation task, and hard examples on several devices."""
 
 import dataclasses
-import types
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.distributed import sharding
 from hrnet_jax.ops.resize import resize
 from hrnet_jax.tasks.segmentation.loss import (
@@ -20,7 +20,7 @@ from hrnet_jax.tasks.segmentation.loss import (
 from hrnet_jax.tasks.segmentation.task import Segmentation, build
 from tests.helpers import toy
 
-FACTS = types.SimpleNamespace(
+FACTS = DatasetInfo(
   class_names=("sky", "road", "car"), palette=((0, 0, 0),) * 3, class_weights=(1.0, 0.5, 2.0)
 )
 OHEM = {"threshold": 0.4, "min_kept": 20}
@@ -78,8 +78,8 @@ def test_weights_of_the_data_set() -> None:
 
 def test_a_data_set_without_weights_fails_in_training_but_not_in_prediction() -> None:
   for facts in (
-    types.SimpleNamespace(class_names=FACTS.class_names, palette=FACTS.palette),
-    types.SimpleNamespace(class_names=FACTS.class_names, palette=FACTS.palette, class_weights=()),
+    DatasetInfo(class_names=FACTS.class_names, palette=FACTS.palette),
+    DatasetInfo(class_names=FACTS.class_names, palette=FACTS.palette, class_weights=()),
   ):
     task = make(facts, class_weights="dataset")
     (logits,), labels = outputs_and_labels(1)

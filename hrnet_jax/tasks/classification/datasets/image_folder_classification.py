@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 
 
@@ -78,16 +79,16 @@ class ImageFolderClassification(base.Builder):
   def measured(self, item: Photo) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the photo's size, and a single 1 among the counts."""
     data = folders.read_bytes(item.image)
-    size = images.decode_rgb(data, str(item.image)).shape[:2]
+    size = images.decode_image(data, str(item.image)).shape[:2]
     counts = np.arange(len(self.facts(self._source).class_names) + 1) == item.label
     return {"image": data, "label": np.int32(item.label), "name": item.name}, size, counts
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names of the folders; the colours are made up."""
     if not hasattr(self, "_facts"):
       names = _class_names(source)
       colours = tuple(folders.make_colour(index) for index in range(len(names)))
-      self._facts = base.Facts(names, colours)
+      self._facts = DatasetInfo(class_names=names, palette=colours)
     return self._facts
 
   def features(self) -> dict[str, Any]:

@@ -17,11 +17,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.ops import rle
 from hrnet_jax.tasks.detection.datasets import coco_json
 from hrnet_jax.tasks.detection.datasets.coco_json import Photo
-from hrnet_jax.tasks.landmarks.datasets import faces
 
 MIN_SIDE = 32  # pixels; smaller images are not trained on
 _FILE = re.compile(r"instances_(\w+)\.json")
@@ -81,11 +81,11 @@ class Coco(base.Builder):
     counts = np.bincount(classes[~ignored], minlength=len(self._categories))
     return record, item.shape, np.append(counts, ignored.sum())
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and ids of the categories; the colours are made up."""
     names = tuple(self._categories.values())
     colours = tuple(folders.make_colour(index) for index in range(len(names)))
-    return base.Facts(names, colours, class_ids=tuple(self._categories))
+    return DatasetInfo(class_names=names, palette=colours, class_ids=tuple(self._categories))
 
   def signature(self) -> str:
     """Changes when the source does, the annotations included."""
@@ -174,11 +174,11 @@ def _area(found, mask, shape):
 def _encoded(item):
   """The file's bytes, so that they decode to the size that the annotations are for."""
   data = folders.read_bytes(item.image)
-  size = images.decode_rgb(data, str(item.image)).shape[:2]
+  size = images.decode_image(data, str(item.image)).shape[:2]
   if size == item.shape:
     return data
-  stored = faces.forget_orientation(data)  # annotated before viewers turned photos upright
-  if images.decode_rgb(stored, str(item.image)).shape[:2] == item.shape:
+  stored = images.forget_orientation(data)  # annotated before viewers turned photos upright
+  if images.decode_image(stored, str(item.image)).shape[:2] == item.shape:
     return stored
   height, width = item.shape
   raise ValueError(

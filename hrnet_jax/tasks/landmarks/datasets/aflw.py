@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.landmarks.datasets import faces
 
 NAMES = (
@@ -21,7 +21,7 @@ NAMES = (
   "left mouth corner", "mouth centre", "right mouth corner", "chin",
 )  # fmt: skip
 FLIP_PAIRS = ((0, 5), (1, 4), (2, 3), (6, 11), (7, 10), (8, 9), (12, 14), (15, 17))
-FACTS = base.Facts(class_names=(), palette=(), landmark_names=NAMES, flip_pairs=FLIP_PAIRS)
+FACTS = DatasetInfo(landmark_names=NAMES, flip_pairs=FLIP_PAIRS)
 
 
 class Aflw(faces.Faces):
@@ -42,7 +42,7 @@ class Aflw(faces.Faces):
   LEADING = ("scale", "box_size", "center_w", "center_h")
   IMAGES = ("images", "images/flickr")
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Landmarks without a distance to divide errors by: `box_size` in the records does that."""
     del source
     return FACTS

@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
-from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.data.datasets import folders
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 
 NAMES = (
@@ -32,9 +33,7 @@ NAMES = (
 FLIP_PAIRS = (
   (0, 1), (2, 3), (4, 6), (5, 7), (8, 9), (10, 11), (12, 14), (13, 15), (16, 17), (18, 19), (22, 23)
 )  # fmt: skip
-FACTS = base.Facts(
-  class_names=(),
-  palette=(),
+FACTS = DatasetInfo(
   landmark_names=NAMES,
   flip_pairs=FLIP_PAIRS,
   normalizers={"inter_ocular": ((8,), (9,)), "inter_pupil": ((16,), (17,))},
@@ -119,7 +118,7 @@ class Cofw(faces.Faces):
     visible = tfds.features.Tensor(shape=(len(NAMES),), dtype=np.bool_)
     return super().features() | {"visible": visible}
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Landmarks of the COFW scheme."""
     del source
     return FACTS

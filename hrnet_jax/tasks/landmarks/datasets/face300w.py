@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.landmarks.datasets import face_points, faces
 
 _LIDS = ("outer", "inner")
@@ -30,9 +30,7 @@ FLIP_PAIRS = (
   (48, 54), (49, 53), (50, 52), (55, 59), (56, 58),
   (60, 64), (61, 63), (65, 67),
 )  # fmt: skip
-FACTS = base.Facts(
-  class_names=(),
-  palette=(),
+FACTS = DatasetInfo(
   landmark_names=NAMES,
   flip_pairs=FLIP_PAIRS,
   normalizers={
@@ -68,7 +66,7 @@ class Face300w(faces.Faces):
     """Everything that results are published on."""
     return {"full_and_test": ("full", "test")}
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Landmarks of the 300W scheme."""
     del source
     return FACTS

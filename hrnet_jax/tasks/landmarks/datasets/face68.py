@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.landmarks.datasets import face300w, faces
 
 
@@ -24,7 +24,7 @@ class Face68(faces.Faces):
     "val": "face_landmarks_valid.csv",
   }
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Those of 300W."""
     del source
     return face300w.FACTS

@@ -5,25 +5,16 @@
 """
 
 import hashlib
-import io
 import pathlib
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.landmarks.datasets import tables
 from hrnet_jax.tasks.landmarks.datasets.tables import Face
-
-_ORIENTATION = 0x112  # EXIF
-# The tag, its type and count as they stand in the file, and the value 1, in both byte orders.
-_UPRIGHT = {
-  b"\x12\x01\x03\x00\x01\x00\x00\x00": b"\x01\x00",
-  b"\x01\x12\x00\x03\x00\x00\x00\x01": b"\x00\x01",
-}
 
 
 class Faces(base.Builder):
@@ -83,7 +74,7 @@ class Faces(base.Builder):
   def measured(self, item: Face) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the image's size, and no counts: there are no classes."""
     data = self.encoded(item)
-    size = images.decode_rgb(data, f"{item.where}: {item.image}").shape[:2]
+    size = images.decode_image(data, f"{item.where}: {item.image}").shape[:2]
     record = {
       "image": data,
       "name": item.name,
@@ -97,7 +88,7 @@ class Faces(base.Builder):
   def encoded(self, item: Face) -> bytes:
     """The file of the image."""
     data = folders.read_bytes(item.image)
-    return forget_orientation(data) if self.AS_STORED else data
+    return images.forget_orientation(data) if self.AS_STORED else data
 
   def features(self) -> dict[str, Any]:
     """Points, box and name of a face beside the image."""
@@ -152,29 +143,6 @@ class Faces(base.Builder):
       scale=float(box["scale"]),
       box_size=float(box.get("box_size", 200 * box["scale"])),
     )
-
-
-def forget_orientation(data: bytes) -> bytes:
-  """The same file with the camera's note of orientation, if there is one, set to "upright".
-
-  Decoders of this package obey the note, as viewers do; landmarks that were placed on the stored
-  pixels would then lie elsewhere. Pixels and length of the file do not change.
-  """
-  if not data.startswith(b"\xff\xd8") or _orientation(data) in (None, 1):
-    return data
-  for entry, upright in _UPRIGHT.items():
-    at = data.find(entry, 0, 2**16)
-    if at >= 0:
-      return data[: at + len(entry)] + upright + data[at + len(entry) + 2 :]
-  return data
-
-
-def _orientation(data):
-  try:
-    with Image.open(io.BytesIO(data)) as image:
-      return image.getexif().get(_ORIENTATION)
-  except OSError:  # not an image: the decoder says so, with the name
-    return None
 
 
 def _positions(rows, points, faces, table):

@@ -20,7 +20,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.data.datasets import folders
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import Face
 
@@ -67,15 +68,13 @@ class LandmarksCsv(faces.Faces):
       )
     return record, (height, width), counts
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and pairs from the files beside the tables."""
     if not hasattr(self, "_facts"):
       first = next(iter(_tables(source).values()))
       columns = tables.read_header(first, self.SOURCE_LAYOUT)
       count = len(_find_columns(columns, first)[0])
-      self._facts = base.Facts(
-        class_names=(),
-        palette=(),
+      self._facts = DatasetInfo(
         landmark_names=_read_names(source / "names.txt", count),
         flip_pairs=_read_pairs(source / "flip_pairs.txt", count),
       )

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.landmarks.datasets import face_points, faces
 
 _LIDS = ("outer", "middle", "inner")
@@ -36,9 +36,7 @@ FLIP_PAIRS = (
   (88, 92), (89, 91), (93, 95),
   (96, 97),
 )  # fmt: skip
-FACTS = base.Facts(
-  class_names=(),
-  palette=(),
+FACTS = DatasetInfo(
   landmark_names=NAMES,
   flip_pairs=FLIP_PAIRS,
   normalizers={"inter_ocular": ((60,), (72,)), "inter_pupil": ((96,), (97,))},
@@ -71,7 +69,7 @@ class Wflw(faces.Faces):
     name: ("test", f"face_landmarks_wflw_test_{part}.csv") for name, part in _TEST_PARTS.items()
   }
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Landmarks of the WFLW scheme."""
     del source
     return FACTS

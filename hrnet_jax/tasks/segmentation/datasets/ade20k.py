@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base
 from hrnet_jax.tasks.segmentation.datasets import published
 from hrnet_jax.tasks.segmentation.datasets.ade20k_classes import CLASSES
@@ -35,7 +36,9 @@ class Ade20k(published.Published, skip_registration=True):
     list_folder="ade20k",
     splits={"train": _split("train", "training"), "val": _split("val", "validation")},
   )
-  FACTS = base.Facts(
-    tuple(CLASSES), tuple(CLASSES.values()), class_ids=tuple(range(1, len(CLASSES) + 1))
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES),
+    palette=tuple(CLASSES.values()),
+    class_ids=tuple(range(1, len(CLASSES) + 1)),
   )
   STORED_IDS: ClassVar = {0: base.IGNORED} | {i + 1: i for i in range(len(CLASSES))}

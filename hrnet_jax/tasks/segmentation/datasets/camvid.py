@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
@@ -26,7 +27,7 @@ CLASSES = {
   "bicyclist": (0, 128, 192),
 }
 VOID = 11
-_FACTS = base.Facts(tuple(CLASSES), tuple(CLASSES.values()))
+_FACTS = DatasetInfo(class_names=tuple(CLASSES), palette=tuple(CLASSES.values()))
 _SPLITS = ("train", "val", "test")
 
 
@@ -56,6 +57,6 @@ class Camvid(base.Builder):
     """Checks one pair."""
     return image_label_pairs.read_pair(item, _FACTS.class_names, VOID)
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and the colours of the original."""
     return _FACTS

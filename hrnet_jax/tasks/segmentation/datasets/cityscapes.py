@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base
 from hrnet_jax.tasks.segmentation.datasets import published
 
@@ -63,7 +64,9 @@ class Cityscapes(published.Published, skip_registration=True):
     },
     optional=("test",),
   )
-  FACTS = base.Facts(tuple(CLASSES), _COLOURS, class_weights=_WEIGHTS, class_ids=_IDS)
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES), palette=_COLOURS, class_weights=_WEIGHTS, class_ids=_IDS
+  )
   STORED_IDS: ClassVar = dict.fromkeys((*range(NUM_IDS), base.IGNORED), base.IGNORED) | {
     number: index for index, number in enumerate(_IDS)
   }

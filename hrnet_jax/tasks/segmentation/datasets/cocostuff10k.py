@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.segmentation.datasets import published
 from hrnet_jax.tasks.segmentation.datasets.cocostuff10k_classes import CLASSES, UNUSED
@@ -29,9 +30,9 @@ class Cocostuff10k(published.Published, skip_registration=True):
       for split in ("train", "val")
     },
   )
-  FACTS = base.Facts(
-    tuple(CLASSES.values()),
-    tuple(folders.make_colour(index) for index in range(len(CLASSES))),
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES.values()),
+    palette=tuple(folders.make_colour(index) for index in range(len(CLASSES))),
     class_ids=tuple(CLASSES),
   )
   STORED_IDS: ClassVar = dict.fromkeys((0, *UNUSED), base.IGNORED) | {

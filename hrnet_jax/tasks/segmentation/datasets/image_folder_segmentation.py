@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
@@ -48,14 +49,14 @@ class ImageFolderSegmentation(base.Builder):
     """Checks one pair."""
     return image_label_pairs.read_pair(item, self.facts(self._source).class_names)
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and colours of `classes.txt`."""
     if not hasattr(self, "_facts"):
       self._facts = read_classes(source / "classes.txt")
     return self._facts
 
 
-def read_classes(path: pathlib.Path) -> base.Facts:
+def read_classes(path: pathlib.Path) -> DatasetInfo:
   """Reads class names and, where given, colours; the other colours are made up.
 
   Raises:
@@ -73,7 +74,7 @@ def read_classes(path: pathlib.Path) -> base.Facts:
     classes[name] = colour or folders.make_colour(number - 1)
   if not 1 <= len(classes) <= base.IGNORED:
     raise ValueError(f"{path}: {len(classes)} classes; there can be 1 to {base.IGNORED}")
-  return base.Facts(tuple(classes), tuple(classes.values()))
+  return DatasetInfo(class_names=tuple(classes), palette=tuple(classes.values()))
 
 
 def _parse_line(line, where):

@@ -96,7 +96,7 @@ def read_mapped(pair: Pair, stored: Mapping[int, int]) -> dict:
       the message names the file.
   """
   image_bytes = folders.read_bytes(pair.image)
-  size = images.decode_rgb(image_bytes, str(pair.image)).shape[:2]
+  size = images.decode_image(image_bytes, str(pair.image)).shape[:2]
   if pair.label is None:
     label_bytes = images.encode_png(np.full(size, base.IGNORED, np.uint8))
   else:

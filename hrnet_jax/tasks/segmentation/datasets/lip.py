@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.datasets import base
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.segmentation.datasets import published
 
 CLASSES: dict[str, tuple[int, int, int]] = {
@@ -61,6 +61,8 @@ class Lip(published.Published, skip_registration=True):
   LAYOUT = published.Layout(
     roots=("lip",), list_folder="lip", splits={name: _split(name) for name in ("train", "val")}
   )
-  FACTS = base.Facts(tuple(CLASSES), tuple(CLASSES.values()), flip_pairs=FLIP_PAIRS)
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES), palette=tuple(CLASSES.values()), flip_pairs=FLIP_PAIRS
+  )
   STORED_IDS: ClassVar = {i: i for i in range(len(CLASSES))}
   UNIONS: ClassVar = {}

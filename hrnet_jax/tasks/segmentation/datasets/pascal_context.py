@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, published
 from hrnet_jax.tasks.segmentation.datasets import pascal_context_detail as detail
@@ -44,7 +45,9 @@ class PascalContext60(published.Published, skip_registration=True):
       for split in ("train", "val")
     },
   )
-  FACTS = base.Facts(tuple(CLASSES.values()), _COLOURS, class_ids=tuple(CLASSES))
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES.values()), palette=_COLOURS, class_ids=tuple(CLASSES)
+  )
   STORED_IDS: ClassVar = {i: i for i in (*range(len(CLASSES)), base.IGNORED)}
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Item]]:
@@ -62,7 +65,7 @@ class PascalContext60(published.Published, skip_registration=True):
     data = folders.read_bytes(item.image)
     name = f"{item.json_file}, image {item.name}"
     image_label_pairs.require_same_size(
-      name, item.shape, item.image, images.decode_rgb(data, str(item.image)).shape[:2]
+      name, item.shape, item.image, images.decode_image(data, str(item.image)).shape[:2]
     )
     stored = {number: self.STORED_IDS[index] for index, number in enumerate(CLASSES)}
     label = image_label_pairs.map_ids(detail.draw(item), stored, name)
@@ -73,7 +76,11 @@ class PascalContext(PascalContext60, skip_registration=True):
   """Photos with one of 59 classes for every pixel, background ignored."""
 
   RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched; background ignored."}
-  FACTS = base.Facts(tuple(CLASSES.values())[1:], _COLOURS[1:], class_ids=tuple(CLASSES)[1:])
+  FACTS = DatasetInfo(
+    class_names=tuple(CLASSES.values())[1:],
+    palette=_COLOURS[1:],
+    class_ids=tuple(CLASSES)[1:],
+  )
   STORED_IDS: ClassVar = {0: base.IGNORED, base.IGNORED: base.IGNORED} | {
     i: i - 1 for i in range(1, len(CLASSES))
   }

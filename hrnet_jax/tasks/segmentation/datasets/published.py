@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 from typing import ClassVar
 
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
@@ -61,7 +62,7 @@ class Published(base.Builder, skip_registration=True):
   """
 
   LAYOUT: ClassVar[Layout]
-  FACTS: ClassVar[base.Facts]
+  FACTS: ClassVar[DatasetInfo]
   STORED_IDS: ClassVar[Mapping[int, int]]
   UNIONS: ClassVar[dict[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
 
@@ -73,7 +74,7 @@ class Published(base.Builder, skip_registration=True):
     """Checks one pair and maps its ids."""
     return image_label_pairs.read_mapped(item, self.STORED_IDS)
 
-  def facts(self, source: pathlib.Path | None) -> base.Facts:
+  def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """The same for every source."""
     return self.FACTS
 

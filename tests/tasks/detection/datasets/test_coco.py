@@ -115,7 +115,7 @@ def test_photos_that_viewers_turn(tmp_path):
   (folder / "val" / "c.jpg").write_bytes(file.getvalue())
   dataset, _ = prepared.prepare(NAME, tmp_path / "data", source=folder)
   record = dataset.source("val")[2]
-  assert images.decode_rgb(record["image"], "c").shape == (40, 49, 3)
+  assert images.decode_image(record["image"], "c").shape == (40, 49, 3)
   assert len(record["image"]) == len(file.getvalue())
 
 

@@ -43,7 +43,7 @@ def test_pixels_and_numbers_are_those_of_the_file(source, faces, tmp_path):
   assert dataset.max_size("train") == (31, 40)
   for index, ((image, row), record) in enumerate(zip(faces, dataset.source("train"), strict=True)):
     expected = image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
-    np.testing.assert_array_equal(images.decode_rgb(record["image"], ""), expected)
+    np.testing.assert_array_equal(images.decode_image(record["image"], ""), expected)
     assert record["name"] == f"COFW_train_color_{index + 1:04}"
     np.testing.assert_array_equal(record["points"], np.stack([row[:29], row[29:58]], 1))
     np.testing.assert_array_equal(record["visible"], row[58:] == 0)

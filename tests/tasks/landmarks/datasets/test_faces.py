@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 
 from hrnet_jax.data import images, prepared
-from hrnet_jax.tasks.landmarks.datasets import aflw, cofw, face68, face300w, faces, wflw
+from hrnet_jax.tasks.landmarks.datasets import aflw, cofw, face68, face300w, wflw
 from tests.golden import recipe
 from tests.helpers import drawn_faces, face_miniatures
 
@@ -173,14 +173,14 @@ def test_orientation_is_forgotten_and_nothing_else(order):
   file = io.BytesIO()
   Image.fromarray(image).save(file, "JPEG", exif=exif)
   turned = file.getvalue()
-  assert images.decode_rgb(turned, "").shape == (40, 24, 3)
-  stored = faces.forget_orientation(turned)
+  assert images.decode_image(turned, "").shape == (40, 24, 3)
+  stored = images.forget_orientation(turned)
   assert len(stored) == len(turned)
   assert sum(a != b for a, b in zip(turned, stored, strict=True)) == 1
-  assert images.decode_rgb(stored, "").shape == (24, 40, 3)
-  assert faces.forget_orientation(stored) == stored
+  assert images.decode_image(stored, "").shape == (24, 40, 3)
+  assert images.forget_orientation(stored) == stored
   for data in (b"", b"\xff\xd8 no image", images.encode_png(image), images.encode_jpeg(image, 90)):
-    assert faces.forget_orientation(data) is data
+    assert images.forget_orientation(data) is data
 
 
 def edit(table: pathlib.Path, row: int, column: int | None, text: str | None) -> None:

@@ -56,5 +56,5 @@ def test_real_data(shared, tmp_path):
   record = dataset.source("train")[0]
   assert record["name"] == "0001TP_006690"
   label = images.decode_label(record["label"], record["name"])
-  assert label.shape == images.decode_rgb(record["image"], "").shape[:2] == (360, 480)
+  assert label.shape == images.decode_image(record["image"], "").shape[:2] == (360, 480)
   assert set(np.unique(label)) <= {*range(11), 255}

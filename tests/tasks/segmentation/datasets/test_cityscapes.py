@@ -58,7 +58,7 @@ def test_test_images_are_ignored_all_over(source, tmp_path):
   dataset = prepare(source, tmp_path)
   for record in dataset.source("test"):
     label = images.decode_label(record["label"], "label")
-    assert label.shape == images.decode_rgb(record["image"], "image").shape[:2]
+    assert label.shape == images.decode_image(record["image"], "image").shape[:2]
     assert (label == 255).all()
   assert dataset.statistics["test"]["class_pixels"] == [0] * 19
   assert dataset.statistics["test"]["ignored_pixels"] == 2 * 64 * 96

@@ -1,4 +1,4 @@
-"""Made-up records for pre-flight without a prepared data set: config -> record without image."""
+"""Made-up records, for checks without a prepared data set."""
 
 import json
 from typing import Any
