@@ -23,7 +23,7 @@ MAX_LINES = 400
 # its own. The folder of a task is "tasks/*"; no other part imports one, since the registry finds
 # tasks by name, so they may use everything below the command line except training.
 LAYERS = (
-  ("files", "registry"),
+  ("files", "errors", "markdown", "task_spec", "registry"),
   ("ops",),
   ("visualize", "data"),
   ("models",),
@@ -56,7 +56,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     f"{PACKAGE}/*/__main__.py",
     f"{PACKAGE}/checkpoint/manager.py",
   ),
-  "torch": (f"{PACKAGE}/convert/torch_file.py", f"{PACKAGE}/parity/torch_*", "benchmarks/"),
+  "torch": (
+    f"{PACKAGE}/convert/torch_file.py",
+    f"{PACKAGE}/parity/torch_*",
+    f"{PACKAGE}/tasks/*/torch_head.py",
+    "benchmarks/",
+  ),
   "tensorflow": (),
 }
 OPENINGS = ("What ", "Of ")  # of no docstring: it says what a thing does
