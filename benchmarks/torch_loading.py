@@ -18,7 +18,7 @@ from benchmarks import apart, camvid_ours
 from hrnet_jax.data import images
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.ops.normalize import MEAN, STD
-from hrnet_jax.tasks.segmentation.transforms import TrainTransform, read
+from hrnet_jax.tasks.segmentation.transforms import SegmentationTrainTransform, read
 
 CHECKED = 8  # examples that are compared with ours
 _EQUAL = 1e-5  # of normalised values; one grey level is 0.017
@@ -29,7 +29,7 @@ Example = tuple[np.ndarray, np.ndarray]
 class Files(data.Dataset):
   """Photos and labels of a split in CamVid's folders, with the augmentation of a config."""
 
-  def __init__(self, folder: pathlib.Path, split: str, transform: TrainTransform):
+  def __init__(self, folder: pathlib.Path, split: str, transform: SegmentationTrainTransform):
     """Takes the numbers of the transform, none of its code."""
     self._photos = {path.stem: path for path in sorted((folder / split).iterdir())}
     self._names = list(self._photos)
@@ -101,7 +101,7 @@ def loader(
     ValueError: an image or label differs from ours.
   """
   config = camvid_ours.make_config(data_dir, crop, batch_size)
-  transform = TrainTransform(**config.transform.train)
+  transform = SegmentationTrainTransform(**config.transform.train)
   files = Files(pathlib.Path(folder), config.data.train_split, transform)
   check(files, open_dataset(config).source(config.data.train_split), transform)
   batches = data.DataLoader(
@@ -116,7 +116,7 @@ def loader(
   return apart.Rival({"torch": torch.__version__}, camvid_ours.read_from(batches))
 
 
-def check(files: Files, source: Sequence[dict], transform: TrainTransform) -> None:
+def check(files: Files, source: Sequence[dict], transform: SegmentationTrainTransform) -> None:
   """Refuses to go on unless the same decisions give the same example here and in our transform.
 
   Raises:

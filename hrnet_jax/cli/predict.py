@@ -44,10 +44,10 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   """Runs the command."""
   args = arguments.parse(parser, argv)
   from hrnet_jax.distributed import runtime
-  from hrnet_jax.predict import photos
+  from hrnet_jax.predict import folder
 
   runtime.set_up()
-  failed = photos.predict_folder(
+  failed = folder.predict_folder(
     args.checkpoint,
     pathlib.Path(args.input),
     pathlib.Path(args.output),

@@ -96,7 +96,7 @@ def prepare(
         data_dir=place.building,
         file_format="array_record",
       )
-      if place.complete and not overwrite and _signature(place) == builder.signature():
+      if place.complete and not overwrite and _signature(place) == builder.cache_key():
         return _open(name, place), False
       builder.build()
     place.publish()

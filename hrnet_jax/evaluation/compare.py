@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_jax.distributed.collectives import add_processes, gather_bytes, gather_processes
 from hrnet_jax.evaluation.evaluate import Ranking, Step, widen
 from hrnet_jax.tasks.interface import Task
+from hrnet_jax.visualize import as_rgb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def compare(
 
 def _draw(task: Task, first: tuple[Any, Any], second: tuple[Any, Any]) -> np.ndarray:
   (prediction, example), (other, _) = first, second
-  return task.comparison(example["image"], prediction, other, example)
+  return task.comparison(as_rgb(example["image"]), prediction, other, example)
 
 
 def table(comparison: Comparison) -> str:

@@ -14,6 +14,7 @@ from hrnet_jax.data import padded_batch
 from hrnet_jax.distributed import sharding
 from hrnet_jax.distributed.collectives import add_processes, gather_bytes, gather_processes
 from hrnet_jax.tasks.interface import Task
+from hrnet_jax.visualize import as_rgb
 
 Example = dict[str, np.ndarray]
 
@@ -184,7 +185,7 @@ class Ranking:
 
 
 def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:
-  return task.picture(example["image"], prediction, example)
+  return task.picture(as_rgb(example["image"]), prediction, example)
 
 
 def widen(x: np.ndarray) -> np.ndarray:

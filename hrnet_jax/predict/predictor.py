@@ -1,4 +1,4 @@
-"""The contract between the predict command and a task: photo -> `(h, w, 3)` uint8 -> files."""
+"""The contract between the predict command and a task: photo -> `(h, w, C)` uint8 -> files."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -14,8 +14,8 @@ class Photo:
 
   Attributes:
     path: where it came from.
-    pixels: `(H, W, 3)` uint8 RGB, upright.
-    inputs: each `(h, w, 3)` uint8, what the network is shown; one or more.
+    pixels: `(H, W, 3)` uint8 RGB, upright, for pictures.
+    inputs: each `(h, w, C)` uint8, what the network is shown; one or more.
     note: what people should know about these forms; may be empty.
     extras: for each input what else the network takes, by keyword; see `Task.outputs`. Empty if it
       takes nothing else.
@@ -28,8 +28,8 @@ class Photo:
   extras: Sequence[Mapping[str, np.ndarray]] = ()
 
 
-class Handler(Protocol):
-  """Prepares photos and saves predictions; made from a checkpoint by a module's `build`."""
+class Predictor(Protocol):
+  """Prepares photos and saves predictions; made from a checkpoint by `TaskSpec.predictor`."""
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """Reads a photo and brings it to a size that suits the network.

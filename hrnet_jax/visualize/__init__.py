@@ -2,9 +2,10 @@
 
 from hrnet_jax.visualize.labels import overlay
 from hrnet_jax.visualize.palette import distinct_palette
-from hrnet_jax.visualize.sheet import contact_sheet, write_png
+from hrnet_jax.visualize.sheet import as_rgb, contact_sheet, write_png
 
 __all__ = [
+  "as_rgb",
   "contact_sheet",
   "distinct_palette",
   "overlay",

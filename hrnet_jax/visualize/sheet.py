@@ -48,6 +48,16 @@ def contact_sheet(
   return sheet if titles is None else _write_titles(sheet, corners, titles, size, head, width)
 
 
+def as_rgb(image: np.ndarray) -> np.ndarray:
+  """Shows an image `(H, W, C)`: one or two channels as grey, of more the first three."""
+  if image.shape[2] == 3:
+    return image
+  if image.shape[2] > 3:
+    return np.ascontiguousarray(image[..., :3])
+  grey = np.rint(image.mean(2)).astype(np.uint8)
+  return np.stack([grey] * 3, axis=2)
+
+
 def fit(array: np.ndarray, *, low: int = 512, high: int | None = None) -> np.ndarray:
   """Brings an image `(H, W, 3)` or a label map `(H, W)` to a size that is good to look at.
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import camvid_ours
 from hrnet_jax.data import images, prepared
-from hrnet_jax.tasks.segmentation.transforms import TrainTransform
+from hrnet_jax.tasks.segmentation.transforms import SegmentationTrainTransform
 from tests.helpers import miniatures
 
 pytest.importorskip("torch")
@@ -36,7 +36,7 @@ def test_equal_decisions_give_equal_examples(camvid: pathlib.Path, tmp_path: pat
 
   folder = tmp_path / "files"
   camvid_ours.write_files(str(camvid), str(folder))
-  transform = TrainTransform(crop_size=(48, 64), base_size=96, scale_factor=11)
+  transform = SegmentationTrainTransform(crop_size=(48, 64), base_size=96, scale_factor=11)
   files = torch_loading.Files(folder, "train", transform)
   source = prepared.open_dataset("camvid", camvid).source("train")
   torch_loading.check(files, source, transform)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images, pipeline
-from hrnet_jax.tasks.segmentation.transforms import TrainTransform
+from hrnet_jax.tasks.segmentation.transforms import SegmentationTrainTransform
 
 property_test = settings(deadline=None, max_examples=40, database=None)
 ORDER_OF_SEED_0 = ([5, 8, 9, 7, 4, 2, 1, 0, 3, 6], [6, 9, 4, 8, 0, 7, 3, 2, 1, 5])
@@ -237,7 +237,7 @@ def test_damaged_bytes_are_named():
       label = ok[:30] if index == 3 else ok
       return {"image": image, "label": label, "name": f"street/{index}.png"}
 
-  transform = TrainTransform((8, 8), 8)
+  transform = SegmentationTrainTransform((8, 8), 8)
   with (
     pipeline.train_loader(Damaged(5), transform, batch_size=5, seed=0) as loader,
     pytest.raises(ValueError, match=r"street/3\.png"),

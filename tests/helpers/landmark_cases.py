@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.tasks.landmarks.datasets import aflw, cofw, face300w, wflw
-from hrnet_jax.tasks.landmarks.transforms import Decisions, EvalTransform, Face, TrainTransform
+from hrnet_jax.tasks.landmarks.transforms import (
+  FaceRecord,
+  LandmarksDecisions,
+  LandmarksEvalTransform,
+  LandmarksTrainTransform,
+)
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FLIP_PAIRS = {
@@ -45,18 +50,18 @@ def annotation(case: dict[str, Any]) -> tuple[np.ndarray, float]:
   return (low + high) / 2, (high - low).max() / 200
 
 
-def decisions(case: dict[str, Any]) -> Decisions:
+def decisions(case: dict[str, Any]) -> LandmarksDecisions:
   """The draws of a case."""
   draws = case["decisions"]
-  return Decisions(draws["scale_factor"] or 1.0, draws["rot"], draws["flip"])
+  return LandmarksDecisions(draws["scale_factor"] or 1.0, draws["rot"], draws["flip"])
 
 
 def apply(case: dict[str, Any], image: np.ndarray | None = None) -> dict[str, np.ndarray]:
   """What our transform makes of a case; points do not need the pixels of the image."""
   image = np.zeros(case["source"]["shape"], np.uint8) if image is None else image
-  face = Face(image, case["points_in"], *annotation(case))
+  face = FaceRecord(image, case["points_in"], *annotation(case))
   options = {"crop": "reference", "stretch_shrunk": case["dataset"] != "COFW"}
   if not case["train"]:
-    return EvalTransform(**options).apply(face)
-  transform = TrainTransform(**options, flip_pairs=FLIP_PAIRS[case["dataset"]])
+    return LandmarksEvalTransform(**options).apply(face)
+  transform = LandmarksTrainTransform(**options, flip_pairs=FLIP_PAIRS[case["dataset"]])
   return transform.apply(face, decisions(case))

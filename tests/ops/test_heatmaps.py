@@ -12,7 +12,7 @@ import pytest
 from hrnet_jax.ops.heatmaps import MISSING, decode, peaks, to_image, to_whole_pixels
 from hrnet_jax.ops.targets import gaussian_targets, stamped_targets
 from hrnet_jax.tasks.landmarks import geometry
-from hrnet_jax.tasks.landmarks.transforms import EvalTransform, Face
+from hrnet_jax.tasks.landmarks.transforms import FaceRecord, LandmarksEvalTransform
 from tests.golden import recipe
 from tests.helpers import landmark_cases
 
@@ -178,8 +178,8 @@ def test_affine_examples_decode_to_their_annotation(seed, scale):
   rng = np.random.default_rng(seed)
   center = rng.uniform(100, 900, 2)
   points = center + 80 * scale * rng.uniform(-1, 1, (8, 2))
-  face = Face(np.zeros((40, 40, 3), np.uint8), points, center, scale)
-  example = EvalTransform(crop="affine").apply(face)
+  face = FaceRecord(np.zeros((40, 40, 3), np.uint8), points, center, scale)
+  example = LandmarksEvalTransform(crop="affine").apply(face)
   positions = run(gaussians(example["heatmap_points"][None], 1.5), "dark", sigma=1.5)
   pixels = to_image(positions, jnp.asarray(example["window"])[None], 64)
   # A cell is as large as 4 scale pixels of the image.

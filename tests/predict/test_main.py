@@ -13,7 +13,7 @@ from hrnet_jax.cli.main import main
 from hrnet_jax.data import images
 from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import resize
-from hrnet_jax.predict import photos
+from hrnet_jax.predict import folder
 from hrnet_jax.tasks.segmentation import task as segmentation
 
 DATASET = {
@@ -46,8 +46,8 @@ def task(monkeypatch):
   variables = {"params": np.float32(0)}
   fake = types.SimpleNamespace(config=config, variables=variables, step=7, dataset=DATASET)
   stand_in = Brightness()
-  monkeypatch.setattr(photos.manager, "load", lambda path: fake)
-  monkeypatch.setattr(photos.registry, "build_task", lambda config, dataset: stand_in)
+  monkeypatch.setattr(folder.manager, "load", lambda path: fake)
+  monkeypatch.setattr(folder.registry, "build_task", lambda config, dataset: stand_in)
   return stand_in
 
 
@@ -96,7 +96,7 @@ def test_folder_is_grouped_by_padded_shape(task, tmp_path):
 
 
 def test_large_photo_is_reduced_for_the_network_alone(task, tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(photos.tqdm.tqdm, "write", lambda self, text: print(text))
+  monkeypatch.setattr(folder.tqdm.tqdm, "write", lambda self, text: print(text))
   store(tmp_path / "a.png", photo(120, 400))
   assert run(tmp_path / "a.png", tmp_path / "out", "--max_side=100") == 0
   assert task.shapes == [(1, 32, 128, 3)]
@@ -175,7 +175,7 @@ def test_task_without_predictions_is_named():
   with pytest.raises(
     ValueError, match="task 'juggling'; known: classification, detection, landmarks, segmentation"
   ):
-    photos.build_predictor(types.SimpleNamespace(config=config))
+    folder.trained_network(types.SimpleNamespace(config=config))
 
 
 def test_missing_checkpoint_is_an_error_in_one_line(tmp_path, capsys):
@@ -204,9 +204,9 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
     dataset={**DATASET, "name": "colours", "fingerprint": "0"},
   )
   monkeypatch.setattr(segmentation, "build_model", lambda **options: Channels())
-  predictor = photos.build_predictor(loaded)
+  predictor = folder.trained_network(loaded)
   options = {"max_side": 99, "batch_size": 1}
-  assert not photos.predict_all(predictor, [tmp_path / "a.png"], tmp_path, **options)
+  assert not folder.predict_all(predictor, [tmp_path / "a.png"], tmp_path, **options)
 
   padded = np.zeros((1, 64, 64, 3), np.uint8)  # black, not zero after normalisation
   padded[0, :40, :50] = pixels

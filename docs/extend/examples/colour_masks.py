@@ -18,7 +18,7 @@ CLASSES = {"field": (107, 142, 35), "pond": (70, 130, 180), "roof": (178, 34, 34
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class Entry:
   """A photo and its mask: what is listed before anything is read."""
 
   name: str
@@ -30,7 +30,7 @@ class Item:
     """Bytes of the record, roughly."""
     return self.photo.stat().st_size
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when a file does, so that the data set is prepared anew."""
     return " ".join(f"{p.name} {p.stat().st_mtime_ns}" for p in (self.photo, self.mask))
 
@@ -43,23 +43,23 @@ class ColourMasks(base.Builder):
   SOURCE_LAYOUT = "photos/ (.jpg) and masks/ (.png of the same names)"
   HAS_VARIANTS = True  # colour_masks/NAME, one data set for each folder
 
-  def plan(self, source: pathlib.Path) -> dict[str, list[Item]]:
+  def plan(self, source: pathlib.Path) -> dict[str, list[Entry]]:
     """Every tenth photo is for validation."""
     folders.require_folder(source / "photos", self.SOURCE_LAYOUT)
     photos = sorted((source / "photos").glob("*.jpg"))
-    items = [Item(p.stem, p, source / "masks" / f"{p.stem}.png") for p in photos]
-    return {"train": [x for i, x in enumerate(items) if i % 10], "val": items[::10]}
+    entries = [Entry(p.stem, p, source / "masks" / f"{p.stem}.png") for p in photos]
+    return {"train": [x for i, x in enumerate(entries) if i % 10], "val": entries[::10]}
 
-  def record(self, item: Item) -> dict[str, Any]:
+  def record(self, entry: Entry) -> dict[str, Any]:
     """Reads one photo and turns colours into class ids; 255 is ignored."""
-    colours = images.decode_image(folders.read_bytes(item.mask), str(item.mask))
+    colours = images.decode_image(folders.read_bytes(entry.mask), str(entry.mask))
     label = np.full(colours.shape[:2], base.IGNORED, np.uint8)
     for class_id, colour in enumerate(CLASSES.values()):
       label[(colours == colour).all(-1)] = class_id
     if (label == base.IGNORED).all():
-      raise ValueError(f"{item.mask}: none of the colours of {', '.join(CLASSES)}")
-    photo = folders.read_bytes(item.photo)
-    return {"image": photo, "label": images.encode_png(label), "name": item.name}
+      raise ValueError(f"{entry.mask}: none of the colours of {', '.join(CLASSES)}")
+    photo = folders.read_bytes(entry.photo)
+    return {"image": photo, "label": images.encode_png(label), "name": entry.name}
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and colours, in the order of the ids."""

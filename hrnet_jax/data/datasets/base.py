@@ -1,7 +1,7 @@
 """What all TFDS builders share: checked records in list order, and facts about them as metadata.
 
-A builder lists its items (cheap), turns each into a record (slow, in threads), and states its
-facts. `item -> {"image": bytes, "label": bytes, "name": str, ...}`.
+A builder lists its entries (cheap), turns each into a record (slow, in threads), and states its
+facts. `entry -> {"image": bytes, "label": bytes, "name": str, ...}`.
 """
 
 import collections
@@ -26,13 +26,13 @@ _SHARD_BYTES = 128 * 2**20
 Progress = Callable[[str, int, int], None]  # split, records done, records in all
 
 
-class Item(Protocol):
+class Entry(Protocol):
   """What a plan lists: `size` estimates the bytes of the record."""
 
   @property
   def size(self) -> int: ...
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the record would."""
 
 
@@ -68,11 +68,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self._source = source
     self._progress = progress or (lambda split, done, total: None)
     self._workers = workers or min(32, os.cpu_count() or 1)
-    self._plan: dict[str, Sequence[Item]] | None = None
+    self._plan: dict[str, Sequence[Entry]] | None = None
     super().__init__(**kwargs)
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Item]]:
-    """Lists the items of every split, in their final order."""
+  def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Entry]]:
+    """Lists the entries of every split, in their final order."""
     raise NotImplementedError
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
@@ -90,17 +90,17 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
     return {}
 
-  def record(self, item: Item) -> dict[str, Any]:
-    """Reads or draws one item and checks it; called from several threads."""
+  def record(self, entry: Entry) -> dict[str, Any]:
+    """Reads or draws one entry and checks it; called from several threads."""
     raise NotImplementedError
 
-  def measured(self, item: Item) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+  def measured(self, entry: Entry) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """One record, the size of its image, and how often each class occurs in it.
 
     Returns:
       The record, height and width, and `(K + 1,)` counts, the last one of what is ignored.
     """
-    record = self.record(item)
+    record = self.record(entry)
     label = images.decode_label(record["label"], record["name"])
     ids = np.bincount(label.ravel(), minlength=256)
     num_classes = len(self.facts(self._source).class_names)
@@ -118,20 +118,20 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       "name": tfds.features.Text(),
     }
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the source does: names, sizes and times of its files."""
     digest = hashlib.sha256(f"{self.VERSION} {_described(self.facts(self._source))}".encode())
-    for split, items in self._planned().items():
-      for item in items:
-        digest.update(f"{split} {item.signature()}\n".encode())
+    for split, entries in self._planned().items():
+      for entry in entries:
+        digest.update(f"{split} {entry.cache_key()}\n".encode())
     return digest.hexdigest()
 
   def build(self) -> None:
     """Writes all records and the facts about them.
 
     Raises:
-      ValueError: an item is not as it has to be.
-      FileNotFoundError: an item is missing.
+      ValueError: an entry is not as it has to be.
+      FileNotFoundError: an entry is missing.
     """
     with futures.ThreadPoolExecutor(self._workers) as self._pool:
       try:
@@ -164,33 +164,33 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       splits={},
       subsets=subsets,
       unions={name: of for name, of in self.unions().items() if set(of) <= set(self._planned())},
-      signature=self.signature(),
+      signature=self.cache_key(),
     )
     described = f"({_described(facts)}, {subsets}, {sorted(self.features())})"
     self._digest = hashlib.sha256(described.encode())
     shards = {}
-    for split, items in self._planned().items():
-      examples = self._examples(split, items)
-      shards[split] = [functools.partial(itertools.islice, examples, n) for n in _cut(items)]
+    for split, entries in self._planned().items():
+      examples = self._examples(split, entries)
+      shards[split] = [functools.partial(itertools.islice, examples, n) for n in _cut(entries)]
     return shards
 
-  def _examples(self, split, items):
+  def _examples(self, split, entries):
     statistics = _Statistics(self.COUNTED, self.LISTS_SIZES)
-    self._digest.update(f"{split} {len(items)}".encode())
-    for index, (record, size, counts) in enumerate(self._records(items)):
+    self._digest.update(f"{split} {len(entries)}".encode())
+    for index, (record, size, counts) in enumerate(self._records(entries)):
       _update_digest(self._digest, record)
       statistics.add(size, counts)
-      if index + 1 == len(items):  # nobody asks for more than the last
+      if index + 1 == len(entries):  # nobody asks for more than the last
         self.info.metadata["splits"][split] = statistics.as_dict()
         self.info.metadata["fingerprint"] = self._digest.hexdigest()
-      self._progress(split, index + 1, len(items))
+      self._progress(split, index + 1, len(entries))
       yield index, record
 
-  def _records(self, items):
-    """Records in order; threads work a bounded number of items ahead of the writer."""
+  def _records(self, entries):
+    """Records in order; threads work a bounded number of entries ahead of the writer."""
     waiting = collections.deque()
-    for item in items:
-      waiting.append(self._pool.submit(self.measured, item))
+    for entry in entries:
+      waiting.append(self._pool.submit(self.measured, entry))
       if len(waiting) >= 4 * self._workers:
         yield waiting.popleft().result()
     while waiting:
@@ -262,15 +262,15 @@ def _described(facts):
   return f"Facts({', '.join(f'{name}={getattr(facts, name)!r}' for name in names)})"
 
 
-def _cut(items):
+def _cut(entries):
   """Numbers of records of the shards; TFDS keeps a shard in memory while it writes it."""
   counts, size = [0], 0
-  for item in items:
-    if counts[-1] and size + item.size > _SHARD_BYTES:
+  for entry in entries:
+    if counts[-1] and size + entry.size > _SHARD_BYTES:
       counts.append(0)
       size = 0
     counts[-1] += 1
-    size += item.size
+    size += entry.size
   return counts
 
 

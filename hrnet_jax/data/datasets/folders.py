@@ -12,8 +12,8 @@ SPLITS = ("train", "val", "test")
 _VAL_SHARE = 0.1
 
 
-class Photo(Protocol):
-  """An item of a plan that has a photo."""
+class NamedImage(Protocol):
+  """An entry of a plan that has a photo."""
 
   @property
   def name(self) -> str: ...
@@ -22,7 +22,7 @@ class Photo(Protocol):
   def image(self) -> pathlib.Path: ...
 
 
-P = TypeVar("P", bound=Photo)
+P = TypeVar("P", bound=NamedImage)
 
 
 def require_folder(path: pathlib.Path, layout: str) -> None:
@@ -64,16 +64,16 @@ def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
   """
   if len(found) < 2:
     raise ValueError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
-  ranks = {item: int(hashlib.sha256(item.name.encode()).hexdigest()[:8], 16) for item in found}
-  val = {item for item, rank in ranks.items() if rank < _VAL_SHARE * 2**32}
+  ranks = {entry: int(hashlib.sha256(entry.name.encode()).hexdigest()[:8], 16) for entry in found}
+  val = {entry for entry, rank in ranks.items() if rank < _VAL_SHARE * 2**32}
   # In a small folder the hash can put all or nothing on one side.
   if not val:
     val = {min(ranks, key=ranks.get)}
   elif len(val) == len(found):
     val.remove(max(ranks, key=ranks.get))
   return {
-    "train": [item for item in found if item not in val],
-    "val": [item for item in found if item in val],
+    "train": [entry for entry in found if entry not in val],
+    "val": [entry for entry in found if entry in val],
   }
 
 

@@ -36,14 +36,14 @@ _FACTS = DatasetInfo(
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class SceneEntry:
   """One scene: it depends on nothing but these two values and the seed."""
 
   split: str
   index: int
   size: int = 8192  # bytes, roughly
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """The name; how scenes are drawn is told by the builder's version."""
     return f"{SEED} {self.split} {self.index}"
 
@@ -55,13 +55,13 @@ class Shapes(base.Builder):
   RELEASE_NOTES: ClassVar = {"1.0.0": "Five shapes on textured ground, 128x128."}
   NEEDS_SOURCE = False
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[Item]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[SceneEntry]]:
     """Counts to the sizes of the splits."""
-    return {split: [Item(split, i) for i in range(n)] for split, n in SPLIT_SIZES.items()}
+    return {split: [SceneEntry(split, i) for i in range(n)] for split, n in SPLIT_SIZES.items()}
 
-  def record(self, item: Item) -> dict[str, Any]:
+  def record(self, entry: SceneEntry) -> dict[str, Any]:
     """Draws one scene."""
-    scene = shape_scenes.draw(np.random.default_rng([SEED, _SPLIT_IDS[item.split], item.index]))
+    scene = shape_scenes.draw(np.random.default_rng([SEED, _SPLIT_IDS[entry.split], entry.index]))
     return {
       "image": images.encode_jpeg(scene.image, _JPEG_QUALITY),
       "label": images.encode_png(scene.label),
@@ -70,7 +70,7 @@ class Shapes(base.Builder):
       "classes": scene.classes,
       "landmarks": scene.landmarks,
       "visible": scene.visible,
-      "name": f"{item.split}_{item.index:05}",
+      "name": f"{entry.split}_{entry.index:05}",
     }
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:

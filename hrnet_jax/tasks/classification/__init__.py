@@ -8,8 +8,8 @@ SPEC = TaskSpec(
   name="classification",
   model="hrnet_jax.tasks.classification.model:build_model",
   task="hrnet_jax.tasks.classification.task:build",
-  train_transform="hrnet_jax.tasks.classification.transforms:TrainTransform",
-  eval_transform="hrnet_jax.tasks.classification.transforms:EvalTransform",
+  train_transform="hrnet_jax.tasks.classification.transforms:ClassificationTrainTransform",
+  eval_transform="hrnet_jax.tasks.classification.transforms:ClassificationEvalTransform",
   datasets={
     "image_folder_classification": (
       f"{_DATASETS}.image_folder_classification:ImageFolderClassification"

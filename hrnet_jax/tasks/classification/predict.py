@@ -1,4 +1,4 @@
-"""Photos to classes: `(H, W, 3)` uint8 -> resized and cut as in evaluation -> the best classes."""
+"""Photos to classes: `(H, W, C)` uint8 -> resized and cut as in evaluation -> the best classes."""
 
 from collections.abc import Mapping, Sequence
 import csv
@@ -8,26 +8,30 @@ from typing import Any
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.classification import pictures
-from hrnet_jax.tasks.classification.transforms import EvalTransform
+from hrnet_jax.tasks.classification.transforms import ClassificationEvalTransform
 
 TABLE = "predictions.csv"
 
 
-class Classification:
+class ClassificationPredictor:
   """Writes `<stem>_classes.png` for people, and a line for each photo to `predictions.csv`."""
 
-  def __init__(self, class_names: tuple[str, ...], transform: EvalTransform):
-    self._class_names, self._transform = class_names, transform
+  def __init__(
+    self, class_names: tuple[str, ...], transform: ClassificationEvalTransform, channels: int = 3
+  ):
+    """`channels` are those that the network takes."""
+    self._class_names, self._transform, self._channels = class_names, transform, channels
     self._begun = False
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """The network sees the photo's centre, at the size at which it was evaluated."""
     del max_side
-    pixels = images.decode_image(path.read_bytes(), str(path))
+    pixels = images.read_image(path, self._channels)
     seen = self._transform.apply(pixels)
-    return Photo(path, pixels, (seen,))
+    return Photo(path, visualize.as_rgb(pixels), (seen,))
 
   def save(
     self, photo: Photo, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
@@ -53,7 +57,11 @@ class Classification:
     self._begun = True
 
 
-def build(loaded: manager.Loaded) -> Classification:
+def build(loaded: manager.Loaded) -> ClassificationPredictor:
   """Takes the names and the transform of evaluation from a checkpoint."""
-  transform = EvalTransform(**loaded.config.transform.eval)
-  return Classification(tuple(loaded.dataset["class_names"]), transform)
+  transform = ClassificationEvalTransform(**loaded.config.transform.eval)
+  return ClassificationPredictor(
+    DatasetInfo.from_dict(loaded.dataset).class_names,
+    transform,
+    loaded.config.model.get("channels", 3),
+  )

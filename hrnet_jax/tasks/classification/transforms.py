@@ -21,7 +21,7 @@ Window = tuple[int, int, int, int]  # x, y, width, height
 
 
 @dataclasses.dataclass(frozen=True)
-class Decisions:
+class ClassificationDecisions:
   """Everything that is random about one training example.
 
   Attributes:
@@ -34,7 +34,7 @@ class Decisions:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainTransform(transforms.RandomMap):
+class ClassificationTrainTransform(transforms.RandomMap):
   """Random window, resized, and flip: record `-> {"image": (h, w, C), "label": ()}`.
 
   Attributes:
@@ -70,12 +70,14 @@ class TrainTransform(transforms.RandomMap):
     image = read(record)
     return self.apply(image, record["label"], self.draw(rng, image.shape[:2]))
 
-  def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Decisions:
+  def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> ClassificationDecisions:
     """Draws the window and then the flip for an image of `size` (height, width)."""
     window = SAMPLING[self.sampling](rng, size, self.area, self.aspect)
-    return Decisions(window, self.flip and bool(rng.integers(2)))
+    return ClassificationDecisions(window, self.flip and bool(rng.integers(2)))
 
-  def apply(self, image: np.ndarray, label: int, decisions: Decisions) -> dict[str, np.ndarray]:
+  def apply(
+    self, image: np.ndarray, label: int, decisions: ClassificationDecisions
+  ) -> dict[str, np.ndarray]:
     """Carries out `decisions` on a uint8 image (H, W, C)."""
     x, y, width, height = decisions.window
     image = resize(geometry.crop(image, x, y, (height, width)), self.crop_size)
@@ -83,7 +85,7 @@ class TrainTransform(transforms.RandomMap):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalTransform(transforms.Map):
+class ClassificationEvalTransform(transforms.Map):
   """Resize and centre crop: record `-> {"image": (h, w, C), "label": ()}`.
 
   Attributes:

@@ -8,8 +8,8 @@ SPEC = TaskSpec(
   name="detection",
   model="hrnet_jax.tasks.detection.model:build_model",
   task="hrnet_jax.tasks.detection.task:build",
-  train_transform="hrnet_jax.tasks.detection.transforms:TrainTransform",
-  eval_transform="hrnet_jax.tasks.detection.transforms:EvalTransform",
+  train_transform="hrnet_jax.tasks.detection.transforms:DetectionTrainTransform",
+  eval_transform="hrnet_jax.tasks.detection.transforms:DetectionEvalTransform",
   datasets={
     "coco": f"{_DATASETS}.coco:Coco",
   },

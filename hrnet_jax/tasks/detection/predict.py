@@ -1,4 +1,4 @@
-"""Photos to objects: `(H, W, 3)` uint8 -> resized, on a canvas `(h, w, 3)` -> boxes and masks."""
+"""Photos to objects: `(H, W, C)` uint8 -> resized, on a canvas `(h, w, C)` -> boxes and masks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.data import images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.files import write_whole
 from hrnet_jax.ops import rle
 from hrnet_jax.ops.boxes import Convention
@@ -19,11 +20,11 @@ from hrnet_jax.tasks.detection.metrics import Detections, xywh
 from hrnet_jax.tasks.detection.pictures import Objects, draw_objects
 from hrnet_jax.tasks.detection.scores import Collected
 from hrnet_jax.tasks.detection.task import SHOWN
-from hrnet_jax.tasks.detection.transforms import EvalTransform
+from hrnet_jax.tasks.detection.transforms import DetectionEvalTransform
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Placed(Photo):
+class PlacedPhoto(Photo):
   """A photo in the top left corner of a canvas.
 
   Attributes:
@@ -34,7 +35,7 @@ class Placed(Photo):
 
 
 @dataclasses.dataclass(frozen=True)
-class Detection:
+class DetectionPredictor:
   """Writes `<stem>_objects.png` for people, and all objects to `<stem>_objects.json`.
 
   The keys of the JSON file are those of COCO's results where these have them; everything is in
@@ -46,28 +47,30 @@ class Detection:
     transform: of evaluation. It has one canvas, or one for wide and one for tall photos, so that
       there are two programs at most.
     convention: of the network's boxes.
+    channels: that the network takes.
   """
 
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
-  transform: EvalTransform
+  transform: DetectionEvalTransform
   convention: Convention
+  channels: int = 3
 
-  def load(self, path: pathlib.Path, max_side: int) -> Placed:
+  def load(self, path: pathlib.Path, max_side: int) -> PlacedPhoto:
     """The network sees the photo at the size at which it was evaluated.
 
     Raises:
       ValueError: the photo is damaged, or so long that it does not fit the canvas.
     """
     del max_side
-    pixels = images.decode_image(path.read_bytes(), str(path))
+    pixels = images.read_image(path, self.channels)
     seen = self.transform.apply(pixels, str(path))
     extras = ({"size": seen["image_size"]},)
     place = {key: seen[key] for key in ("scale", "original_size")}
-    return Placed(path, pixels, (seen["image"],), extras=extras, place=place)
+    return PlacedPhoto(path, visualize.as_rgb(pixels), (seen["image"],), extras=extras, place=place)
 
   def save(
-    self, photo: Placed, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
+    self, photo: PlacedPhoto, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
   ) -> None:
     """Draws objects with a score of `SHOWN` or more; a prediction is that of the task."""
     (prediction,) = predictions
@@ -100,14 +103,15 @@ class Detection:
       yield entry
 
 
-def build(loaded: manager.Loaded) -> Detection:
+def build(loaded: manager.Loaded) -> DetectionPredictor:
   """Takes names, colours and the transform of evaluation from a checkpoint."""
-  facts: dict[str, Any] = loaded.dataset
-  return Detection(
-    tuple(facts["class_names"]),
-    tuple(map(tuple, facts["palette"])),
-    EvalTransform(**loaded.config.transform.eval),
+  info = DatasetInfo.from_dict(loaded.dataset)
+  return DetectionPredictor(
+    info.class_names,
+    info.palette,
+    DetectionEvalTransform(**loaded.config.transform.eval),
     Convention(loaded.config.model.get("convention", Convention.MODERN)),
+    loaded.config.model.get("channels", 3),
   )
 
 

@@ -21,7 +21,7 @@ SCALE: Scale = (1333, 800)
 
 
 @dataclasses.dataclass(frozen=True)
-class Decisions:
+class DetectionDecisions:
   """Everything that is random about one training example.
 
   Attributes:
@@ -100,7 +100,7 @@ class OnCanvas:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainTransform(OnCanvas, transforms.RandomMap):
+class DetectionTrainTransform(OnCanvas, transforms.RandomMap):
   """Random scale and flip: record `-> {"image", "image_size", "boxes", "classes", "valid", ...}`.
 
   Attributes:
@@ -126,17 +126,17 @@ class TrainTransform(OnCanvas, transforms.RandomMap):
     """Reads a record, draws the decisions from `rng` and applies them."""
     return self.apply(read(record), record, self.draw(rng))
 
-  def draw(self, rng: np.random.Generator) -> Decisions:
+  def draw(self, rng: np.random.Generator) -> DetectionDecisions:
     """Draws the scale and then the flip."""
     if self.scale_mode == "value":
       scale = self.scales[int(rng.integers(len(self.scales)))]
     else:
       sides = (rng.integers(min(side), max(side) + 1) for side in zip(*self.scales, strict=True))
       scale = tuple(int(side) for side in sides)
-    return Decisions(scale, self.flip and bool(rng.integers(2)))
+    return DetectionDecisions(scale, self.flip and bool(rng.integers(2)))
 
   def apply(
-    self, image: np.ndarray, record: Mapping, decisions: Decisions
+    self, image: np.ndarray, record: Mapping, decisions: DetectionDecisions
   ) -> dict[str, np.ndarray]:
     """Carries out `decisions` on a uint8 image (H, W, C) and the objects of its record."""
     size = image.shape[:2]
@@ -145,7 +145,7 @@ class TrainTransform(OnCanvas, transforms.RandomMap):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalTransform(OnCanvas, transforms.Map):
+class DetectionEvalTransform(OnCanvas, transforms.Map):
   """Resizes: record `-> {"image", "image_size", "boxes", ..., "scale", "original_size", ...}`.
 
   Attributes:

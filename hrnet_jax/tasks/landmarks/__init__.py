@@ -8,8 +8,8 @@ SPEC = TaskSpec(
   name="landmarks",
   model="hrnet_jax.tasks.landmarks.model:build_model",
   task="hrnet_jax.tasks.landmarks.task:build",
-  train_transform="hrnet_jax.tasks.landmarks.transforms:TrainTransform",
-  eval_transform="hrnet_jax.tasks.landmarks.transforms:EvalTransform",
+  train_transform="hrnet_jax.tasks.landmarks.transforms:LandmarksTrainTransform",
+  eval_transform="hrnet_jax.tasks.landmarks.transforms:LandmarksEvalTransform",
   datasets={
     "aflw": f"{_DATASETS}.aflw:Aflw",
     "cofw": f"{_DATASETS}.cofw:Cofw",

@@ -1,4 +1,4 @@
-"""Photos to landmarks: `(H, W, 3)` uint8 -> a crop `(S, S, 3)` for each box -> `(L, 2)` each."""
+"""Photos to landmarks: `(H, W, C)` uint8 -> a crop `(S, S, C)` for each box -> `(L, 2)` each."""
 
 from collections.abc import Mapping, Sequence
 import csv
@@ -14,14 +14,14 @@ from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.pictures import draw_points, face_box
-from hrnet_jax.tasks.landmarks.transforms import EvalTransform, Face
+from hrnet_jax.tasks.landmarks.transforms import FaceRecord, LandmarksEvalTransform
 
 TABLE = "predictions.csv"
 NO_POINTS = np.zeros((0, 2))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Faces(Photo):
+class CroppedPhoto(Photo):
   """A photo with a crop for each face.
 
   Attributes:
@@ -33,7 +33,7 @@ class Faces(Photo):
   windows: np.ndarray
 
 
-class Landmarks:
+class LandmarksPredictor:
   """Writes `<stem>_points.png` for people, and a line for each face to `predictions.csv`.
 
   The columns of the table are those of the data set `landmarks_csv`, so that corrected predictions
@@ -41,13 +41,18 @@ class Landmarks:
   """
 
   def __init__(
-    self, num_landmarks: int, transform: EvalTransform, boxes: Mapping[str, Sequence[Box]] | None
+    self,
+    num_landmarks: int,
+    transform: LandmarksEvalTransform,
+    boxes: Mapping[str, Sequence[Box]] | None,
+    channels: int = 3,
   ):
     """`boxes` by the names of photos; without them a photo is one face."""
     self._num_landmarks, self._transform, self._boxes = num_landmarks, transform, boxes
+    self._channels = channels
     self._begun = False
 
-  def load(self, path: pathlib.Path, max_side: int) -> Faces:
+  def load(self, path: pathlib.Path, max_side: int) -> CroppedPhoto:
     """Cuts out every face as in evaluation.
 
     Raises:
@@ -56,18 +61,22 @@ class Landmarks:
     del max_side
     if self._boxes is not None and path.name not in self._boxes:
       raise ValueError(f"{path}: the file of boxes has none for {path.name}")
-    pixels = images.decode_image(path.read_bytes(), str(path))
+    pixels = images.read_image(path, self._channels)
     boxes = () if self._boxes is None else tuple(self._boxes[path.name])
     placed = [_around(box) for box in boxes] or [self._whole(pixels)]
     first = self._transform.first_pixel
     crops, windows = [], []
     for center, scale in placed:
-      crop = self._transform.apply(Face(pixels, NO_POINTS, center + first, scale))
+      crop = self._transform.apply(FaceRecord(pixels, NO_POINTS, center + first, scale))
       crops.append(crop["image"])
       windows.append(geometry.window(center, scale * self._transform.margin))
-    return Faces(path, pixels, crops, boxes=boxes, windows=np.array(windows))
+    return CroppedPhoto(
+      path, visualize.as_rgb(pixels), crops, boxes=boxes, windows=np.array(windows)
+    )
 
-  def save(self, photo: Faces, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
+  def save(
+    self, photo: CroppedPhoto, predictions: Sequence[np.ndarray], stem: pathlib.Path
+  ) -> None:
     """Draws all faces into one picture; a prediction is `(L, 2)` pixels of its crop."""
     picture, rows = photo.pixels, []
     for number, (window, prediction) in enumerate(zip(photo.windows, predictions, strict=True)):
@@ -100,15 +109,19 @@ class Landmarks:
     self._begun = True
 
 
-def build(loaded: manager.Loaded, boxes: str | None = None) -> Landmarks:
-  """Takes the transform of evaluation from a checkpoint, and boxes from a file; see `photos.boxes`.
+def build(loaded: manager.Loaded, boxes: str | None = None) -> LandmarksPredictor:
+  """Takes the transform of evaluation from a checkpoint, and boxes from a file; see `boxes.py`.
 
   Raises:
     FileNotFoundError, ValueError: the file of boxes is missing or wrong.
   """
-  transform = EvalTransform(**loaded.config.transform.eval)
-  count = loaded.config.model.num_landmarks
-  return Landmarks(count, transform, None if boxes is None else read_boxes(boxes))
+  transform = LandmarksEvalTransform(**loaded.config.transform.eval)
+  return LandmarksPredictor(
+    loaded.config.model.num_landmarks,
+    transform,
+    None if boxes is None else read_boxes(boxes),
+    loaded.config.model.get("channels", 3),
+  )
 
 
 def _around(box: Box) -> tuple[np.ndarray, float]:

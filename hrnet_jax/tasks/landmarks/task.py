@@ -66,9 +66,9 @@ class Scoring:
 class Landmarks:
   """A heat map for each landmark.
 
-  Batch: `image (B, S, S, 3) uint8` and `heatmap_points (B, L, 2)`; in evaluation also what
-  `EvalTransform` adds, `index (B,)` and `mask (B,)`. Model output: heat maps `(B, h, w, L)` at
-  stride 4.
+  Batch: `image (B, S, S, C) uint8` and `heatmap_points (B, L, 2)`; in evaluation also what
+  `LandmarksEvalTransform` adds, `index (B,)` and `mask (B,)`. Model output: heat maps
+  `(B, h, w, L)` at stride 4.
 
   Attributes:
     model: the network.
@@ -168,7 +168,7 @@ class Landmarks:
 
     Args:
       points: `(B, L, 2)` from `predict`.
-      batch: what of `PLACE` there is; see `EvalTransform`.
+      batch: what of `PLACE` there is; see `LandmarksEvalTransform`.
     """
     size = batch["image"].shape[1]
     cells = (points + 0.5) / STRIDE - 0.5
@@ -194,7 +194,7 @@ class Landmarks:
   def picture(
     self, image: np.ndarray, prediction: np.ndarray, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
-    """Face, predicted landmarks, and both kinds with their distances."""
+    """FaceRecord, predicted landmarks, and both kinds with their distances."""
     left, top, side = example["window"]
     truth = (example["points"] - [left, top]) * (image.shape[0] / side) - 0.5
     batch = {key: np.asarray(value)[None] for key, value in example.items()}

@@ -26,7 +26,7 @@ MISSING = -1000.0  # so far from the heat map that nothing is drawn into it
 
 
 @dataclasses.dataclass(frozen=True)
-class Decisions:
+class LandmarksDecisions:
   """Everything that is random about one training example.
 
   Attributes:
@@ -41,7 +41,7 @@ class Decisions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Face:
+class FaceRecord:
   """What a record says about a face.
 
   Attributes:
@@ -98,7 +98,9 @@ class Cropping:
     """Side of a heat map in cells."""
     return self.crop_size // self.stride
 
-  def _crop(self, face: Face, decisions: Decisions, pairs: Pairs = ()) -> dict[str, np.ndarray]:
+  def _crop(
+    self, face: FaceRecord, decisions: LandmarksDecisions, pairs: Pairs = ()
+  ) -> dict[str, np.ndarray]:
     image, points = CROPS[self.crop](self, face, decisions, pairs)
     # A copy: a view would keep the whole image alive in the prefetch buffer.
     return {
@@ -108,7 +110,7 @@ class Cropping:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainTransform(Cropping, transforms.RandomMap):
+class LandmarksTrainTransform(Cropping, transforms.RandomMap):
   """Random scale, rotation and flip: record `-> {"image": (S, S, C), "heatmap_points": (L, 2)}`.
 
   Attributes:
@@ -140,21 +142,21 @@ class TrainTransform(Cropping, transforms.RandomMap):
     """Reads a record, draws the decisions from `rng` and applies them."""
     return self.apply(read(record), self.draw(rng))
 
-  def draw(self, rng: np.random.Generator) -> Decisions:
+  def draw(self, rng: np.random.Generator) -> LandmarksDecisions:
     """Draws scale, whether to rotate, the angle if so, and the flip, in this order."""
     scale = float(rng.uniform(1 - self.scale_factor, 1 + self.scale_factor))
     rotation = 0.0
     if rng.uniform() < self.rotation_probability:
       rotation = float(rng.uniform(-self.rotation, self.rotation))
-    return Decisions(scale, rotation, self.flip and bool(rng.integers(2)))
+    return LandmarksDecisions(scale, rotation, self.flip and bool(rng.integers(2)))
 
-  def apply(self, face: Face, decisions: Decisions) -> dict[str, np.ndarray]:
+  def apply(self, face: FaceRecord, decisions: LandmarksDecisions) -> dict[str, np.ndarray]:
     """Carries out `decisions` on a face."""
     return self._crop(face, decisions, self.flip_pairs)
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalTransform(Cropping, transforms.Map):
+class LandmarksEvalTransform(Cropping, transforms.Map):
   """Nothing random. The result also has all that maps predictions back and measures them.
 
   Result, float32 but for the image:
@@ -171,11 +173,11 @@ class EvalTransform(Cropping, transforms.Map):
     """Reads and crops a record."""
     return self.apply(read(record), record.get("box_size"))
 
-  def apply(self, face: Face, box_size: float | None = None) -> dict[str, np.ndarray]:
+  def apply(self, face: FaceRecord, box_size: float | None = None) -> dict[str, np.ndarray]:
     """Crops a face; `box_size` is the annotation's own, where it has one."""
     scale = face.scale * self.margin
     side = geometry.PIXELS_PER_SCALE * face.scale if box_size is None else box_size
-    example = self._crop(face, Decisions()) | {
+    example = self._crop(face, LandmarksDecisions()) | {
       "points": face.points.astype(np.float32),
       "window": geometry.window(face.center, scale).astype(np.float32),
       "box_size": np.float32(side),
@@ -187,7 +189,7 @@ class EvalTransform(Cropping, transforms.Map):
 
 
 def apply_affine(
-  options: Cropping, face: Face, decisions: Decisions, pairs: Pairs
+  options: Cropping, face: FaceRecord, decisions: LandmarksDecisions, pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
   """One warp: `-> uint8 (S, S, C), (L, 2)` positions in the heat map, with all their digits.
 
@@ -213,7 +215,7 @@ def apply_affine(
 
 
 def apply_reference(
-  options: Cropping, face: Face, decisions: Decisions, pairs: Pairs
+  options: Cropping, face: FaceRecord, decisions: LandmarksDecisions, pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
   """As the reference: `-> uint8 (S, S, C), (L, 2)` whole cells of the heat map.
 
@@ -248,7 +250,7 @@ CROPS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
 }
 
 
-def read(record: Mapping[str, Any]) -> Face:
+def read(record: Mapping[str, Any]) -> FaceRecord:
   """Image and annotation of a record.
 
   Raises:
@@ -267,7 +269,7 @@ def read(record: Mapping[str, Any]) -> Face:
       f"{name}: center {center.tolist()}, scale {scale} and the points must be finite numbers, and"
       " scale more than 0"
     )
-  return Face(record["image"], points, center, scale)
+  return FaceRecord(record["image"], points, center, scale)
 
 
 def _pairs(value) -> tuple[tuple[int, int], ...]:

@@ -8,8 +8,8 @@ SPEC = TaskSpec(
   name="segmentation",
   model="hrnet_jax.tasks.segmentation.model:build_model",
   task="hrnet_jax.tasks.segmentation.task:build",
-  train_transform="hrnet_jax.tasks.segmentation.transforms:TrainTransform",
-  eval_transform="hrnet_jax.tasks.segmentation.transforms:EvalTransform",
+  train_transform="hrnet_jax.tasks.segmentation.transforms:SegmentationTrainTransform",
+  eval_transform="hrnet_jax.tasks.segmentation.transforms:SegmentationEvalTransform",
   datasets={
     "ade20k": f"{_DATASETS}.ade20k:Ade20k",
     "camvid": f"{_DATASETS}.camvid:Camvid",

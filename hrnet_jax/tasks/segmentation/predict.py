@@ -1,16 +1,16 @@
-"""Photos to label maps: `(H, W, 3)` uint8 -> padded `(32 n, 32 m, 3)` -> class ids `(H, W)`."""
+"""Photos to label maps: `(H, W, C)` uint8 -> padded `(32 n, 32 m, C)` -> class ids `(H, W)`."""
 
 from collections.abc import Sequence
 import dataclasses
 import pathlib
-from typing import Any
 
 import cv2
 import numpy as np
 
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import manager
-from hrnet_jax.data import images
+from hrnet_jax.data import geometry, images
+from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.segmentation.pictures.panel import labelled
 
@@ -18,7 +18,7 @@ STRIDE = 32  # of the coarsest branch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scaled(Photo):
+class ScaledPhoto(Photo):
   """A photo, perhaps smaller, in the top left corner of the input.
 
   Attributes:
@@ -29,36 +29,40 @@ class Scaled(Photo):
 
 
 @dataclasses.dataclass(frozen=True)
-class Segmentation:
+class SegmentationPredictor:
   """Writes `<stem>_labels.png`, ids at the photo's own size, and `<stem>_overlay.png` for people.
 
   Attributes:
     class_names: of the data that the network was trained on.
     palette: a colour for each class.
+    channels: that the network takes.
   """
 
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
+  channels: int = 3
 
-  def load(self, path: pathlib.Path, max_side: int) -> Scaled:
+  def load(self, path: pathlib.Path, max_side: int) -> ScaledPhoto:
     """Reduces a long side above `max_side` and pads with black at the bottom and right.
 
     Sides are padded to multiples of 32, so that photos of similar sizes share one compiled program.
     """
-    pixels = images.decode_image(path.read_bytes(), str(path))
+    pixels = images.read_image(path, self.channels)
     scale = min(1.0, max_side / max(pixels.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     small, note = pixels, ""
     if scale < 1:
-      small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+      small = geometry.with_opencv(
+        pixels, lambda x: cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA)
+      )
       note = (
         f"{path.name}: reduced from {pixels.shape[1]} x {pixels.shape[0]} to {width} x {height} "
         "for the network; its label map has the photo's own size"
       )
     padded = np.pad(small, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
-    return Scaled(path, pixels, (padded,), note, size=(height, width))
+    return ScaledPhoto(path, visualize.as_rgb(pixels), (padded,), note, size=(height, width))
 
-  def save(self, photo: Scaled, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
+  def save(self, photo: ScaledPhoto, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
     """Writes the label map and an overlay with a legend; a prediction is `(h, w)` uint8 ids."""
     height, width = photo.pixels.shape[:2]
     (prediction,) = predictions
@@ -70,7 +74,8 @@ class Segmentation:
     visualize.write_png(f"{stem}_overlay.png", picture)
 
 
-def build(loaded: manager.Loaded) -> Segmentation:
+def build(loaded: manager.Loaded) -> SegmentationPredictor:
   """Takes names and colours from a checkpoint."""
-  facts: dict[str, Any] = loaded.dataset
-  return Segmentation(tuple(facts["class_names"]), tuple(map(tuple, facts["palette"])))
+  info = DatasetInfo.from_dict(loaded.dataset)
+  channels = loaded.config.model.get("channels", 3)
+  return SegmentationPredictor(info.class_names, info.palette, channels)

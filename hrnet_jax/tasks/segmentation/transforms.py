@@ -18,7 +18,7 @@ MAX_BRIGHTNESS_SHIFT = 10  # grey levels
 
 
 @dataclasses.dataclass(frozen=True)
-class Decisions:
+class SegmentationDecisions:
   """Everything that is random about one training example.
 
   Attributes:
@@ -37,7 +37,7 @@ class Decisions:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainTransform(transforms.RandomMap):
+class SegmentationTrainTransform(transforms.RandomMap):
   """Random scale, pad, random crop, random flip: record `-> {"image": (h, w, C), "label": (h, w)}`.
 
   Attributes:
@@ -93,7 +93,7 @@ class TrainTransform(transforms.RandomMap):
     image, label = read(record)
     return self.apply(image, label, self.draw(rng, label.shape))
 
-  def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Decisions:
+  def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> SegmentationDecisions:
     """Draws scale, x, y, flip in this order for an image of `size`, and last the brightness."""
     scale = 1.0
     if self.scale_factor is not None:
@@ -105,10 +105,10 @@ class TrainTransform(transforms.RandomMap):
     shift = 0
     if self.brightness and rng.integers(2):
       shift = int(rng.integers(-MAX_BRIGHTNESS_SHIFT, MAX_BRIGHTNESS_SHIFT + 1))
-    return Decisions(scale, x, y, flip, shift)
+    return SegmentationDecisions(scale, x, y, flip, shift)
 
   def apply(
-    self, image: np.ndarray, label: np.ndarray, decisions: Decisions
+    self, image: np.ndarray, label: np.ndarray, decisions: SegmentationDecisions
   ) -> dict[str, np.ndarray]:
     """Carries out `decisions` on a uint8 image (H, W, C) and label map (H, W)."""
     if self.resize is not None:
@@ -140,7 +140,7 @@ class TrainTransform(transforms.RandomMap):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalTransform(transforms.Map):
+class SegmentationEvalTransform(transforms.Map):
   """Nothing random: record `-> {"image": (h, w, C), "label": (h, w)}`.
 
   By default an example keeps its size. The options act in the order in which they are listed.

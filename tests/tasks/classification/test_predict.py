@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images
-from hrnet_jax.predict import photos
+from hrnet_jax.predict import folder
 from hrnet_jax.tasks.classification import predict, task
-from hrnet_jax.tasks.classification.transforms import EvalTransform
+from hrnet_jax.tasks.classification.transforms import ClassificationEvalTransform
 
 NAMES = ("red", "green", "blue")
 
@@ -37,7 +37,7 @@ def predictor(monkeypatch):
     dataset={"name": "colours", "class_names": list(NAMES), "palette": [[0, 0, 0]] * 3},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Channels())
-  return photos.build_predictor(loaded)
+  return folder.trained_network(loaded)
 
 
 def store(path, colour, size=(50, 70)):
@@ -57,7 +57,7 @@ def test_best_classes_of_each_photo_are_written(predictor, tmp_path):
   ]
   output = tmp_path / "out"
   output.mkdir()
-  assert not photos.predict_all(predictor, paths, output, max_side=99, batch_size=2)
+  assert not folder.predict_all(predictor, paths, output, max_side=99, batch_size=2)
   head, first, second = table(output)
   assert head == ["photo", "class_1", "score_1", "class_2", "score_2", "class_3", "score_3"]
   assert (first[0], first[1::2]) == ("a.png", ["red", "blue", "green"])
@@ -70,8 +70,8 @@ def test_best_classes_of_each_photo_are_written(predictor, tmp_path):
 def test_network_sees_what_it_was_evaluated_on(predictor, tmp_path):
   pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
   (tmp_path / "a.png").write_bytes(images.encode_png(pixels))
-  photo = predictor.handler.load(tmp_path / "a.png", max_side=10)
-  want = EvalTransform(crop_size=(32, 32), resize=36).apply(pixels)
+  photo = predictor.predictor.load(tmp_path / "a.png", max_side=10)
+  want = ClassificationEvalTransform(crop_size=(32, 32), resize=36).apply(pixels)
   np.testing.assert_array_equal(photo.inputs[0], want)
   np.testing.assert_array_equal(photo.pixels, pixels)
 
@@ -79,5 +79,5 @@ def test_network_sees_what_it_was_evaluated_on(predictor, tmp_path):
 def test_table_of_an_earlier_run_is_replaced(predictor, tmp_path):
   (tmp_path / predict.TABLE).write_text("old\n")
   path = store(tmp_path / "a.png", (250, 10, 20))
-  photos.predict_all(predictor, [path], tmp_path, max_side=99, batch_size=1)
+  folder.predict_all(predictor, [path], tmp_path, max_side=99, batch_size=1)
   assert [row[0] for row in table(tmp_path)] == ["photo", "a.png"]

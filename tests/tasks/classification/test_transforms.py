@@ -8,7 +8,11 @@ from PIL import Image
 import pytest
 
 from hrnet_jax.tasks.classification import transforms
-from hrnet_jax.tasks.classification.transforms import Decisions, EvalTransform, TrainTransform
+from hrnet_jax.tasks.classification.transforms import (
+  ClassificationDecisions,
+  ClassificationEvalTransform,
+  ClassificationTrainTransform,
+)
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (60, 90, 3)).astype(np.uint8)
@@ -89,8 +93,8 @@ def test_windows_stay_inside_and_within_their_bounds(sampling, size):
 
 
 def test_pixels_are_those_of_crop_and_resize_in_pillow():
-  transform = TrainTransform(crop_size=(32, 48))
-  got = transform.apply(PHOTO, 3, Decisions((11, 7, 45, 30), flip=True))
+  transform = ClassificationTrainTransform(crop_size=(32, 48))
+  got = transform.apply(PHOTO, 3, ClassificationDecisions((11, 7, 45, 30), flip=True))
   crop = Image.fromarray(PHOTO).crop((11, 7, 11 + 45, 7 + 30)).resize((48, 32), Image.BILINEAR)
   want = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
   np.testing.assert_array_equal(got["image"], np.asarray(want))
@@ -108,13 +112,13 @@ def test_reduction_is_antialiased():
 
 
 def test_decisions_can_be_replayed():
-  transform = TrainTransform(crop_size=(16, 16))
+  transform = ClassificationTrainTransform(crop_size=(16, 16))
   got = transform.random_map(record(), np.random.default_rng(5))
   decisions = transform.draw(np.random.default_rng(5), (60, 90))
   np.testing.assert_array_equal(got["image"], transform.apply(PHOTO, 3, decisions)["image"])
   flips = [transform.draw(np.random.default_rng(i), (60, 90)).flip for i in range(200)]
   assert 70 < sum(flips) < 130
-  never = TrainTransform(crop_size=(16, 16), flip=False)
+  never = ClassificationTrainTransform(crop_size=(16, 16), flip=False)
   assert not any(never.draw(np.random.default_rng(i), (60, 90)).flip for i in range(20))
 
 
@@ -131,14 +135,14 @@ def test_decisions_can_be_replayed():
 )
 def test_evaluation_resizes_the_short_side_and_cuts_the_centre(size, resized, corner):
   photo = RNG.integers(0, 256, (*size, 3)).astype(np.uint8)
-  got = EvalTransform(crop_size=(224, 224), resize=256).map(record(photo))
+  got = ClassificationEvalTransform(crop_size=(224, 224), resize=256).map(record(photo))
   y, x = corner
   want = Image.fromarray(photo).resize(resized[::-1], Image.BILINEAR)
   np.testing.assert_array_equal(got["image"], np.asarray(want)[y : y + 224, x : x + 224])
 
 
 def test_box_selects_a_part_of_the_image():
-  transform = EvalTransform(crop_size=(20, 20), resize=20)
+  transform = ClassificationEvalTransform(crop_size=(20, 20), resize=20)
   got = transform.map(record(box=np.array([30, 10, 50, 30], np.int32)))
   np.testing.assert_array_equal(got["image"], PHOTO[10:30, 30:50])
   assert transforms.read(record(box=np.array([-5, -5, 10, 99]))).shape == (60, 10, 3)
@@ -162,10 +166,12 @@ def test_label_maps_are_refused(label):
 )
 def test_options_of_training_are_checked(options, message):
   with pytest.raises(ValueError, match=message):
-    TrainTransform(**{"crop_size": (8, 8)} | options)
+    ClassificationTrainTransform(**{"crop_size": (8, 8)} | options)
 
 
 def test_options_of_evaluation_are_checked():
   with pytest.raises(ValueError, match=r"transform\.resize is 200, expected at least .*\(224, 192"):
-    EvalTransform(crop_size=(224, 192), resize=200)
-  assert EvalTransform(crop_size=[8, 8], resize=8) == EvalTransform(crop_size=(8, 8), resize=8)
+    ClassificationEvalTransform(crop_size=(224, 192), resize=200)
+  assert ClassificationEvalTransform(crop_size=[8, 8], resize=8) == ClassificationEvalTransform(
+    crop_size=(8, 8), resize=8
+  )

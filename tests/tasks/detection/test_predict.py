@@ -10,7 +10,7 @@ import pytest
 
 from hrnet_jax.data import images
 from hrnet_jax.ops import rle
-from hrnet_jax.predict import photos
+from hrnet_jax.predict import folder
 from hrnet_jax.tasks.detection import task
 from hrnet_jax.tasks.detection.detector import Found
 from hrnet_jax.tasks.detection.methods import build_method
@@ -65,7 +65,7 @@ def make(monkeypatch, *, canvas=(WIDE, TALL), convention="modern", masks=True):
   )
   network = Red(convention, masks=masks)
   monkeypatch.setattr(task, "build_model", lambda **options: network)
-  return photos.build_predictor(loaded), network
+  return folder.trained_network(loaded), network
 
 
 def store(path, size, box):
@@ -78,7 +78,7 @@ def store(path, size, box):
 
 def run(predictor, paths, output, batch_size=1):
   output.mkdir()
-  failed = photos.predict_all(predictor, paths, output, max_side=9, batch_size=batch_size)
+  failed = folder.predict_all(predictor, paths, output, max_side=9, batch_size=batch_size)
   read = {path.name: json.loads(path.read_text()) for path in sorted(output.glob("*.json"))}
   return failed, {name.removesuffix("_objects.json"): facts for name, facts in read.items()}
 

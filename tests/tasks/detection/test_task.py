@@ -45,7 +45,7 @@ def task(dataset):
 
 @pytest.fixture
 def examples(dataset):
-  transform = transforms.EvalTransform(canvas=CANVAS, scale=(96, 64), masks=True)
+  transform = transforms.DetectionEvalTransform(canvas=CANVAS, scale=(96, 64), masks=True)
   source = dataset.source("val")
   return [transform.map(source[i]) for i in range(len(source))]
 

@@ -9,7 +9,12 @@ import pytest
 
 from hrnet_jax.data import geometry
 from hrnet_jax.ops import rle
-from hrnet_jax.tasks.detection.transforms import Decisions, EvalTransform, TrainTransform, read
+from hrnet_jax.tasks.detection.transforms import (
+  DetectionDecisions,
+  DetectionEvalTransform,
+  DetectionTrainTransform,
+  read,
+)
 
 CANVAS = ((96, 160), (160, 96))
 BOX = (20, 8, 44, 32)  # of a white square on grey
@@ -39,9 +44,9 @@ def bright(image):
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_example_by_hand(flip):
-  transform = TrainTransform(canvas=CANVAS, scales=((150, 96),), masks=True, max_objects=5)
+  transform = DetectionTrainTransform(canvas=CANVAS, scales=((150, 96),), masks=True, max_objects=5)
   row = record()
-  out = transform.apply(read(row), row, Decisions((150, 96), flip))
+  out = transform.apply(read(row), row, DetectionDecisions((150, 96), flip))
   assert out["image"].shape == (96, 160, 3)
   assert out["image_size"].tolist() == [90, 150]
   assert not out["image"][90:].any()
@@ -58,19 +63,19 @@ def test_an_example_by_hand(flip):
 
 def test_pixels_are_those_of_the_resized_image():
   row = record()
-  out = TrainTransform(canvas=CANVAS, scales=((150, 96),), flip=False).random_map(
+  out = DetectionTrainTransform(canvas=CANVAS, scales=((150, 96),), flip=False).random_map(
     row, np.random.default_rng(0)
   )
   expected = geometry.resize_image(read(row), (90, 150))
   np.testing.assert_array_equal(out["image"][:90, :150], expected)
-  same = TrainTransform(canvas=CANVAS, scales=((80, 48),), flip=False)
+  same = DetectionTrainTransform(canvas=CANVAS, scales=((80, 48),), flip=False)
   out = same.random_map(row, np.random.default_rng(0))
   np.testing.assert_array_equal(out["image"][:48, :80], read(row))
 
 
 @given(st.integers(40, 200), st.integers(50, 200), st.integers(0, 2**32))
 def test_every_image_fits_the_canvas_of_its_group(height, width, seed):
-  transform = TrainTransform(
+  transform = DetectionTrainTransform(
     canvas=CANVAS, scales=((160, 96), (100, 60)), scale_mode="range", max_objects=2
   )
   out = transform.random_map(record(height, width), np.random.default_rng(seed))
@@ -86,37 +91,37 @@ def test_every_image_fits_the_canvas_of_its_group(height, width, seed):
 
 
 def test_the_seed_decides():
-  transform = TrainTransform(canvas=CANVAS, scales=((160, 96), (80, 48), (100, 60)))
+  transform = DetectionTrainTransform(canvas=CANVAS, scales=((160, 96), (80, 48), (100, 60)))
   drawn = [transform.draw(np.random.default_rng(seed)) for seed in range(200)]
   assert drawn == [transform.draw(np.random.default_rng(seed)) for seed in range(200)]
   counts = {scale: sum(x.scale == scale for x in drawn) for scale in transform.scales}
   assert min(counts.values()) > 40
   assert 70 < sum(x.flip for x in drawn) < 130
   assert not any(
-    TrainTransform(canvas=CANVAS, scales=((80, 48),), flip=False).draw(r).flip
+    DetectionTrainTransform(canvas=CANVAS, scales=((80, 48),), flip=False).draw(r).flip
     for r in map(np.random.default_rng, range(20))
   )
 
 
 def test_a_range_reaches_both_ends():
-  transform = TrainTransform(canvas=CANVAS, scales=((12, 5), (10, 7)), scale_mode="range")
+  transform = DetectionTrainTransform(canvas=CANVAS, scales=((12, 5), (10, 7)), scale_mode="range")
   drawn = {transform.draw(np.random.default_rng(seed)).scale for seed in range(300)}
   assert drawn == {(long, short) for long in (10, 11, 12) for short in (5, 6, 7)}
 
 
 def test_one_canvas_makes_one_group():
-  square = EvalTransform(canvas=((160, 160),), scale=(160, 96))
+  square = DetectionEvalTransform(canvas=((160, 160),), scale=(160, 96))
   assert square.groups(np.array([[10, 20], [20, 10]])) is None
   assert square.map(record(80, 48))["image"].shape == (160, 160, 3)
-  both = EvalTransform(canvas=((160, 160), (160, 160)), scale=(160, 96))
+  both = DetectionEvalTransform(canvas=((160, 160), (160, 160)), scale=(160, 96))
   assert both.groups(np.array([[10, 20], [20, 10]])) is None
-  assert EvalTransform(canvas=CANVAS[::-1], scale=(9, 9)).groups(
+  assert DetectionEvalTransform(canvas=CANVAS[::-1], scale=(9, 9)).groups(
     np.array([[10, 20], [20, 10], [15, 15]])
   ).tolist() == [0, 1, 1]
 
 
 def test_evaluation_says_how_to_get_back():
-  transform = EvalTransform(canvas=[[96, 160], [160, 96]], scale=[150, 96])
+  transform = DetectionEvalTransform(canvas=[[96, 160], [160, 96]], scale=[150, 96])
   out = transform.map(record())
   assert out["original_size"].tolist() == [48, 80]
   assert out["scale"].tolist() == [1.875, 1.875]
@@ -124,14 +129,14 @@ def test_evaluation_says_how_to_get_back():
   y, x = out["scale"]
   np.testing.assert_allclose(out["boxes"][0] / [x, y, x, y], BOX, rtol=1e-6)
   assert "masks" not in out
-  assert hash(transform) == hash(EvalTransform(canvas=CANVAS, scale=(150, 96)))
+  assert hash(transform) == hash(DetectionEvalTransform(canvas=CANVAS, scale=(150, 96)))
   photo = transform.apply(read(record()), "photo")
   np.testing.assert_array_equal(photo["image"], out["image"])
   assert sorted(photo) == ["image", "image_size", "original_size", "scale"]
 
 
 def test_an_image_that_does_not_fit():
-  transform = EvalTransform(canvas=((96, 160),), scale=(160, 96))
+  transform = DetectionEvalTransform(canvas=((96, 160),), scale=(160, 96))
   with pytest.raises(ValueError, match=r"square: 96x160 pixels after resizing do not fit .*160x96"):
     transform.map(record(80, 48))
 
@@ -154,9 +159,9 @@ def test_an_image_that_does_not_fit():
 )
 def test_wrong_options(options, message):
   with pytest.raises(ValueError, match=message):
-    TrainTransform(**{"canvas": CANVAS, "scales": ((80, 48),)} | options)
+    DetectionTrainTransform(**{"canvas": CANVAS, "scales": ((80, 48),)} | options)
   with pytest.raises(ValueError, match="do not fit"):
-    EvalTransform(canvas=CANVAS)  # the default scale is 1333 x 800
+    DetectionEvalTransform(canvas=CANVAS)  # the default scale is 1333 x 800
 
 
 def test_records_without_boxes():

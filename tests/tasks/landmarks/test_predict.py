@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images, prepared
-from hrnet_jax.predict import photos
+from hrnet_jax.predict import folder
 from hrnet_jax.tasks.landmarks import predict, task
 
 SPOTS = {"red": (0, (120, 60)), "blue": (2, (150, 84))}  # channel, and x and y of the middle
@@ -42,7 +42,7 @@ def make(monkeypatch, boxes=None, **transform):
     dataset={"name": "spots", "landmark_names": ["red", "blue"], "flip_pairs": []},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Spots())
-  return photos.build_predictor(loaded, **({"boxes": str(boxes)} if boxes else {}))
+  return folder.trained_network(loaded, **({"boxes": str(boxes)} if boxes else {}))
 
 
 def store(path, size=(140, 200), offset=(0, 0)):
@@ -56,7 +56,7 @@ def store(path, size=(140, 200), offset=(0, 0)):
 
 def run(predictor, paths, output, batch_size=2):
   output.mkdir(exist_ok=True)
-  failed = photos.predict_all(predictor, paths, output, max_side=9, batch_size=batch_size)
+  failed = folder.predict_all(predictor, paths, output, max_side=9, batch_size=batch_size)
   with (output / predict.TABLE).open(newline="") as file:
     return failed, list(csv.reader(file))
 
@@ -134,4 +134,4 @@ def test_boxes_mean_nothing_to_other_tasks():
     config=ml_collections.ConfigDict({"model": {"task": "segmentation"}})
   )
   with pytest.raises(ValueError, match="--boxes means nothing to a network for segmentation"):
-    photos.build_predictor(loaded, boxes="boxes.csv")
+    folder.trained_network(loaded, boxes="boxes.csv")

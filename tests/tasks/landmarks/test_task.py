@@ -20,7 +20,7 @@ from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.landmarks.loss import mean_squared_error
 from hrnet_jax.tasks.landmarks.scores import Split
 from hrnet_jax.tasks.landmarks.task import Decoding, Landmarks
-from hrnet_jax.tasks.landmarks.transforms import EvalTransform, Face
+from hrnet_jax.tasks.landmarks.transforms import FaceRecord, LandmarksEvalTransform
 from tests.helpers import drawn_faces
 
 PAIRS = ((0, 1), (3, 4))
@@ -47,8 +47,8 @@ def example(index: int, crop: str = "affine", size: int = 128) -> dict:
   pose = drawn_faces.random_pose(rng, image.shape[:2])
   points = pose.place(drawn_faces.points19()[[7, 10, 13, 15, 17]])
   low, high = points.min(0), points.max(0)
-  face = Face(image, points, (low + high) / 2, float((high - low).max()) / 200)
-  return EvalTransform(crop=crop, crop_size=size).apply(face) | {"index": np.int32(index)}
+  face = FaceRecord(image, points, (low + high) / 2, float((high - low).max()) / 200)
+  return LandmarksEvalTransform(crop=crop, crop_size=size).apply(face) | {"index": np.int32(index)}
 
 
 def batch(indices: list[int], count: int | None = None, **options: object) -> dict:

@@ -13,10 +13,10 @@ from hrnet_jax.data import images, pipeline
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.transforms import (
   MISSING,
-  Decisions,
-  EvalTransform,
-  Face,
-  TrainTransform,
+  FaceRecord,
+  LandmarksDecisions,
+  LandmarksEvalTransform,
+  LandmarksTrainTransform,
   read,
 )
 from tests.golden import recipe
@@ -58,12 +58,12 @@ def face(seed=0, size=(120, 150), count=9):
   rng = np.random.default_rng(seed)
   image = rng.integers(0, 256, (*size, 3), np.uint8)
   points = rng.uniform(1, 119, (count, 2))
-  return Face(image, points, np.array([70.5, 58]), 0.45)
+  return FaceRecord(image, points, np.array([70.5, 58]), 0.45)
 
 
 def mirrored(original, width, pairs):
   """The annotation and the photo in a mirror."""
-  return Face(
+  return FaceRecord(
     np.ascontiguousarray(original.image[:, ::-1]),
     geometry.mirror(original.points, width, pairs),
     geometry.mirror(original.center[None], width)[0],
@@ -80,9 +80,9 @@ DRAWS = {"scale": st.floats(0.75, 1.25), "rotation": st.floats(-30, 30)}
 @property_test
 @given(seed=SEED, **DRAWS)
 def test_affine_flip_is_the_exact_mirror_image(seed, scale, rotation):
-  transform, original = TrainTransform(crop="affine", **SMALL), face(seed)
-  plain = transform.apply(original, Decisions(scale, -rotation))
-  flipped = transform.apply(original, Decisions(scale, rotation, flip=True))
+  transform, original = LandmarksTrainTransform(crop="affine", **SMALL), face(seed)
+  plain = transform.apply(original, LandmarksDecisions(scale, -rotation))
+  flipped = transform.apply(original, LandmarksDecisions(scale, rotation, flip=True))
   np.testing.assert_array_equal(flipped["image"], plain["image"][:, ::-1])
   # In float32 as in float64: 15 - x is rounded once.
   expected = geometry.mirror(plain["heatmap_points"].astype(np.float64), 15, PAIRS)
@@ -92,10 +92,12 @@ def test_affine_flip_is_the_exact_mirror_image(seed, scale, rotation):
 @property_test
 @given(seed=SEED, **DRAWS)
 def test_affine_flip_equals_flipping_the_photo(seed, scale, rotation):
-  transform, original = TrainTransform(crop="affine", **SMALL), face(seed)
+  transform, original = LandmarksTrainTransform(crop="affine", **SMALL), face(seed)
   width = original.image.shape[1]
-  inside = transform.apply(original, Decisions(scale, rotation, flip=True))
-  outside = transform.apply(mirrored(original, width - 1, PAIRS), Decisions(scale, rotation))
+  inside = transform.apply(original, LandmarksDecisions(scale, rotation, flip=True))
+  outside = transform.apply(
+    mirrored(original, width - 1, PAIRS), LandmarksDecisions(scale, rotation)
+  )
   np.testing.assert_allclose(inside["heatmap_points"], outside["heatmap_points"], atol=2e-5)
   assert abs(inside["image"].astype(int) - outside["image"]).max() <= 1  # of rounding
 
@@ -104,12 +106,12 @@ def test_affine_flip_equals_flipping_the_photo(seed, scale, rotation):
 @given(seed=SEED, crop=st.sampled_from(["affine", "reference"]), **DRAWS)
 def test_flipping_the_photo_twice_is_the_identity(seed, crop, scale, rotation):
   # The reference's width - x is an involution, too; the pixels it names are off by one.
-  transform, original = TrainTransform(crop=crop, **SMALL), face(seed)
+  transform, original = LandmarksTrainTransform(crop=crop, **SMALL), face(seed)
   width = original.image.shape[1] - (crop == "affine")
   twice = mirrored(mirrored(original, width, PAIRS), width, PAIRS)
   twice = dataclasses.replace(twice, points=np.round(twice.points, 9))
   original = dataclasses.replace(original, points=np.round(original.points, 9))
-  results = [transform.apply(x, Decisions(scale, rotation)) for x in (original, twice)]
+  results = [transform.apply(x, LandmarksDecisions(scale, rotation)) for x in (original, twice)]
   for key, value in results[0].items():
     np.testing.assert_array_equal(value, results[1][key])
 
@@ -117,10 +119,10 @@ def test_flipping_the_photo_twice_is_the_identity(seed, crop, scale, rotation):
 @property_test
 @given(SEED, DRAWS["scale"])
 def test_reference_flip_mirrors_the_cells(seed, scale):
-  transform = TrainTransform(crop="reference", **SMALL)
+  transform = LandmarksTrainTransform(crop="reference", **SMALL)
   original = face(seed)
-  plain = transform.apply(original, Decisions(scale))["heatmap_points"]
-  flipped = transform.apply(original, Decisions(scale, flip=True))["heatmap_points"]
+  plain = transform.apply(original, LandmarksDecisions(scale))["heatmap_points"]
+  flipped = transform.apply(original, LandmarksDecisions(scale, flip=True))["heatmap_points"]
   inside = ((plain > 0) & (plain < 15)).all(-1)
   expected = geometry.mirror(plain, 15, PAIRS)
   keep = inside[geometry.partners(PAIRS, len(inside))]
@@ -130,9 +132,9 @@ def test_reference_flip_mirrors_the_cells(seed, scale):
 def test_reference_flip_mirrors_the_pixels_where_nothing_is_rounded():
   # A window of whole pixels that is not resized: 64 of them around x = 70.
   original = dataclasses.replace(face(), center=np.array([70.0, 58.0]), scale=64 / 250)
-  transform = TrainTransform(crop="reference", crop_size=64)
-  plain = transform.apply(original, Decisions())["image"]
-  flipped = transform.apply(original, Decisions(flip=True))["image"]
+  transform = LandmarksTrainTransform(crop="reference", crop_size=64)
+  plain = transform.apply(original, LandmarksDecisions())["image"]
+  flipped = transform.apply(original, LandmarksDecisions(flip=True))["image"]
   # The noise reaches 0 and 255, so the contrast stays.
   np.testing.assert_array_equal(plain, original.image[26:90, 38:102])
   np.testing.assert_array_equal(flipped, plain[:, ::-1])
@@ -141,7 +143,7 @@ def test_reference_flip_mirrors_the_pixels_where_nothing_is_rounded():
 @pytest.mark.parametrize("crop", ["affine", "reference"])
 def test_evaluation_has_all_that_maps_back(crop):
   original = face()
-  result = EvalTransform(crop=crop, crop_size=64).apply(original, box_size=77.0)
+  result = LandmarksEvalTransform(crop=crop, crop_size=64).apply(original, box_size=77.0)
   assert {k: (v.shape, v.dtype.name) for k, v in result.items()} == {
     "image": ((64, 64, 3), "uint8"),
     "heatmap_points": ((9, 2), "float32"),
@@ -157,16 +159,18 @@ def test_evaluation_has_all_that_maps_back(crop):
   else:  # the middle of the cell
     assert abs(back - original.points).max() <= side / 16 / 2 + 1e-4
   assert result["box_size"] == 77
-  assert EvalTransform(crop=crop, crop_size=64).apply(original)["box_size"] == 90
+  assert LandmarksEvalTransform(crop=crop, crop_size=64).apply(original)["box_size"] == 90
 
 
 def test_a_face_without_landmarks_can_be_cropped():
-  result = EvalTransform(crop="affine").apply(dataclasses.replace(face(), points=np.zeros((0, 2))))
+  result = LandmarksEvalTransform(crop="affine").apply(
+    dataclasses.replace(face(), points=np.zeros((0, 2)))
+  )
   assert result["points"].shape == result["heatmap_points"].shape == (0, 2)
 
 
 def test_draws_have_the_distribution_of_the_reference():
-  transform = TrainTransform(crop="affine")
+  transform = LandmarksTrainTransform(crop="affine")
   rng = np.random.default_rng(0)
   draws = [transform.draw(rng) for _ in range(4000)]
   scales = np.array([x.scale for x in draws])
@@ -181,8 +185,10 @@ def test_draws_have_the_distribution_of_the_reference():
 
 
 def test_nothing_is_random_when_switched_off():
-  transform = TrainTransform(crop="affine", scale_factor=0, rotation_probability=0, flip=False)
-  assert transform.draw(np.random.default_rng(0)) == Decisions(1.0, 0.0, False)
+  transform = LandmarksTrainTransform(
+    crop="affine", scale_factor=0, rotation_probability=0, flip=False
+  )
+  assert transform.draw(np.random.default_rng(0)) == LandmarksDecisions(1.0, 0.0, False)
 
 
 def record(seed=0, **changes):
@@ -199,7 +205,7 @@ def record(seed=0, **changes):
 
 def test_loader_makes_batches_and_repeats_them():
   source = [record(seed) for seed in range(5)]
-  transform = TrainTransform(crop="affine", **SMALL)
+  transform = LandmarksTrainTransform(crop="affine", **SMALL)
   batches = []
   for _ in range(2):
     with pipeline.train_loader(source, transform, batch_size=4, seed=3) as loader:
@@ -207,7 +213,9 @@ def test_loader_makes_batches_and_repeats_them():
   assert batches[0]["image"].shape == (4, 64, 64, 3)
   assert batches[0]["heatmap_points"].shape == (4, 9, 2)
   np.testing.assert_array_equal(batches[0]["image"], batches[1]["image"])
-  with pipeline.eval_loader(source, EvalTransform(crop="reference"), batch_size=4) as loader:
+  with pipeline.eval_loader(
+    source, LandmarksEvalTransform(crop="reference"), batch_size=4
+  ) as loader:
     batches = list(loader)
   assert [b["mask"].sum() for b in batches] == [4, 1]
   np.testing.assert_array_equal(batches[1]["points"][0], source[4]["points"].astype(np.float32))
@@ -215,9 +223,9 @@ def test_loader_makes_batches_and_repeats_them():
 
 def test_options_may_come_from_a_config():
   config = ml_collections.ConfigDict({"crop": "affine", "flip_pairs": [[0, 3], [2, 7], [4, 5]]})
-  transform = TrainTransform(**config)
-  assert transform == TrainTransform(crop="affine", flip_pairs=PAIRS)
-  assert hash(transform) == hash(TrainTransform(crop="affine", flip_pairs=PAIRS))
+  transform = LandmarksTrainTransform(**config)
+  assert transform == LandmarksTrainTransform(crop="affine", flip_pairs=PAIRS)
+  assert hash(transform) == hash(LandmarksTrainTransform(crop="affine", flip_pairs=PAIRS))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +244,7 @@ def test_options_may_come_from_a_config():
 )
 def test_wrong_options_are_named(options, message):
   with pytest.raises(ValueError, match=message):
-    TrainTransform(**options)
+    LandmarksTrainTransform(**options)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +266,6 @@ def test_a_record_without_landmarks_says_what_to_do():
 
 
 def test_a_pair_beyond_the_landmarks_is_an_error():
-  transform = TrainTransform(crop="affine", flip_pairs=[(0, 9)])
+  transform = LandmarksTrainTransform(crop="affine", flip_pairs=[(0, 9)])
   with pytest.raises(ValueError, match=r"pair 0, 9 names a point beyond the last of 9"):
-    transform.apply(face(), Decisions(flip=True))
+    transform.apply(face(), LandmarksDecisions(flip=True))

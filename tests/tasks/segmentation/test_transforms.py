@@ -12,7 +12,11 @@ import pytest
 
 from hrnet_jax.data import geometry, images
 from hrnet_jax.tasks.segmentation import transforms
-from hrnet_jax.tasks.segmentation.transforms import Decisions, EvalTransform, TrainTransform
+from hrnet_jax.tasks.segmentation.transforms import (
+  SegmentationDecisions,
+  SegmentationEvalTransform,
+  SegmentationTrainTransform,
+)
 from tests.golden import recipe
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden/segmentation_transforms"
@@ -44,9 +48,9 @@ def golden_input(case):
 def golden_transform(case):
   size, base_size = case["crop_size"], case["base_size"]
   if case.get("center_crop_test"):
-    return EvalTransform(base_size=base_size, center_crop=size)
+    return SegmentationEvalTransform(base_size=base_size, center_crop=size)
   lip = "label_recipe" in case
-  return TrainTransform(
+  return SegmentationTrainTransform(
     crop_size=size,
     base_size=base_size,
     scale_factor=case["scale_factor"] if case.get("multi_scale", True) else None,
@@ -60,12 +64,12 @@ def golden_transform(case):
 def golden_decisions(case):
   draws = case["decisions"]
   scale = 0.5 + draws["scale_index"] / 10 if "scale_index" in draws else 1.0
-  return Decisions(scale, draws.get("x", 0), draws.get("y", 0), draws["flip"] == -1)
+  return SegmentationDecisions(scale, draws.get("x", 0), draws.get("y", 0), draws["flip"] == -1)
 
 
 def run_golden(case):
   transform, (image, label) = golden_transform(case), golden_input(case)
-  if isinstance(transform, EvalTransform):
+  if isinstance(transform, SegmentationEvalTransform):
     return transform.apply(image, label)
   return transform.apply(image, label, golden_decisions(case))
 
@@ -131,7 +135,7 @@ SIZE = st.tuples(st.integers(8, 60), st.integers(8, 60))
 @property_test
 @given(SIZE, SIZE, st.integers(0, 2**32 - 1), st.sampled_from([None, 20, 64]))
 def test_every_drawn_crop_lies_inside(size, crop_size, seed, base_size):
-  transform = TrainTransform(crop_size, base_size, brightness=True)
+  transform = SegmentationTrainTransform(crop_size, base_size, brightness=True)
   rng = np.random.default_rng(seed)
   result = transform.apply(*example(size), transform.draw(rng, size))
   assert result["image"].shape == (*crop_size, 3)
@@ -143,7 +147,7 @@ def test_every_drawn_crop_lies_inside(size, crop_size, seed, base_size):
 @given(SIZE, SIZE, st.integers(0, 2**32 - 1))
 def test_image_and_label_stay_aligned(size, crop_size, seed):
   # Without a scale the image is moved only, so its pixels must follow the label's exactly.
-  transform = TrainTransform(crop_size, scale_factor=None)
+  transform = SegmentationTrainTransform(crop_size, scale_factor=None)
   result = transform.apply(*example(size), transform.draw(np.random.default_rng(seed), size))
   inside = result["label"] != 255
   assert inside.sum() == min(size[0], crop_size[0]) * min(size[1], crop_size[1])
@@ -154,7 +158,9 @@ def test_image_and_label_stay_aligned(size, crop_size, seed):
 def test_a_halved_image_keeps_its_edge_where_the_label_has_it():
   image, label = np.zeros((40, 80, 3), np.uint8), np.zeros((40, 80), np.uint8)
   image[:, 32:], label[:, 32:] = 200, 7
-  result = TrainTransform((20, 40), 80).apply(image, label, Decisions(scale=0.5))
+  result = SegmentationTrainTransform((20, 40), 80).apply(
+    image, label, SegmentationDecisions(scale=0.5)
+  )
   np.testing.assert_array_equal(result["image"][..., 0] == 200, result["label"] == 7)
   assert (result["label"] == 7).sum() == 20 * 24
 
@@ -162,10 +168,10 @@ def test_a_halved_image_keeps_its_edge_where_the_label_has_it():
 @property_test
 @given(SIZE, st.integers(0, 2**32 - 1), st.booleans())
 def test_a_flipped_example_is_the_mirrored_one(size, seed, pairs):
-  transform = TrainTransform((16, 16), 40, flip_pairs=LIP_PAIRS if pairs else ())
+  transform = SegmentationTrainTransform((16, 16), 40, flip_pairs=LIP_PAIRS if pairs else ())
   drawn = transform.draw(np.random.default_rng(seed), size)
   straight, mirrored = (
-    transform.apply(*example(size), Decisions(drawn.scale, drawn.x, drawn.y, flip))
+    transform.apply(*example(size), SegmentationDecisions(drawn.scale, drawn.x, drawn.y, flip))
     for flip in (False, True)
   )
   expected = straight["label"][:, ::-1].copy()
@@ -181,7 +187,7 @@ def test_a_flipped_example_is_the_mirrored_one(size, seed, pairs):
 @given(SIZE, st.integers(0, 2**32 - 1), st.booleans())
 def test_short_side_first_is_the_same_as_two_resizes(size, seed, flip):
   """What the transform without the option makes of an example that is resized already."""
-  plain, first = (TrainTransform((24, 24), 32, short_side=n) for n in (None, 40))
+  plain, first = (SegmentationTrainTransform((24, 24), 32, short_side=n) for n in (None, 40))
   small = geometry.short_side_size(size, 40)
   assert min(small) == 40
   image, label = example(size)
@@ -195,7 +201,7 @@ def test_short_side_first_is_the_same_as_two_resizes(size, seed, flip):
 
 
 def test_all_scales_and_both_flips_occur():
-  transform = TrainTransform((8, 8), 20, scale_factor=3)
+  transform = SegmentationTrainTransform((8, 8), 20, scale_factor=3)
   rng = np.random.default_rng(0)
   draws = [transform.draw(rng, (20, 20)) for _ in range(200)]
   assert {d.scale for d in draws} == {0.5, 0.6, 0.7, 0.8}
@@ -205,7 +211,7 @@ def test_all_scales_and_both_flips_occur():
 
 def test_brightness_is_drawn_last_and_leaves_the_rest_alone():
   size = (30, 40)
-  plain, bright = (TrainTransform((8, 8), 40, brightness=b) for b in (False, True))
+  plain, bright = (SegmentationTrainTransform((8, 8), 40, brightness=b) for b in (False, True))
   shifts = []
   for seed in range(200):
     a, b = (t.draw(np.random.default_rng(seed), size) for t in (plain, bright))
@@ -214,14 +220,16 @@ def test_brightness_is_drawn_last_and_leaves_the_rest_alone():
   assert 60 < shifts.count(0) < 140
   assert (min(shifts), max(shifts)) == (-10, 10)
   image, label = example(size)
-  shifted = bright.apply(image, label, Decisions(brightness=10))
+  shifted = bright.apply(image, label, SegmentationDecisions(brightness=10))
   np.testing.assert_array_equal(shifted["image"], image[:8, :8] + 10)
   np.testing.assert_array_equal(shifted["label"], label[:8, :8])
 
 
 def test_flip_off_never_flips():
   rng = np.random.default_rng(0)
-  assert not any(TrainTransform((8, 8), flip=False).draw(rng, (9, 9)).flip for _ in range(50))
+  assert not any(
+    SegmentationTrainTransform((8, 8), flip=False).draw(rng, (9, 9)).flip for _ in range(50)
+  )
 
 
 def record(size=(20, 30), name="a/b.png"):
@@ -230,7 +238,7 @@ def record(size=(20, 30), name="a/b.png"):
 
 
 def test_random_map_reads_draws_and_applies():
-  transform, (image, label) = TrainTransform((16, 24), 40), example((20, 30))
+  transform, (image, label) = SegmentationTrainTransform((16, 24), 40), example((20, 30))
   result = transform.random_map(record(), np.random.default_rng(5))
   expected = transform.apply(image, label, transform.draw(np.random.default_rng(5), label.shape))
   for key in ("image", "label"):
@@ -240,13 +248,13 @@ def test_random_map_reads_draws_and_applies():
 
 
 def test_eval_keeps_the_example_as_it_is():
-  result, (image, label) = EvalTransform().map(record()), example((20, 30))
+  result, (image, label) = SegmentationEvalTransform().map(record()), example((20, 30))
   np.testing.assert_array_equal(result["image"], image)
   np.testing.assert_array_equal(result["label"], label)
 
 
 def test_eval_pads_black_and_ignored_at_the_bottom_and_right():
-  result, (image, label) = EvalTransform(size=(22, 33)).map(record()), example((20, 30))
+  result, (image, label) = SegmentationEvalTransform(size=(22, 33)).map(record()), example((20, 30))
   np.testing.assert_array_equal(result["image"][:20, :30], image)
   np.testing.assert_array_equal(result["label"][:20, :30], label)
   assert (result["image"][20:] == 0).all()
@@ -255,14 +263,14 @@ def test_eval_pads_black_and_ignored_at_the_bottom_and_right():
 
 
 def test_eval_stretches():
-  result = EvalTransform(resize=(10, 10)).map(record())
+  result = SegmentationEvalTransform(resize=(10, 10)).map(record())
   assert result["image"].shape == (10, 10, 3)
   np.testing.assert_array_equal(result["label"], example((20, 30))[1][::2, ::3])
 
 
 def test_eval_takes_the_centre_after_the_short_side():
   size = (20, 30)  # to 40 x 60, of which the columns 10 to 49 are kept
-  transform = EvalTransform(short_side=40, center_crop=(40, 40), size=(40, 40))
+  transform = SegmentationEvalTransform(short_side=40, center_crop=(40, 40), size=(40, 40))
   image, label = example(size)
   result = transform.apply(image, label)
   expected = geometry.resize_image(image, (40, 60))[:, 10:50]
@@ -274,9 +282,9 @@ def test_eval_takes_the_centre_after_the_short_side():
 
 def test_an_image_larger_than_the_evaluation_size_names_what_to_change():
   with pytest.raises(ValueError, match=r"a/b.png: .* 20 x 30 .*\.size is 24 x 29; .*\(20, 30\)"):
-    EvalTransform(size=(24, 29)).map(record())
+    SegmentationEvalTransform(size=(24, 29)).map(record())
   with pytest.raises(ValueError, match=r"a/b.png: .* 20 x 30 .*\.center_crop is 21 x 8"):
-    EvalTransform(center_crop=(21, 8)).map(record())
+    SegmentationEvalTransform(center_crop=(21, 8)).map(record())
 
 
 def test_image_and_label_of_different_sizes_name_the_record():
@@ -287,18 +295,20 @@ def test_image_and_label_of_different_sizes_name_the_record():
 
 def test_damaged_bytes_name_the_record():
   with pytest.raises(ValueError, match=r"a/b.png"):
-    EvalTransform().map(record() | {"label": record()["label"][:60]})
+    SegmentationEvalTransform().map(record() | {"label": record()["label"][:60]})
 
 
 def test_config_blocks_expand_as_keywords():
   config = ml_collections.ConfigDict(
     {"crop_size": [128, 160], "base_size": 480, "flip_pairs": [[14, 15], [16, 17]]}
   )
-  transform = TrainTransform(**config)
-  assert transform == TrainTransform((128, 160), 480, flip_pairs=((14, 15), (16, 17)))
-  assert hash(transform) == hash(TrainTransform((128, 160), 480, flip_pairs=((14, 15), (16, 17))))
+  transform = SegmentationTrainTransform(**config)
+  assert transform == SegmentationTrainTransform((128, 160), 480, flip_pairs=((14, 15), (16, 17)))
+  assert hash(transform) == hash(
+    SegmentationTrainTransform((128, 160), 480, flip_pairs=((14, 15), (16, 17)))
+  )
   with pytest.raises(TypeError, match="crop_sise"):
-    TrainTransform(crop_sise=(1, 2))
+    SegmentationTrainTransform(crop_sise=(1, 2))
 
 
 @pytest.mark.parametrize(
@@ -321,4 +331,4 @@ def test_config_blocks_expand_as_keywords():
 )
 def test_wrong_settings_say_which_and_what_was_expected(kwargs, message):
   with pytest.raises(ValueError, match=message):
-    TrainTransform(**kwargs)
+    SegmentationTrainTransform(**kwargs)

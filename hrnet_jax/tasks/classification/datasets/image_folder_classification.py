@@ -23,7 +23,7 @@ from hrnet_jax.data.datasets import base, folders
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
+class LabelledPhoto:
   """A photo and its class; `name` is `CLASS/photo` without the suffix."""
 
   name: str
@@ -35,7 +35,7 @@ class Photo:
     """Bytes of the file."""
     return folders.stat(self.image).st_size
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the file does."""
     stat = folders.stat(self.image)
     return f"{self.name} {self.label} {stat.st_size} {stat.st_mtime_ns}"
@@ -53,7 +53,7 @@ class ImageFolderClassification(base.Builder):
   HAS_VARIANTS = True
   COUNTED = "images"
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[Photo]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[LabelledPhoto]]:
     """Splits by folder if there are such folders, else by a hash of the names in each class."""
     names = self.facts(source).class_names
     splits = _splits(source)
@@ -72,16 +72,16 @@ class ImageFolderClassification(base.Builder):
       for split in ("train", "val")
     }
 
-  def record(self, item: Photo) -> dict[str, Any]:
+  def record(self, entry: LabelledPhoto) -> dict[str, Any]:
     """Checks one photo."""
-    return self.measured(item)[0]
+    return self.measured(entry)[0]
 
-  def measured(self, item: Photo) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+  def measured(self, entry: LabelledPhoto) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the photo's size, and a single 1 among the counts."""
-    data = folders.read_bytes(item.image)
-    size = images.decode_image(data, str(item.image)).shape[:2]
-    counts = np.arange(len(self.facts(self._source).class_names) + 1) == item.label
-    return {"image": data, "label": np.int32(item.label), "name": item.name}, size, counts
+    data = folders.read_bytes(entry.image)
+    size = images.decode_image(data, str(entry.image)).shape[:2]
+    counts = np.arange(len(self.facts(self._source).class_names) + 1) == entry.label
+    return {"image": data, "label": np.int32(entry.label), "name": entry.name}, size, counts
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names of the folders; the colours are made up."""
@@ -136,7 +136,7 @@ def _subfolders(folder):
   return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
-def _find_photos(folder, class_names) -> list[Photo]:
+def _find_photos(folder, class_names) -> list[LabelledPhoto]:
   """All photos by name; one beside the folders of the classes would have no class."""
   for path in sorted(folder.iterdir()):
     if path.is_file() and path.suffix.lower() in folders.IMAGE_SUFFIXES:
@@ -146,7 +146,7 @@ def _find_photos(folder, class_names) -> list[Photo]:
     if not (folder / name).is_dir():
       continue
     files = folders.list_files(folder / name, folders.IMAGE_SUFFIXES)
-    found += [Photo(f"{name}/{key}", path, label) for key, path in files.items()]
+    found += [LabelledPhoto(f"{name}/{key}", path, label) for key, path in files.items()]
   if not found:
     suffixes = ", ".join(folders.IMAGE_SUFFIXES)
     raise FileNotFoundError(f"{folder}: no images ({suffixes}) in the folders of the classes")
@@ -167,7 +167,7 @@ def _split_class(photos):
   return folders.split_by_name(photos) if len(photos) > 1 else {"train": photos, "val": []}
 
 
-def _in_turn(photos: Iterable[Photo]) -> list[Photo]:
+def _in_turn(photos: Iterable[LabelledPhoto]) -> list[LabelledPhoto]:
   """The first of every class, then the second of every class, ...: the first few show several."""
   seen: dict[int, int] = {}
   ranked = []

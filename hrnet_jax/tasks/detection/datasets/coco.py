@@ -21,7 +21,7 @@ from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.ops import rle
 from hrnet_jax.tasks.detection.datasets import coco_json
-from hrnet_jax.tasks.detection.datasets.coco_json import Photo
+from hrnet_jax.tasks.detection.datasets.coco_json import AnnotatedImage
 
 MIN_SIDE = 32  # pixels; smaller images are not trained on
 _FILE = re.compile(r"instances_(\w+)\.json")
@@ -40,7 +40,7 @@ class Coco(base.Builder):
   COUNTED = "objects"
   LISTS_SIZES = True
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[Photo]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedImage]]:
     """A split for each file of annotations, its images by ascending id."""
     return {
       split: coco_json.read_photos(content, path, _places(source, split, path), self._categories)
@@ -54,32 +54,32 @@ class Coco(base.Builder):
       for split, photos in self._planned().items()
     }
 
-  def record(self, item: Photo) -> dict[str, Any]:
+  def record(self, entry: AnnotatedImage) -> dict[str, Any]:
     """Checks one photo and its objects."""
-    return self.measured(item)[0]
+    return self.measured(entry)[0]
 
-  def measured(self, item: Photo) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+  def measured(self, entry: AnnotatedImage) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the image's size, and how many objects of each class it has to learn from."""
-    classes = np.array([x.class_index for x in item.objects], np.int32)
-    ignored = np.array([x.ignored for x in item.objects], np.bool_)
-    masks = [x.mask(item.shape) for x in item.objects]
-    bboxes = np.array([x.bbox for x in item.objects], np.float64).reshape(-1, 4)
+    classes = np.array([x.class_index for x in entry.objects], np.int32)
+    ignored = np.array([x.ignored for x in entry.objects], np.bool_)
+    masks = [x.mask(entry.shape) for x in entry.objects]
+    bboxes = np.array([x.bbox for x in entry.objects], np.float64).reshape(-1, 4)
     record = {
-      "image": _encoded(item),
-      "name": item.name,
-      "image_id": np.int64(item.image_id),
-      "size": np.array(item.shape, np.int32),
+      "image": _encoded(entry),
+      "name": entry.name,
+      "image_id": np.int64(entry.image_id),
+      "size": np.array(entry.shape, np.int32),
       "boxes": corners(bboxes),
       "bboxes": bboxes,
       "classes": classes,
-      "areas": np.array([_area(*x, item.shape) for x in zip(item.objects, masks, strict=True)]),
-      "crowd": np.array([x.crowd for x in item.objects], np.bool_),
+      "areas": np.array([_area(*x, entry.shape) for x in zip(entry.objects, masks, strict=True)]),
+      "crowd": np.array([x.crowd for x in entry.objects], np.bool_),
       "ignored": ignored,
-      "ids": np.array([x.id for x in item.objects], np.int64),
+      "ids": np.array([x.id for x in entry.objects], np.int64),
       "masks": json.dumps(masks),
     }
     counts = np.bincount(classes[~ignored], minlength=len(self._categories))
-    return record, item.shape, np.append(counts, ignored.sum())
+    return record, entry.shape, np.append(counts, ignored.sum())
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and ids of the categories; the colours are made up."""
@@ -87,10 +87,10 @@ class Coco(base.Builder):
     colours = tuple(folders.make_colour(index) for index in range(len(names)))
     return DatasetInfo(class_names=names, palette=colours, class_ids=tuple(self._categories))
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the source does, the annotations included."""
     stats = [folders.stat(path) for path, _ in self._files.values()]
-    whole = f"{super().signature()} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
+    whole = f"{super().cache_key()} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
     return hashlib.sha256(whole.encode()).hexdigest()
 
   def features(self) -> dict[str, Any]:
@@ -171,17 +171,17 @@ def _area(found, mask, shape):
   return float(rle.area(mask, shape) if mask else found.bbox[2] * found.bbox[3])
 
 
-def _encoded(item):
+def _encoded(entry):
   """The file's bytes, so that they decode to the size that the annotations are for."""
-  data = folders.read_bytes(item.image)
-  size = images.decode_image(data, str(item.image)).shape[:2]
-  if size == item.shape:
+  data = folders.read_bytes(entry.image)
+  size = images.decode_image(data, str(entry.image)).shape[:2]
+  if size == entry.shape:
     return data
   stored = images.forget_orientation(data)  # annotated before viewers turned photos upright
-  if images.decode_image(stored, str(item.image)).shape[:2] == item.shape:
+  if images.decode_image(stored, str(entry.image)).shape[:2] == entry.shape:
     return stored
-  height, width = item.shape
+  height, width = entry.shape
   raise ValueError(
-    f"{item.image}: {size[1]}x{size[0]} pixels, but {item.where} says {width}x{height}; "
+    f"{entry.image}: {size[1]}x{size[0]} pixels, but {entry.where} says {width}x{height}; "
     "image and annotations have to be of the same version"
   )

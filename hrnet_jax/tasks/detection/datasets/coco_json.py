@@ -53,7 +53,7 @@ class Object(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
+class AnnotatedImage:
   """An image and its objects.
 
   Attributes:
@@ -77,7 +77,7 @@ class Photo:
     """Bytes of the record, roughly."""
     return folders.stat(self.image).st_size + 200 * len(self.objects)
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the image does; the builder adds the file of annotations."""
     stat = folders.stat(self.image)
     return f"{self.name} {stat.st_size} {stat.st_mtime_ns}"
@@ -130,7 +130,7 @@ def read_photos(
   path: pathlib.Path,
   places: list[pathlib.Path],
   categories: dict[int, str],
-) -> list[Photo]:
+) -> list[AnnotatedImage]:
   """All images by ascending id, also those without objects.
 
   Args:
@@ -143,7 +143,7 @@ def read_photos(
     ValueError: a row is not as it has to be; names the file and the row.
     FileNotFoundError: an image is missing.
   """
-  photos: dict[int, Photo] = {}
+  photos: dict[int, AnnotatedImage] = {}
   files: dict[pathlib.Path, str] = {}
   for row in content["images"]:
     photo = _photo(row, path, places)
@@ -168,7 +168,7 @@ def read_photos(
   return [photos[image_id] for image_id in sorted(photos)]
 
 
-def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) -> Photo:
+def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) -> AnnotatedImage:
   where = f"{path}, image {row.get('id')}"
   number, height, width = (_whole(row, key, where) for key in ("id", "height", "width"))
   if not 0 <= number <= _LARGEST_ID:
@@ -181,7 +181,7 @@ def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) 
   image = next((p for p in (place / name for place in places) if p.is_file()), None)
   if image is None:
     raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
-  return Photo(pathlib.PurePath(name).with_suffix("").as_posix(), image, where, number,
+  return AnnotatedImage(pathlib.PurePath(name).with_suffix("").as_posix(), image, where, number,
                (height, width))  # fmt: skip
 
 

@@ -24,7 +24,7 @@ FLIP_PAIRS = ((0, 5), (1, 4), (2, 3), (6, 11), (7, 10), (8, 9), (12, 14), (15, 1
 FACTS = DatasetInfo(landmark_names=NAMES, flip_pairs=FLIP_PAIRS)
 
 
-class Aflw(faces.Faces):
+class Aflw(faces.FacesBuilder):
   """Photos from Flickr with 19 landmarks."""
 
   VERSION = tfds.core.Version("1.0.0")

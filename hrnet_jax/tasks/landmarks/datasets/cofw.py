@@ -46,7 +46,7 @@ _FILES = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CofwFace(tables.Face):
+class CofwFace(tables.AnnotatedFace):
   """A face of which the image is a part of a file.
 
   Attributes:
@@ -67,7 +67,7 @@ class CofwFace(tables.Face):
     return self.image_bytes + self.points.nbytes
 
 
-class Cofw(faces.Faces):
+class Cofw(faces.FacesBuilder):
   """Faces partly covered with 29 landmarks, some of them out of sight."""
 
   VERSION = tfds.core.Version("1.0.0")
@@ -97,21 +97,21 @@ class Cofw(faces.Faces):
     del source
     return {}
 
-  def encoded(self, item: CofwFace) -> bytes:
+  def encoded(self, entry: CofwFace) -> bytes:
     """The pixels as PNG."""
-    with _opened(item.image) as file:
-      pixels = file[file[item.variable][()].flat[item.index]][()].T
+    with _opened(entry.image) as file:
+      pixels = file[file[entry.variable][()].flat[entry.index]][()].T
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
       raise ValueError(
-        f"{item.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
+        f"{entry.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
         "(H, W, 3)"
       )
     return images.encode_png(np.ascontiguousarray(pixels))
 
-  def measured(self, item: CofwFace) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+  def measured(self, entry: CofwFace) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """Adds which landmarks are seen."""
-    record, size, counts = super().measured(item)
-    return record | {"visible": item.visible}, size, counts
+    record, size, counts = super().measured(entry)
+    return record | {"visible": entry.visible}, size, counts
 
   def features(self) -> dict[str, Any]:
     """Adds which landmarks are seen."""

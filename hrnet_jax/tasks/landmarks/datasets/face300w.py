@@ -40,7 +40,7 @@ FACTS = DatasetInfo(
 )
 
 
-class Face300w(faces.Faces):
+class Face300w(faces.FacesBuilder):
   """Faces in the wild with 68 landmarks."""
 
   VERSION = tfds.core.Version("1.0.0")

@@ -12,7 +12,7 @@ from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.tasks.landmarks.datasets import face300w, faces
 
 
-class Face68(faces.Faces):
+class Face68(faces.FacesBuilder):
   """Video frames of faces with 68 landmarks."""
 
   VERSION = tfds.core.Version("1.0.0")

@@ -14,10 +14,10 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
 from hrnet_jax.tasks.landmarks.datasets import tables
-from hrnet_jax.tasks.landmarks.datasets.tables import Face
+from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 
-class Faces(base.Builder):
+class FacesBuilder(base.Builder):
   """Base of the builders; a subclass names its files, or gives `plan` and `encoded`.
 
   Attributes:
@@ -40,7 +40,7 @@ class Faces(base.Builder):
   AS_STORED = True
   COUNTED = "images"
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[Face]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedFace]]:
     """A split for each table, in the order of the rows."""
     root = self.root(source)
     return {split: self._read(root, root / table) for split, table in self.TABLES.items()}
@@ -56,9 +56,9 @@ class Faces(base.Builder):
       found[subset] = (split, _positions(rows, points, self._planned()[split], whole))
     return found
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the source does, the tables of subsets included."""
-    whole = f"{super().signature()} {self.subsets(self._source)}"
+    whole = f"{super().cache_key()} {self.subsets(self._source)}"
     return hashlib.sha256(whole.encode()).hexdigest()
 
   def root(self, source: pathlib.Path) -> pathlib.Path:
@@ -67,27 +67,27 @@ class Faces(base.Builder):
     first = next(iter(self.TABLES.values()), "")
     return inner if not (source / first).is_file() and inner.is_dir() else source
 
-  def record(self, item: Face) -> dict[str, Any]:
+  def record(self, entry: AnnotatedFace) -> dict[str, Any]:
     """Checks one face and its image."""
-    return self.measured(item)[0]
+    return self.measured(entry)[0]
 
-  def measured(self, item: Face) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
+  def measured(self, entry: AnnotatedFace) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the image's size, and no counts: there are no classes."""
-    data = self.encoded(item)
-    size = images.decode_image(data, f"{item.where}: {item.image}").shape[:2]
+    data = self.encoded(entry)
+    size = images.decode_image(data, f"{entry.where}: {entry.image}").shape[:2]
     record = {
       "image": data,
-      "name": item.name,
-      "points": item.points,
-      "center": item.center,
-      "scale": np.float64(item.scale),
-      "box_size": np.float64(item.box_size),
+      "name": entry.name,
+      "points": entry.points,
+      "center": entry.center,
+      "scale": np.float64(entry.scale),
+      "box_size": np.float64(entry.box_size),
     }
     return record, size, np.zeros(1, np.int64)
 
-  def encoded(self, item: Face) -> bytes:
+  def encoded(self, entry: AnnotatedFace) -> bytes:
     """The file of the image."""
-    data = folders.read_bytes(item.image)
+    data = folders.read_bytes(entry.image)
     return images.forget_orientation(data) if self.AS_STORED else data
 
   def features(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Faces(base.Builder):
       "box_size": base.exact_numbers(),
     }
 
-  def check(self, face: Face) -> Face:
+  def check(self, face: AnnotatedFace) -> AnnotatedFace:
     """Refuses a face whose error could not be normalized."""
     for name, groups in self.facts(self._source).normalizers.items():
       first, second = (face.points[list(group)].mean(0) for group in groups)
@@ -134,7 +134,7 @@ class Faces(base.Builder):
     name = row.image_name
     if name in self.RENAMED and not (places[0] / name).is_file():
       name = self.RENAMED[name]
-    return Face(
+    return AnnotatedFace(
       where=row.where,
       image_name=row.image_name,
       image=tables.find_image(places, name, row.where),

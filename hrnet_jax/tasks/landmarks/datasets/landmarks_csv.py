@@ -23,7 +23,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
-from hrnet_jax.tasks.landmarks.datasets.tables import Face
+from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 _ALONE = "landmarks.csv"
 _CENTER = ("scale", "center_w", "center_h")
@@ -33,7 +33,7 @@ _IMAGE_NAME = "image_name"
 _LANDMARK = re.compile(r"(?P<axis>[xy])(?P<index>\d+)|original_(?P<index2>\d+)_(?P<axis2>[xy])")
 
 
-class LandmarksCsv(faces.Faces):
+class LandmarksCsv(faces.FacesBuilder):
   """Photos with landmarks in a table."""
 
   VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +47,7 @@ class LandmarksCsv(faces.Faces):
   IMAGES = ("images", "")
   AS_STORED = False  # tools that place landmarks show photos upright
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[Face]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedFace]]:
     """A split for each table, or two made of a single one."""
     files = _tables(source)
     read = {split: self._read(source, path) for split, path in files.items()}
@@ -57,13 +57,13 @@ class LandmarksCsv(faces.Faces):
       return _split_by_image(read[_ALONE])
     return read
 
-  def measured(self, item: Face) -> tuple[dict, tuple[int, int], np.ndarray]:
+  def measured(self, entry: AnnotatedFace) -> tuple[dict, tuple[int, int], np.ndarray]:
     """Refuses a box that the image does not reach into, as of other units or another image."""
-    record, (height, width), counts = super().measured(item)
-    reach = 100 * item.scale
-    if (item.center + reach < 0).any() or (item.center - reach > [width, height]).any():
+    record, (height, width), counts = super().measured(entry)
+    reach = 100 * entry.scale
+    if (entry.center + reach < 0).any() or (entry.center - reach > [width, height]).any():
       raise ValueError(
-        f"{item.where}: the box, center {item.center.tolist()} and scale {item.scale:g}, lies "
+        f"{entry.where}: the box, center {entry.center.tolist()} and scale {entry.scale:g}, lies "
         f"outside of the image of {width}x{height} pixels"
       )
     return record, (height, width), counts
@@ -143,7 +143,7 @@ def _require_one_box(others, table):
 def _face(row, landmarks, box, places):
   points = row.numbers[np.array(landmarks)]
   center, scale = _box(row, box, points)
-  return Face(
+  return AnnotatedFace(
     where=row.where,
     image_name=row.image_name,
     image=tables.find_image(places, row.image_name, row.where),
@@ -176,7 +176,7 @@ def _box(row, box, points):
 
 def _require_different(found):
   """A face listed twice would count twice."""
-  seen: dict[tuple[str, bytes], Face] = {}
+  seen: dict[tuple[str, bytes], AnnotatedFace] = {}
   for face in found:
     first = seen.setdefault((face.image_name, face.points.tobytes()), face)
     if first is not face:
@@ -187,7 +187,7 @@ def _require_different(found):
 
 def _split_by_image(found):
   """All faces of a photo come into the same split."""
-  of_image: dict[str, list[Face]] = collections.defaultdict(list)
+  of_image: dict[str, list[AnnotatedFace]] = collections.defaultdict(list)
   for face in found:
     of_image[face.image_name].append(face)
   photos = [_Photo(name, own[0].image) for name, own in of_image.items()]

@@ -16,7 +16,7 @@ from hrnet_jax.data.datasets import folders
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Face:
+class AnnotatedFace:
   """A face of an annotation.
 
   Attributes:
@@ -51,7 +51,7 @@ class Face:
     """Bytes of the record, roughly."""
     return folders.stat(self.image).st_size + self.points.nbytes
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the file or the row does."""
     stat = folders.stat(self.image)
     numbers = [*self.points.ravel(), *self.center, self.scale, self.box_size]
@@ -127,7 +127,7 @@ def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib
   raise FileNotFoundError(f"{where}: no image {places[0] / name}")
 
 
-def name_faces(faces: Sequence[Face]) -> list[Face]:
+def name_faces(faces: Sequence[AnnotatedFace]) -> list[AnnotatedFace]:
   """Names each face after its image; several in one image are counted: `a.jpg#0`, `a.jpg#1`."""
   count = collections.Counter(face.image_name for face in faces)
   seen: collections.Counter[str] = collections.Counter()

@@ -51,7 +51,7 @@ _TEST_PARTS = {
 }
 
 
-class Wflw(faces.Faces):
+class Wflw(faces.FacesBuilder):
   """Faces of WIDER with 98 landmarks."""
 
   VERSION = tfds.core.Version("1.0.0")

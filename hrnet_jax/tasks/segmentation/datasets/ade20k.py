@@ -14,7 +14,7 @@ from hrnet_jax.tasks.segmentation.datasets.ade20k_classes import CLASSES
 
 
 def _split(name, official):
-  return published.Split(
+  return published.SplitLayout(
     lists=(f"{name}.lst",),
     images=(f"{name}/image", f"images/{official}"),
     labels=(f"{name}/label", f"annotations/{official}"),

@@ -53,9 +53,9 @@ class Camvid(base.Builder):
       found[split] = image_label_pairs.find_pairs(image_dir, label_dir)
     return found
 
-  def record(self, item: image_label_pairs.Pair) -> dict:
+  def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair."""
-    return image_label_pairs.read_pair(item, _FACTS.class_names, VOID)
+    return image_label_pairs.read_pair(entry, _FACTS.class_names, VOID)
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and the colours of the original."""

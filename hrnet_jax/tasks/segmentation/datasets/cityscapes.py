@@ -53,7 +53,7 @@ class Cityscapes(published.Published, skip_registration=True):
     roots=("cityscapes",),
     list_folder="cityscapes",
     splits={
-      split: published.Split(
+      split: published.SplitLayout(
         lists=(f"{split}.lst",),
         images=(f"leftImg8bit/{split}",),
         labels=(f"gtFine/{split}",) if split != "test" else (),

@@ -26,7 +26,7 @@ class Cocostuff10k(published.Published, skip_registration=True):
     roots=("cocostuff", "coco_stuff_10k"),
     list_folder="cocostuff",
     splits={
-      split: published.Split((f"{split}.lst",), (f"{split}/image",), (f"{split}/label",))
+      split: published.SplitLayout((f"{split}.lst",), (f"{split}/image",), (f"{split}/label",))
       for split in ("train", "val")
     },
   )

@@ -45,9 +45,9 @@ class ImageFolderSegmentation(base.Builder):
       split: image_label_pairs.find_pairs(image_dir / split, label_dir / split) for split in splits
     }
 
-  def record(self, item: image_label_pairs.Pair) -> dict:
+  def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair."""
-    return image_label_pairs.read_pair(item, self.facts(self._source).class_names)
+    return image_label_pairs.read_pair(entry, self.facts(self._source).class_names)
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and colours of `classes.txt`."""

@@ -25,7 +25,7 @@ class Pair:
     """Bytes of the files."""
     return sum(stat.st_size for stat in self._stats())
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when one of the files does."""
     return f"{self.name} {[(stat.st_size, stat.st_mtime_ns) for stat in self._stats()]}"
 

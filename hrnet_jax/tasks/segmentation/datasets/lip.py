@@ -38,7 +38,7 @@ FLIP_PAIRS = ((14, 15), (16, 17), (18, 19))  # what is left becomes right in a m
 
 def _split(name):
   images, labels = f"{name}_images", f"{name}_segmentations"
-  return published.Split(
+  return published.SplitLayout(
     lists=(f"{name}List.txt", f"{name}.lst"),
     images=(f"TrainVal_images/{images}", f"TrainVal_images/TrainVal_images/{images}", images),
     labels=(

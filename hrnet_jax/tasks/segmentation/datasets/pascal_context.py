@@ -41,7 +41,7 @@ class PascalContext60(published.Published, skip_registration=True):
     ),
     list_folder="pascal_ctx",
     splits={
-      split: published.Split((f"{split}.lst",), (f"{split}/image",), (f"{split}/label",))
+      split: published.SplitLayout((f"{split}.lst",), (f"{split}/image",), (f"{split}/label",))
       for split in ("train", "val")
     },
   )
@@ -50,26 +50,26 @@ class PascalContext60(published.Published, skip_registration=True):
   )
   STORED_IDS: ClassVar = {i: i for i in (*range(len(CLASSES)), base.IGNORED)}
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Item]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Entry]]:
     """Photos of the JSON file, or pairs if there is none."""
     root = published.find_root(source, self.LAYOUT.roots, lambda p: (p / detail.FILE).is_file())
     if root is None:
       return super().plan(source)
     folders.require_folder(root / "JPEGImages", self.SOURCE_LAYOUT)
-    return detail.read_items(root / detail.FILE, root / "JPEGImages")
+    return detail.read_entries(root / detail.FILE, root / "JPEGImages")
 
-  def record(self, item: detail.Item | image_label_pairs.Pair) -> dict[str, Any]:
+  def record(self, entry: detail.DetailEntry | image_label_pairs.Pair) -> dict[str, Any]:
     """Draws the label of one photo, or checks one pair."""
-    if isinstance(item, image_label_pairs.Pair):
-      return super().record(item)
-    data = folders.read_bytes(item.image)
-    name = f"{item.json_file}, image {item.name}"
+    if isinstance(entry, image_label_pairs.Pair):
+      return super().record(entry)
+    data = folders.read_bytes(entry.image)
+    name = f"{entry.json_file}, image {entry.name}"
     image_label_pairs.require_same_size(
-      name, item.shape, item.image, images.decode_image(data, str(item.image)).shape[:2]
+      name, entry.shape, entry.image, images.decode_image(data, str(entry.image)).shape[:2]
     )
     stored = {number: self.STORED_IDS[index] for index, number in enumerate(CLASSES)}
-    label = image_label_pairs.map_ids(detail.draw(item), stored, name)
-    return {"image": data, "label": images.encode_png(label), "name": item.name}
+    label = image_label_pairs.map_ids(detail.draw(entry), stored, name)
+    return {"image": data, "label": images.encode_png(label), "name": entry.name}
 
 
 class PascalContext(PascalContext60, skip_registration=True):

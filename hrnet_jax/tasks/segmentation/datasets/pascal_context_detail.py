@@ -25,7 +25,7 @@ _MAX_CATEGORIES = 2**16  # far more than the 459 of PASCAL-Context
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class DetailEntry:
   """A photo and its masks; `name` is the file's name without the suffix.
 
   Attributes:
@@ -45,13 +45,13 @@ class Item:
     """Bytes of the photo and of the masks."""
     return folders.stat(self.image).st_size + sum(len(code["counts"]) for _, code in self.masks)
 
-  def signature(self) -> str:
+  def cache_key(self) -> str:
     """Changes when the photo or the JSON file does."""
     stats = [folders.stat(path) for path in (self.image, self.json_file)]
     return f"{self.name} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
 
 
-def read_items(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, list[Item]]:
+def read_entries(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, list[DetailEntry]]:
   """Lists the photos of `train` and `val` in the order of the file.
 
   Raises:
@@ -64,36 +64,36 @@ def read_items(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, li
     for entry in content["annos_segmentation"]:
       mask = (int(entry["category_id"]), dict(entry["segmentation"]))
       masks.setdefault(entry["image_id"], []).append(mask)
-    found: dict[str, list[Item]] = {split: [] for split in _SPLITS}
+    found: dict[str, list[DetailEntry]] = {split: [] for split in _SPLITS}
     for entry in content["images"]:
       if entry["phase"] in found:
-        found[entry["phase"]].append(_item(entry, masks, json_file, image_dir))
+        found[entry["phase"]].append(_entry(entry, masks, json_file, image_dir))
   except (TypeError, ValueError, KeyError, AttributeError) as error:
     raise ValueError(
       f"{json_file}: not the JSON file of PASCAL in Detail ({type(error).__name__}: {error}); "
       "expected images and annos_segmentation"
     ) from error
-  for split, items in found.items():
-    if not items:
+  for split, entries in found.items():
+    if not entries:
       raise ValueError(f"{json_file}: no image of phase {split!r}")
   return found
 
 
-def draw(item: Item) -> np.ndarray:
+def draw(entry: DetailEntry) -> np.ndarray:
   """Draws the map of category ids, int32 `(H, W)`.
 
   Raises:
     ValueError: a mask has another size than the image, its code is damaged, or its category is no
       id at all; names the photo.
   """
-  label = np.zeros(item.shape, np.int32)
-  for number, (category, code) in enumerate(item.masks):
-    where = f"{item.json_file}, image {item.name}, mask {number} (category {category})"
-    if tuple(code.get("size", ())) != item.shape:
-      raise ValueError(f"{where}: size {code.get('size')}; expected {list(item.shape)}")
+  label = np.zeros(entry.shape, np.int32)
+  for number, (category, code) in enumerate(entry.masks):
+    where = f"{entry.json_file}, image {entry.name}, mask {number} (category {category})"
+    if tuple(code.get("size", ())) != entry.shape:
+      raise ValueError(f"{where}: size {code.get('size')}; expected {list(entry.shape)}")
     if not 0 <= category < _MAX_CATEGORIES:
       raise ValueError(f"{where}: the category is no id; expected 0 to {_MAX_CATEGORIES - 1}")
-    label[decode_runs(code.get("counts"), item.shape, where)] = category
+    label[decode_runs(code.get("counts"), entry.shape, where)] = category
   return label
 
 
@@ -128,9 +128,9 @@ def _numbers(text):
   return numbers - ((codes[last] & 16 > 0).astype(np.int64) << 5 * lengths)
 
 
-def _item(entry, masks, json_file, image_dir):
+def _entry(entry, masks, json_file, image_dir):
   image = image_dir / entry["file_name"]
   if not image.is_file():
     raise FileNotFoundError(f"{image}: no such file, but {json_file} names it")
   shape = (int(entry["height"]), int(entry["width"]))
-  return Item(image.stem, image, json_file, shape, tuple(masks.get(entry["image_id"], ())))
+  return DetailEntry(image.stem, image, json_file, shape, tuple(masks.get(entry["image_id"], ())))

@@ -16,7 +16,7 @@ from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class SplitLayout:
   """Where the files of a split may lie, relative to the root; the first that is there counts.
 
   Attributes:
@@ -47,7 +47,7 @@ class Layout:
 
   roots: tuple[str, ...]
   list_folder: str
-  splits: dict[str, Split]
+  splits: dict[str, SplitLayout]
   optional: tuple[str, ...] = ()
 
 
@@ -66,13 +66,13 @@ class Published(base.Builder, skip_registration=True):
   STORED_IDS: ClassVar[Mapping[int, int]]
   UNIONS: ClassVar[dict[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
 
-  def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Item]]:
+  def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Entry]]:
     """Pairs of the lists, or of the folders where there is no list."""
     return find_splits(source, self.LAYOUT, self.SOURCE_LAYOUT)
 
-  def record(self, item: image_label_pairs.Pair) -> dict:
+  def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair and maps its ids."""
-    return image_label_pairs.read_mapped(item, self.STORED_IDS)
+    return image_label_pairs.read_mapped(entry, self.STORED_IDS)
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """The same for every source."""
@@ -119,7 +119,7 @@ def find_splits(
 
 
 def read_list(
-  list_file: pathlib.Path, root: pathlib.Path, source: pathlib.Path, split: Split
+  list_file: pathlib.Path, root: pathlib.Path, source: pathlib.Path, split: SplitLayout
 ) -> list[image_label_pairs.Pair]:
   """Reads a list: an image and, if the split has labels, its label a line, further columns unused.
 

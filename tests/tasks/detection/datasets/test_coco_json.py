@@ -23,7 +23,7 @@ def test_photos_by_id_with_their_objects(tmp_path):
   assert [[x.id for x in p.objects] for p in photos] == [[], [2], [5, 6, 9, 11], [1]]
   assert photos[2].shape == (40, 49)
   assert photos[2].size > photos[2].image.stat().st_size
-  assert photos[0].signature() != photos[3].signature()
+  assert photos[0].cache_key() != photos[3].cache_key()
 
 
 @pytest.mark.parametrize(

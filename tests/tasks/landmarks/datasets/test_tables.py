@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hrnet_jax.tasks.landmarks.datasets import tables
-from hrnet_jax.tasks.landmarks.datasets.tables import Face
+from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 
 def face(name, **changes):
   values = {"points": np.zeros((1, 2)), "center": np.zeros(2), "scale": 1.0, "box_size": 200.0}
-  return Face(where="here", image_name=name, image=None, **values | changes)
+  return AnnotatedFace(where="here", image_name=name, image=None, **values | changes)
 
 
 def test_rows_are_counted_as_in_a_spreadsheet(tmp_path):
@@ -54,12 +54,12 @@ def test_faces_are_named_after_their_images():
   assert [f.name for f in named] == ["a#0", "b", "a#1", "c"]
 
 
-def test_signature_tells_rows_apart(tmp_path):
+def test_cache_key_tells_rows_apart(tmp_path):
   path = tmp_path / "a.jpg"
   path.write_bytes(b"0123")
-  first = Face("here", "a", path, np.zeros((1, 2)), np.zeros(2), 1.0, 200.0)
-  second = Face("there", "a", path, np.ones((1, 2)), np.zeros(2), 1.0, 200.0)
-  assert first.signature() != second.signature()
+  first = AnnotatedFace("here", "a", path, np.zeros((1, 2)), np.zeros(2), 1.0, 200.0)
+  second = AnnotatedFace("there", "a", path, np.ones((1, 2)), np.zeros(2), 1.0, 200.0)
+  assert first.cache_key() != second.cache_key()
   assert first.size == 4 + 16
   path.write_bytes(b"01234")
   assert first.size == 5 + 16

@@ -72,7 +72,7 @@ def write(folder, *categories, **changes):
     ],
   }
   (folder / "a.json").write_text(json.dumps(content | changes))
-  return detail.read_items(folder / "a.json", folder / "JPEGImages")
+  return detail.read_entries(folder / "a.json", folder / "JPEGImages")
 
 
 def test_later_masks_cover_earlier_ones(tmp_path):
@@ -105,14 +105,14 @@ def test_cut_file_is_refused(tmp_path):
   path = tmp_path / "a.json"
   path.write_bytes(path.read_bytes()[:-9])
   with pytest.raises(ValueError, match=r"a\.json: not the JSON .* \(JSONDecodeError"):
-    detail.read_items(path, tmp_path / "JPEGImages")
+    detail.read_entries(path, tmp_path / "JPEGImages")
 
 
 def test_missing_photo_is_named(tmp_path):
   write(tmp_path, 2)
   (tmp_path / "JPEGImages/a.jpg").unlink()
   with pytest.raises(FileNotFoundError, match=r"JPEGImages/a\.jpg: no such file, but .*a\.json"):
-    detail.read_items(tmp_path / "a.json", tmp_path / "JPEGImages")
+    detail.read_entries(tmp_path / "a.json", tmp_path / "JPEGImages")
 
 
 @pytest.mark.parametrize("category", [-1, 10**9])

@@ -4,7 +4,7 @@ import pytest
 
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, published
 
-SPLIT = published.Split(
+SPLIT = published.SplitLayout(
   ("a.lst", "b.lst"), ("one/photos", "two/photos"), ("one/labels", "two/labels"), "_i", "_l"
 )
 LAYOUT = published.Layout(("root", "other"), "set", {"train": SPLIT, "val": SPLIT}, ("val",))
@@ -64,7 +64,7 @@ def test_lists_are_found_and_keep_their_order(place, source):
 
 def test_list_without_labels(source):
   (source / "a.lst").write_text("one/photos/x_i.jpg one/labels/gone.png\n")
-  split = published.Split(("a.lst",), ("one/photos",), image_ending="_i")
+  split = published.SplitLayout(("a.lst",), ("one/photos",), image_ending="_i")
   found = published.read_list(source / "a.lst", source / "root", source, split)
   assert found == [image_label_pairs.Pair("x", source / "root/one/photos/x_i.jpg", None)]
   assert found[0].size == found[0].image.stat().st_size

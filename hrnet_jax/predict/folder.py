@@ -1,15 +1,9 @@
 """Runs a trained network on photos: what `hrnet predict` does.
 
-Shapes: photo `(H, W, 3)` uint8 -> the task's input `(B, h, w, 3)` uint8 -> predictions -> files.
+Photo `(H, W, C)` uint8 -> inputs of the network `(B, h, w, C)` uint8 -> predictions -> files.
 
-How a photo is shown to the network and what is written depends on the task of the checkpoint.
-Segmentation writes `<stem>_labels.png`, the class ids at the photo's own size, and
-`<stem>_overlay.png` for people. Classification looks at the centre of the photo, as in evaluation;
-it writes the best five classes to `<stem>_classes.png` and, with their scores, to a line of
-`predictions.csv`. Landmarks are looked for in the boxes of a file (`--boxes`, see `photos.boxes`),
-or else in the whole photo; they are drawn in `<stem>_points.png` and listed in `predictions.csv`.
-Detection draws the objects that it is sure of in `<stem>_objects.png` and lists all that it found,
-with scores, boxes and perhaps masks, in `<stem>_objects.json`.
+The checkpoint's task has a `Predictor`, which says how a photo is shown to the network and what is
+written about it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,39 +21,39 @@ from hrnet_jax import registry
 from hrnet_jax.checkpoint import manager
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.folding import fold_batchnorm
-from hrnet_jax.predict.predictor import Handler, Photo
+from hrnet_jax.predict.predictor import Photo, Predictor
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
-class Predictor:
-  """What a checkpoint does with photos.
+class TrainedNetwork:
+  """A checkpoint's network, ready to look at photos.
 
   Attributes:
-    run: `(B, h, w, 3)` uint8 images, and by name what else the network takes -> predictions,
+    run: `(B, h, w, C)` uint8 images, and by name what else the network takes -> predictions,
       arrays with one row per image.
-    handler: prepares photos and saves their rows.
+    predictor: prepares photos and saves what was predicted.
   """
 
   run: Callable[..., Any]
-  handler: Handler
+  predictor: Predictor
 
 
-def build_predictor(loaded: manager.Loaded, **options: Any) -> Predictor:
+def trained_network(loaded: manager.Loaded, **options: Any) -> TrainedNetwork:
   """Builds the network of a checkpoint, compiled once for every shape of batch.
 
   Its norms are folded, which halves the time to compile and leaves less to compute.
 
   Args:
     loaded: the checkpoint.
-    **options: of the task's handler, see `TaskSpec.predictor_options`.
+    **options: of the task's predictor, see `TaskSpec.predictor_options`.
 
   Raises:
     ValueError: nothing is known to write for the task, or it has no such option.
   """
   name = loaded.config.model.task
-  make_handler = registry.task_part(name, "predictor", "predictions")
+  make_predictor = registry.task_part(name, "predictor", "predictions")
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
     raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
@@ -75,9 +69,9 @@ def build_predictor(loaded: manager.Loaded, **options: Any) -> Predictor:
     outputs = task.outputs(variables, task.normalize(batch), **extras)
     return task.predict(outputs, batch.shape[1:3])
 
-  return Predictor(
+  return TrainedNetwork(
     run=lambda batch, **extras: jax.device_get(predict(weights, batch, extras)),
-    handler=make_handler(loaded, **options),
+    predictor=make_predictor(loaded, **options),
   )
 
 
@@ -135,7 +129,7 @@ def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[tuple[Pho
 
 
 def predict_all(
-  predictor: Predictor,
+  network: TrainedNetwork,
   paths: Sequence[pathlib.Path],
   output: pathlib.Path,
   *,
@@ -154,7 +148,7 @@ def predict_all(
     def load() -> Iterator[Photo]:
       for path in paths:
         try:
-          photo = predictor.handler.load(path, max_side)
+          photo = network.predictor.load(path, max_side)
         except (OSError, ValueError, cv2.error) as error:
           failed[path] = str(error)
           bar.update()
@@ -164,7 +158,7 @@ def predict_all(
         yield photo
 
     for group in batches(load(), batch_size):
-      rows = predictor.run(
+      rows = network.run(
         np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
       )
       for index, (photo, number) in enumerate(group):
@@ -172,7 +166,7 @@ def predict_all(
         known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
         if len(known) == len(photo.inputs):
           predictions = [row for _, row in sorted(found.pop(photo.path).items())]
-          predictor.handler.save(photo, predictions, output / photo.path.stem)
+          network.predictor.save(photo, predictions, output / photo.path.stem)
           bar.update()
   return failed
 
@@ -200,7 +194,7 @@ def predict_folder(
     output: folder for the results; made if it does not exist.
     max_side: long side in pixels to which larger photos are reduced for the network.
     batch_size: inputs of one shape at a time.
-    **options: of `build_predictor`.
+    **options: of `trained_network`.
 
   Returns:
     The reason for every photo that failed.
@@ -211,11 +205,11 @@ def predict_folder(
   paths = find_photos(source)
   check_output(source, output)
   loaded = manager.load(checkpoint)
-  predictor = build_predictor(loaded, **options)
+  network = trained_network(loaded, **options)
   output.mkdir(parents=True, exist_ok=True)
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")
   start = time.monotonic()
-  failed = predict_all(predictor, paths, output, max_side=max_side, batch_size=batch_size)
+  failed = predict_all(network, paths, output, max_side=max_side, batch_size=batch_size)
   seconds = time.monotonic() - start
   print(f"{len(paths) - len(failed)} of {len(paths)} photos done in {seconds:.1f} s: {output}/")
   return failed
