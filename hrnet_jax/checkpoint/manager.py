@@ -19,6 +19,7 @@ from jax.sharding import Mesh, Sharding, SingleDeviceSharding
 from ml_collections import ConfigDict
 import orbax.checkpoint as ocp
 
+from hrnet_jax import registry
 from hrnet_jax.checkpoint import handlers, legacy
 from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.train_state import TrainState, init_variables
@@ -310,6 +311,7 @@ def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
   try:
     facts = handlers.read(folder, {}, ("facts",))["facts"]
     config = ConfigDict(legacy.upgrade(facts["config"]))
+    registry.load_plugins(config.get("plugins", ()))  # the network may be a plug-in's
     model = build_model(**config.model)
     abstract = jax.eval_shape(lambda: init_variables(model, seed=0))
     variables = handlers.read(folder, {"variables": abstract}, ())["variables"]
