@@ -18,7 +18,7 @@ from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.run_log.running_mean import Meter
 from hrnet_jax.training import loop as training_loop
-from hrnet_jax.training.setup import make_mesh, make_recipe
+from hrnet_jax.training.setup import make_mesh, make_setup
 
 DRAINED = 24  # batches that may lie ready when a turn begins; more than the loaders keep
 _LINES = 4  # of the log in a turn
@@ -93,7 +93,7 @@ def step(data_dir: str | None, crop: tuple[int, int] | None, batch_size: int | N
   runtime.set_up()
   config = make_config(data_dir, crop, batch_size)
   dataset, mesh = open_dataset(config), make_mesh(config)
-  recipe = make_recipe(config, dataset, mesh)
+  recipe = make_setup(config, dataset, mesh)
   state = init_state(recipe.task.model, recipe.tx, config.seed, sharding.replicated(mesh))
   with Inputs(config, dataset, registry.task_of(config)).train() as batches:
     batch = sharding.to_global(next(batches), mesh)

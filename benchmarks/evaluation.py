@@ -24,8 +24,8 @@ from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
-from hrnet_jax.tasks.segmentation.test_config import Protocol
-from hrnet_jax.tasks.segmentation.test_step import ProtocolStep
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
+from hrnet_jax.tasks.segmentation.test_step import MultiScaleStep
 from hrnet_jax.tasks.segmentation.whole_image import WholeImage
 
 VARIANT, UPSAMPLE = "w18_small_v1", Resize.BILINEAR
@@ -117,7 +117,9 @@ def measure(
   versions = {"jax": jax.__version__, "torch": torch_testing.version()}
   result = {"machine": harness.machine(threads, versions), "images": images, "rounds": rounds}
   for kind in protocols:
-    protocol = Protocol(kind=kind, base_size=480, crop_size=CROPS[kind], scales=SCALES, flip=True)
+    protocol = MultiScaleConfig(
+      kind=kind, base_size=480, crop_size=CROPS[kind], scales=SCALES, flip=True
+    )
     network = torch_testing.build(VARIANT, count, UPSAMPLE, weights)
     rivals = {OURS: _ours(task, protocol, variables)}
     for variant in torch_testing.VARIANTS:
@@ -134,14 +136,14 @@ def _batch(record: Mapping[str, Any]) -> dict[str, np.ndarray]:
   return padded_batch.StackPadded({"image": 0, "label": 255}, multiple=1)([row])
 
 
-def _ours(task: Segmentation, protocol: Protocol, variables: Any) -> Rival:
+def _ours(task: Segmentation, protocol: MultiScaleConfig, variables: Any) -> Rival:
   mesh = sharding.local_mesh()
-  step = ProtocolStep(task, task.upsample, protocol, mesh)
+  step = MultiScaleStep(task, task.upsample, protocol, mesh)
   placed = jax.device_put(variables, sharding.replicated(mesh))
 
   def run(batch: Mapping[str, np.ndarray]) -> Answer:
     scored = step(placed, batch)
-    return scored.predictions[0], np.asarray(scored.sums["confusion"], np.int64)
+    return scored.predictions[0], np.asarray(scored.metric_sums["confusion"], np.int64)
 
   return run
 

@@ -192,7 +192,11 @@ class EvalStep:
 
   def _measure(self, outputs: jax.Array, batch: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     predictions = self._task.predict(outputs, batch["image"].shape[1:3])
-    return self._task.sums(outputs, batch), predictions, self._task.quality(outputs, batch)
+    return (
+      self._task.metric_sums(outputs, batch),
+      predictions,
+      self._task.per_example_score(outputs, batch),
+    )
 
 
 def _to_torch(x: np.ndarray) -> Any:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hrnet_jax.ops.normalize import MEAN, STD
 from hrnet_jax.parity import torch_hrnet
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 
 # Memory format, and whether an image and its mirror are one batch.
 VARIANTS = {
@@ -30,7 +30,7 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right
 class TorchTesting:
   """Tests a PyTorch network under a protocol without preparation and class pairs."""
 
-  def __init__(self, network: torch_hrnet.Trunk, protocol: Protocol, variant: str):
+  def __init__(self, network: torch_hrnet.Trunk, protocol: MultiScaleConfig, variant: str):
     """`variant` is a key of `VARIANTS`; the network is copied."""
     self._format, self._join = VARIANTS[variant]
     self._protocol, self._mode = protocol, torch_hrnet.MODES[network.upsample]

@@ -161,15 +161,15 @@ class Checkpoints:
     """
     expected = {"variables": state.variables, "training": _training(state)}
     unreadable: dict[int, Exception] = {}
-    for step in collectives.of_first(sorted(steps_in(self._folder), reverse=True)):
+    for step in collectives.of_first_process(sorted(steps_in(self._folder), reverse=True)):
       try:
         found = handlers.read(self.path(step), expected, ("loader",))
       except Exception as error:
         found, unreadable[step] = None, error
-      if collectives.all_agree(found is not None):
+      if collectives.all_processes(found is not None):
         self._put_aside(unreadable)
         arrays = {x: found[x] for x in expected}
-        whole = sharding.put_copies(arrays, sharding.replicated(mesh))
+        whole = sharding.device_put_global(arrays, sharding.replicated(mesh))
         return TrainState(**whole["variables"], **whole["training"]), found["loader"]
       unreadable.setdefault(step, OSError("another process cannot read it"))
     if not unreadable:
@@ -210,7 +210,7 @@ class Checkpoints:
       self._failed_at = None
       waited = time.monotonic() - began
       if waited > _SLOW_SECONDS:
-        log.say(
+        log.info(
           f"waited {waited:.0f} s for the checkpoint of step {self._writing}: storage is slow; a "
           "larger checkpoint.every_steps would wait less"
         )
@@ -219,7 +219,7 @@ class Checkpoints:
   def _report(self, step: int | None, error: Exception) -> None:
     """Says what went wrong, and begins anew with the folder as it is."""
     self._failed_at, self._writing = time.monotonic(), None
-    log.say(
+    log.info(
       f"the checkpoint of step {step} could not be written: {_line(error)}\n"
       f"  training goes on; the last one is {self._newest()}, and the next try comes in "
       f"{self._retry_seconds:g} s or with the next checkpoint that is due"
@@ -241,7 +241,7 @@ class Checkpoints:
       place = self._workdir / DAMAGED / f"{step}_{time.strftime('%Y%m%d_%H%M%S')}"
       place.parent.mkdir(exist_ok=True)
       self.path(step).rename(place)
-      log.say(f"{self.path(step)} is damaged: {_line(error)}\n  moved to {place}")
+      log.info(f"{self.path(step)} is damaged: {_line(error)}\n  moved to {place}")
     if unreadable:
       self._manager.reload()
 
@@ -318,7 +318,7 @@ def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
   except Damaged as error:
     raise Damaged(f"{folder} is damaged: {error}; use another checkpoint") from None
   where = where or SingleDeviceSharding(jax.local_devices()[0])
-  variables = sharding.put_copies(variables, where)
+  variables = sharding.device_put_global(variables, where)
   return Loaded(config, variables, int(folder.name), facts["dataset"], folder)
 
 

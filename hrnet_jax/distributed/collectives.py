@@ -16,7 +16,7 @@ from hrnet_jax.run_log.running_mean import IN_FLIGHT
 _PATIENCE = 3600.0  # seconds; a large network may compile that long on a slow host
 
 
-def meet(name: str) -> None:
+def barrier(name: str) -> None:
   """Waits until all processes are here, without the devices.
 
   What processes do at different speeds, such as compiling, goes before: collectives between devices
@@ -34,12 +34,12 @@ def exchange(x: np.ndarray) -> np.ndarray:
   return np.frombuffer(np.asarray(data).tobytes(), x.dtype).reshape(-1, *x.shape)
 
 
-def add_processes(total: Any) -> Any:
+def sum_over_processes(total: Any) -> Any:
   """Sums of arrays over all processes, in 64 bits."""
   return jax.tree.map(lambda x: exchange(x).sum(0), total)
 
 
-def gather_processes(values: Mapping[int, float]) -> dict[int, float]:
+def gather_values(values: Mapping[int, float]) -> dict[int, float]:
   """Joins `{index: value}` of all processes; an index that several have has one value."""
   longest = int(exchange(np.int64(len(values))).max())
   rows = np.full((longest, 2), -1, np.float64)
@@ -56,19 +56,19 @@ def gather_bytes(data: bytes) -> list[bytes]:
   return [x[:n].tobytes() for x, n in zip(exchange(row), lengths, strict=True)]
 
 
-def all_agree(flag: bool) -> bool:
+def all_processes(flag: bool) -> bool:
   """Whether the flag is true in every process."""
   return bool(exchange(np.int32(flag)).all())
 
 
-def of_first(numbers: list[int], most: int = 64) -> list[int]:
+def of_first_process(numbers: list[int], most: int = 64) -> list[int]:
   """The list that process 0 has, of at most `most` numbers, 0 or more; the first ones count."""
   row = np.full(most, -1, np.int64)
   row[: len(numbers[:most])] = numbers[:most]
   return [int(x) for x in exchange(row)[0] if x >= 0]
 
 
-class Ballot:
+class StopVote:
   """Whether any process wants to stop, known to all of them at the same step.
 
   A vote is one small program that is dispatched like a step, so that no host waits for it. With
@@ -79,14 +79,14 @@ class Ballot:
     self._mesh, self._running = mesh, deque()
     self._count = jax.jit(lambda x: x.max(), out_shardings=sharding.replicated(mesh))
 
-  def cast(self, wish: bool) -> bool:
+  def any_process(self, wish: bool) -> bool:
     """Votes; returns the result of two votes ago (of this one, if there is one process)."""
     if jax.process_count() == 1:
       return wish
     self._running.append(self._dispatch(wish))
     return len(self._running) > IN_FLIGHT and self._read(self._running.popleft())
 
-  def now(self, wish: bool) -> bool:
+  def any_process_now(self, wish: bool) -> bool:
     """Votes and waits for the result, which is true also if it was before this."""
     if jax.process_count() == 1:
       return wish
@@ -96,7 +96,7 @@ class Ballot:
     return any(results)
 
   def _read(self, vote: jax.Array) -> bool:
-    return bool(sharding.own_copy(vote))
+    return bool(sharding.local_copy(vote))
 
   def _dispatch(self, wish: bool) -> jax.Array:
     return self._count(sharding.on_own_devices(int(wish), self._mesh))

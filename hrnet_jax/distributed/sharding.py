@@ -86,19 +86,19 @@ def local_mesh() -> Mesh:
   return jax.make_mesh((len(devices),), (DATA,), devices=devices, axis_types=(AxisType.Auto,))
 
 
-def put_rows(x: Any, mesh: Mesh) -> Any:
+def device_put_rows(x: Any, mesh: Mesh) -> Any:
   """Puts arrays `(D, ...)` on a local mesh of D devices, one row on each."""
   return jax.device_put(x, NamedSharding(mesh, PartitionSpec(DATA)))
 
 
-def own_copy(x: Any) -> Any:
+def local_copy(x: Any) -> Any:
   """Of arrays that every device of every process holds, the copies on one device of this one."""
   return jax.tree.map(lambda a: a.addressable_data(0), x)
 
 
-def put_whole(x: Any, mesh: Mesh) -> Any:
+def device_put_replicated(x: Any, mesh: Mesh) -> Any:
   """Puts arrays that every device of every process holds on all devices of a local mesh."""
-  return jax.device_put(own_copy(x), replicated(mesh))
+  return jax.device_put(local_copy(x), replicated(mesh))
 
 
 def on_each_device(
@@ -138,7 +138,7 @@ def on_own_devices(value: int, mesh: Mesh) -> jax.Array:
   return jax.make_array_from_callback((mesh.size,), where, lambda _: np.full(1, value, np.int32))
 
 
-def put_copies(x: Any, where: Sharding) -> Any:
+def device_put_global(x: Any, where: Sharding) -> Any:
   """Puts arrays of numpy that all processes have, on devices of one or of many processes."""
   return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, where, a.__getitem__), x)
 

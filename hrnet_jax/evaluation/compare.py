@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hrnet_jax.distributed.collectives import add_processes, gather_bytes, gather_processes
+from hrnet_jax.distributed.collectives import gather_bytes, gather_values, sum_over_processes
 from hrnet_jax.evaluation.evaluate import Ranking, Step, widen
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.visualize import as_rgb
@@ -20,7 +20,7 @@ class Comparison:
 
   Attributes:
     reports: the task's figures of the first and of the second.
-    gain: quality of the second minus that of the first, by position in the data set.
+    gain: score of the second minus that of the first, by position in the data set.
     pictures: this process's examples among those where they differ most, `(h, w, 3)` uint8.
   """
 
@@ -50,30 +50,30 @@ def compare(
     ValueError: there is nothing to compare.
   """
   totals, gain, most = None, {}, Ranking(num_pictures)
-  gatherers = [x for x in (task.gatherer() for _ in pair) if x is not None]
+  collectors = [x for x in (task.collector() for _ in pair) if x is not None]
   for batch in batches:
     scored = [step(variables, batch) for variables in pair]
-    sums = [jax.tree.map(widen, s.sums) for s in scored]
+    sums = [jax.tree.map(widen, s.metric_sums) for s in scored]
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
     for row in np.flatnonzero(batch["mask"]):
       index = int(batch["index"][row])
-      gain[index] = float(scored[1].quality[row] - scored[0].quality[row])
+      gain[index] = float(scored[1].per_example_score[row] - scored[0].per_example_score[row])
       shown = most.admits(abs(gain[index]))
-      if not (shown or gatherers):
+      if not (shown or collectors):
         continue
       entry = [jax.tree.map(lambda x, row=row: x[row], s.predictions) for s in scored]
       entry = [step.example(batch, row, x) for x in entry]
-      for gatherer, tested in zip(gatherers, entry, strict=False):
-        gatherer.add(index, *tested)
+      for collector, tested in zip(collectors, entry, strict=False):
+        collector.add(index, *tested)
       if shown:
         most.add(abs(gain[index]), index, entry)
   if totals is None:
     raise ValueError("nothing to compare: the split is empty")
   if not step.shared:
-    totals = add_processes(totals)
-  for number, gatherer in enumerate(gatherers):
-    totals[number] = totals[number] | gatherer.merge(gather_bytes(gatherer.pack()))
-  gain = gather_processes(gain)
+    totals = sum_over_processes(totals)
+  for number, collector in enumerate(collectors):
+    totals[number] = totals[number] | collector.merge(gather_bytes(collector.pack()))
+  gain = gather_values(gain)
   known = [i for i in gain if not math.isnan(gain[i])]
   chosen = set(sorted(known, key=lambda i: (-abs(gain[i]), i))[:num_pictures])
   pictures = {i: _draw(task, *entry) for i, entry in most.items() if i in chosen}

@@ -1,4 +1,4 @@
-"""One exact pass over a data set: batches -> report, quality of every example, pictures."""
+"""One exact pass over a data set: batches -> report, score of every example, pictures."""
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 
 from hrnet_jax.data import padded_batch
 from hrnet_jax.distributed import sharding
-from hrnet_jax.distributed.collectives import add_processes, gather_bytes, gather_processes
+from hrnet_jax.distributed.collectives import gather_bytes, gather_values, sum_over_processes
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.visualize import as_rgb
 
@@ -23,21 +23,21 @@ class Scored(NamedTuple):
   """What a step says about a batch; arrays of numpy.
 
   Attributes:
-    sums: the task's, over the batch.
+    metric_sums: the task's, over the batch.
     predictions: the task's, one row for each of this process's examples.
-    quality: `(b,)` of them.
+    per_example_score: `(b,)`, the task's.
   """
 
-  sums: Any
+  metric_sums: Any
   predictions: Any
-  quality: np.ndarray
+  per_example_score: np.ndarray
 
 
 class Step(Protocol):
   """Scores a batch of this process.
 
   Attributes:
-    shared: whether `sums` are over the batches of all processes, not of this one alone.
+    shared: whether `metric_sums` are over the batches of all processes, not of this one alone.
   """
 
   shared: bool
@@ -66,12 +66,12 @@ class SharedStep:
     """See `Step`."""
     numbers = {key: value for key, value in batch.items() if value.dtype.kind != "U"}
     scored = jax.device_get(self.run(variables, sharding.to_global(numbers, self.mesh)))
-    sums, predictions, quality = scored
+    sums, predictions, scores = scored
     # This process's examples are one run of rows of the global batch.
     count, (part, _) = len(batch["mask"]), sharding.data_share(self.mesh)
     own = slice(part * count, (part + 1) * count)
-    predictions, quality = jax.tree.map(lambda x: x[own], (predictions, quality))
-    return Scored(sums, predictions, quality)
+    predictions, scores = jax.tree.map(lambda x: x[own], (predictions, scores))
+    return Scored(sums, predictions, scores)
 
   def example(
     self, batch: Mapping[str, np.ndarray], row: int, prediction: Any
@@ -86,16 +86,16 @@ class Evaluation:
 
   Attributes:
     report: the task's figures.
-    quality: of every example, by position in the data set; larger is better, NaN where there is
-      nothing to compare with. Those of all processes.
+    per_example_score: of every example of all processes, by position in the data set; larger is
+      better, NaN where there is nothing to compare with.
     pictures: this process's first examples, `(h, w, 3)` uint8, by position in the data set.
-    worst: the same for those with the lowest quality of all processes; a process has its own.
+    worst: the same for those with the lowest score of all processes; a process has its own.
     charts: pictures of the totals, by name.
     totals: of all processes, from which the report was made.
   """
 
   report: dict[str, Any]
-  quality: dict[int, float]
+  per_example_score: dict[int, float]
   pictures: dict[int, np.ndarray]
   worst: dict[int, np.ndarray]
   charts: dict[str, np.ndarray]
@@ -127,22 +127,22 @@ def evaluate(
   Raises:
     ValueError: there is nothing to evaluate.
   """
-  total, quality, pictures, worst = None, {}, {}, Ranking(num_worst)
-  gatherer = task.gatherer()
+  total, scores, pictures, worst = None, {}, {}, Ranking(num_worst)
+  collector = task.collector()
   for batch in batches:
     scored = step(variables, batch)
-    sums = jax.tree.map(widen, scored.sums)
+    sums = jax.tree.map(widen, scored.metric_sums)
     total = sums if total is None else jax.tree.map(np.add, total, sums)
     for row in np.flatnonzero(batch["mask"]):
-      index, value = int(batch["index"][row]), float(scored.quality[row])
-      quality[index] = value
+      index, value = int(batch["index"][row]), float(scored.per_example_score[row])
+      scores[index] = value
       draws, ranks = len(pictures) < num_pictures, worst.admits(-value)
-      if not (draws or ranks or consume or gatherer):
+      if not (draws or ranks or consume or collector):
         continue
       prediction = jax.tree.map(lambda x, row=row: x[row], scored.predictions)
       prediction, example = step.example(batch, row, prediction)
-      if gatherer:
-        gatherer.add(index, prediction, example)
+      if collector:
+        collector.add(index, prediction, example)
       if draws:
         pictures[index] = _draw(task, prediction, example)
       if ranks:
@@ -152,15 +152,15 @@ def evaluate(
   if total is None:
     raise ValueError("nothing to evaluate: the split is empty")
   if not step.shared:
-    total = add_processes(total)
-  if gatherer:
-    total = total | gatherer.merge(gather_bytes(gatherer.pack()))
-  quality = gather_processes(quality)
-  order = sorted((i for i in quality if not math.isnan(quality[i])), key=lambda i: (quality[i], i))
+    total = sum_over_processes(total)
+  if collector:
+    total = total | collector.merge(gather_bytes(collector.pack()))
+  scores = gather_values(scores)
+  order = sorted((i for i in scores if not math.isnan(scores[i])), key=lambda i: (scores[i], i))
   chosen = set(order[:num_worst])
   charts = task.charts(total) if num_pictures else {}
   drawn = {i: _draw(task, *parts) for i, parts in worst.items() if i in chosen}
-  return Evaluation(task.report(total), quality, pictures, drawn, charts, total)
+  return Evaluation(task.report(total), scores, pictures, drawn, charts, total)
 
 
 class Ranking:

@@ -16,7 +16,7 @@ from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation import compare, results, setup
 from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
-from hrnet_jax.tasks.interface import COMPARED
+from hrnet_jax.tasks.interface import COMPARISON_NAMES
 from hrnet_jax.tasks.segmentation.pictures.comparison import comparison_bars
 from hrnet_jax.visualize.sheet import write_png
 
@@ -122,7 +122,7 @@ def _write(folder: pathlib.Path, facts: dict[str, Any], result: Evaluation, sour
     return
   (folder / "metrics.json").write_text(json.dumps(facts | result.report, indent=2) + "\n")
   _write_pictures(folder, result.charts)
-  _write_examples(folder / "examples.csv", result.quality, source)
+  _write_examples(folder / "examples.csv", result.per_example_score, source)
   with SummaryWriter(str(folder / "tensorboard")) as board:
     for name, value in result.report.items():
       if isinstance(value, float | int):
@@ -162,10 +162,13 @@ def _write_comparison(
       title = f"{name.replace('_', ' ')}, in %"
       columns = [list(values.values()), list(second[name].values())]
       write_png(
-        folder / f"{name}.png", comparison_bars(*columns, list(values), names=COMPARED, title=title)
+        folder / f"{name}.png",
+        comparison_bars(*columns, list(values), names=COMPARISON_NAMES, title=title),
       )
   text = compare.table(both)
-  where = "\n".join(f"{name:<6} {path}" for name, path in zip(COMPARED, checkpoints, strict=True))
+  where = "\n".join(
+    f"{name:<6} {path}" for name, path in zip(COMPARISON_NAMES, checkpoints, strict=True)
+  )
   (folder / "comparison.txt").write_text(f"{where}\n\n{text}\n")
   print(f"\n{where}\n{text}\ncomparison  {folder}")
 

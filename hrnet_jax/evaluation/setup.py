@@ -37,7 +37,7 @@ class TestProcedure(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tester:
+class TestSetup:
   """Everything `evaluate` needs but the weights.
 
   Attributes:
@@ -53,7 +53,7 @@ class Tester:
   text: str
 
 
-def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> Tester:
+def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
   """Takes `config.eval.protocol` if there is one; otherwise images are tested as in validation.
 
   Raises:
@@ -64,16 +64,18 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> Tester:
     inputs = Inputs(config, dataset, spec, *sharding.data_share(mesh))
     multiple = sharding.height_multiple(mesh)
     step = SharedStep(make_eval_step(task, mesh), mesh)
-    return Tester(step, lambda: inputs.eval(height_multiple=multiple), lambda x: x, "as validation")
+    return TestSetup(
+      step, lambda: inputs.eval(height_multiple=multiple), lambda x: x, "as validation"
+    )
   procedure = spec.part("test_procedure")
   if procedure is None:
     raise ValueError(f"task {config.model.task!r} has no eval.protocol; leave it empty")
   protocol, local = procedure.options(**values), sharding.local_mesh()
   options = {key: getattr(protocol, key) for key in procedure.preparation}
   inputs = Inputs(config, dataset, spec, jax.process_index(), jax.process_count())
-  return Tester(
+  return TestSetup(
     procedure.step(task, config, protocol, local),
     lambda: inputs.test(local.size, padding=task.normalize.mean_color, **options),
-    lambda variables: sharding.put_whole(variables, local),
+    lambda variables: sharding.device_put_replicated(variables, local),
     protocol.text,
   )

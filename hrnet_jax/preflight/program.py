@@ -14,7 +14,7 @@ from hrnet_jax.distributed import sharding
 from hrnet_jax.preflight import collectives, cost, fake_data, hlo
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
-from hrnet_jax.training.setup import make_mesh, make_recipe
+from hrnet_jax.training.setup import make_mesh, make_setup
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -94,18 +94,18 @@ def set_up(config: Any, topology: Topology) -> StepSetup:
   mesh = make_mesh(config, topology.devices)
   sharding.data_share(mesh)  # refuses a mesh that the hosts cannot share
   dataset, prepared = fake_data.open_dataset(config)
-  recipe = make_recipe(config, dataset, mesh)
+  setup = make_setup(config, dataset, mesh)
   shapes = fake_data.batch_shapes(config, dataset)
   batch = {name: jax.ShapeDtypeStruct(*x) for name, x in shapes.items()}
   sharding.check_height(mesh, batch["image"].shape[1], gradients=True)
   everywhere = sharding.replicated(mesh)
-  state = jax.eval_shape(lambda: init_state(recipe.task.model, recipe.tx, config.seed, everywhere))
+  state = jax.eval_shape(lambda: init_state(setup.task.model, setup.tx, config.seed, everywhere))
   arguments = (
     _placed(state, jax.tree.map(lambda _: everywhere, state)),
     _placed(batch, sharding.batch_shardings(mesh, batch)),
   )
   return StepSetup(
-    step=recipe.step,
+    step=setup.step,
     arguments=arguments,
     mesh=mesh,
     shapes={name: shape for name, (shape, _) in shapes.items()},

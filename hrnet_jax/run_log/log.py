@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hrnet_jax.files import write_whole
-from hrnet_jax.run_log.writers import Board, Lines
+from hrnet_jax.run_log.writers import LineWriter, TensorBoardWriter
 
 METRICS = "metrics.jsonl"
 
@@ -36,8 +36,8 @@ class Log:
     path = workdir / METRICS
     _drop_after(path, first)
     self._told = False
-    self._lines = Lines(path, self._failed)
-    self._board = Board(workdir / "tensorboard", first + 1, self._failed)
+    self._lines = LineWriter(path, self._failed)
+    self._board = TensorBoardWriter(workdir / "tensorboard", first + 1, self._failed)
     if sys.stderr.isatty():
       self._bar = tqdm(total=last, initial=first, unit="step", dynamic_ncols=True)
 
@@ -62,7 +62,7 @@ class Log:
       self._bar.set_postfix_str(shown)
     else:
       left = datetime.timedelta(seconds=round(seconds_left))
-      say(f"step {step}/{self._last}  {shown}  ETA {left}")
+      info(f"step {step}/{self._last}  {shown}  ETA {left}")
 
   def scalars(self, step: int, split: str, values: Mapping[str, Any]) -> None:
     """Numbers, and by-class mappings of numbers, to `metrics.jsonl` and TensorBoard; not lists."""
@@ -88,11 +88,11 @@ class Log:
 
   def _failed(self, error: OSError) -> None:
     if not self._told:
-      say(f"the log cannot be written: {error}; training goes on")
+      info(f"the log cannot be written: {error}; training goes on")
     self._told = True
 
 
-def say(text: str) -> None:
+def info(text: str) -> None:
   """Prints a message for people, on process 0; beside a progress bar if there is one."""
   if jax.process_index() == 0:
     tqdm.write(text, file=sys.stderr)

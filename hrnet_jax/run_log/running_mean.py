@@ -15,7 +15,7 @@ class Diverged(FloatingPointError):
   """A loss that is not finite."""
 
 
-class Meter:
+class RunningMean:
   """Averages scalars between two readings without making the devices wait for the host."""
 
   def __init__(self, batch_size: int):

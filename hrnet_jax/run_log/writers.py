@@ -11,7 +11,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
 
-class Lines:
+class LineWriter:
   """Appends lines; those that cannot be written wait in memory for the next one."""
 
   def __init__(self, path: pathlib.Path, failed: Callable[[OSError], None]):
@@ -32,7 +32,7 @@ class Lines:
     self._file.close()
 
 
-class Board:
+class TensorBoardWriter:
   """Scalars and pictures for TensorBoard, written in this thread.
 
   The library's own thread ends at the first error, and the program then waits for it for ever.
@@ -40,7 +40,7 @@ class Board:
   """
 
   def __init__(self, folder: pathlib.Path, first: int, failed: Callable[[OSError], None]):
-    """Hides what an earlier run wrote for steps from `first` on; `failed` as in `Lines`."""
+    """Hides what an earlier run wrote for steps from `first` on; `failed` as in `LineWriter`."""
     self._folder, self._failed = folder, failed
     self._writer: EventsWriter | None = None
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)

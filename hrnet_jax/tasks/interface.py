@@ -11,10 +11,10 @@ from hrnet_jax.ops.normalize import Normalize, make_normalize
 
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, Any]
-COMPARED = ("first", "second")  # what two networks are called in tables and pictures
+COMPARISON_NAMES = ("first", "second")  # what two networks are called in tables and pictures
 
 
-class Gatherer(Protocol):
+class Collector(Protocol):
   """Collects, on the host, predictions whose score is not a sum over examples."""
 
   def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
@@ -55,13 +55,13 @@ class Task(Protocol):
     Of two halves of a batch, the mean of their losses with these weights is the loss of the whole.
     """
 
-  def sums(self, outputs: Any, batch: Batch) -> Sums:
-    """What adds up over batches; examples whose `mask` is False count for nothing."""
+  def metric_sums(self, outputs: Any, batch: Batch) -> Sums:
+    """Figures that add up over batches; examples whose `mask` is False count for nothing."""
 
-  def quality(self, outputs: Any, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: Any, batch: Batch) -> jax.Array:
     """How well each example went, `(B,)`: larger is better, NaN where there is no truth."""
 
-  def gatherer(self) -> Gatherer | None:
+  def collector(self) -> Collector | None:
     """A new one, or None if the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -17,14 +17,14 @@ from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data.inputs import Inputs, open_dataset
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import collectives, runtime, sharding
-from hrnet_jax.distributed.collectives import Ballot
+from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.evaluation.evaluate import SharedStep, evaluate
-from hrnet_jax.run_log.log import Log, say
-from hrnet_jax.run_log.running_mean import Diverged, Meter
+from hrnet_jax.run_log.log import Log, info
+from hrnet_jax.run_log.running_mean import Diverged, RunningMean
 from hrnet_jax.training.plan import Plan
-from hrnet_jax.training.setup import Recipe, make_mesh, make_recipe
+from hrnet_jax.training.setup import TrainSetup, make_mesh, make_setup
 
 TRANSFER_FILE = "init_from.txt"
 _DUE = "evaluation_due"  # in a checkpoint whose validation was broken off
@@ -57,13 +57,13 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   """
   mesh = make_mesh(config)
   dataset = open_dataset(config)
-  recipe = make_recipe(config, dataset, mesh)
-  task, plan = recipe.task, recipe.plan
+  setup = make_setup(config, dataset, mesh)
+  task, plan = setup.task, setup.plan
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
   inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
   watchdog = Watchdog(**config.train.get("watchdog", {}))
-  state = init_state(task.model, recipe.tx, config.seed, sharding.replicated(mesh))
+  state = init_state(task.model, setup.tx, config.seed, sharding.replicated(mesh))
   _write_overview(workdir / "parameters.txt", state)
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
@@ -72,7 +72,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     watchdog,
   ):
     watchdog.watch("reading the newest checkpoint", patient=True)
-    collectives.meet("reading")
+    collectives.barrier("reading")
     position, transfer = {"next_batch": 0}, None
     if restored := saver.restore(state, mesh):
       state, position = restored
@@ -82,18 +82,18 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     switch = (plan.first_steps, plan.extra.split) if plan.extra else None
     batches = inputs.train(start=position["next_batch"], switch=switch)
     with Log(workdir, first=first, last=plan.steps) as log, batches as loader:
-      say(_greeting(config, workdir, state, plan, first))
+      info(_greeting(config, workdir, state, plan, first))
       if transfer is not None:
         _tell(transfer, workdir)
       run = _Run(
-        recipe=recipe,
+        setup=setup,
         mesh=mesh,
         inputs=inputs,
         eval_step=SharedStep(make_eval_step(task, mesh), mesh),
         saver=saver,
         log=log,
         termination=termination,
-        ballot=Ballot(mesh),
+        vote=StopVote(mesh),
         watchdog=watchdog,
       )
       complete = not position.get(_DUE) or run.make_up(state, loader)
@@ -107,28 +107,28 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
 class _Run:
   """The parts of a run that stay the same from step to step."""
 
-  recipe: Recipe
+  setup: TrainSetup
   mesh: Mesh
   inputs: Inputs
   eval_step: SharedStep
   saver: Checkpoints
   log: Log
   termination: runtime.Termination
-  ballot: Ballot
+  vote: StopVote
   watchdog: Watchdog
   programs: dict[Any, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
   def go(self, state: TrainState, loader: Loader, first: int) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
-    plan = self.recipe.plan
-    meter = Meter(plan.batch_size)
+    plan = self.setup.plan
+    meter = RunningMean(plan.batch_size)
     for step in range(first + 1, plan.steps + 1):
       self.watchdog.watch(f"waiting for batch {step} of the training data")
       batch = sharding.to_global(next(loader), self.mesh)
       train_step = self._compiled(state, batch)
       self.watchdog.watch(f"step {step} on the devices")
       state, scalars = train_step(state, batch)
-      stopping, score = self.ballot.cast(self.termination.requested), None
+      stopping, score = self.vote.any_process(self.termination.requested), None
       saving = stopping or plan.saves(step) or self.saver.retry_is_due
       self._note(meter, step, scalars, state if saving else None)
       if plan.evaluates(step) and not stopping:
@@ -146,7 +146,7 @@ class _Run:
         self.saver.save(state, loader.state() | due, score=score)
         meter.restart()
       if stopping:
-        say(f"SIGTERM: saving step {step}; the same command goes on from there")
+        info(f"SIGTERM: saving step {step}; the same command goes on from there")
         break
     return state
 
@@ -155,8 +155,8 @@ class _Run:
     shapes = tuple((name, x.shape) for name, x in sorted(batch.items()))
     if shapes not in self.programs:
       self.watchdog.watch("compiling the training step", patient=True)
-      self.programs[shapes] = runtime.compiled(self.recipe.step, state, batch)
-      collectives.meet("compiled")
+      self.programs[shapes] = runtime.compiled(self.setup.step, state, batch)
+      collectives.barrier("compiled")
     return self.programs[shapes]
 
   def make_up(self, state: TrainState, loader: Loader) -> bool:
@@ -166,7 +166,7 @@ class _Run:
       self.saver.save(state, loader.state(), score=score, replace=True)
     return score is not None
 
-  def _note(self, meter: Meter, step: int, scalars: Any, saved: TrainState | None) -> None:
+  def _note(self, meter: RunningMean, step: int, scalars: Any, saved: TrainState | None) -> None:
     """Logs where it is due, and looks at what is to be saved.
 
     Raises:
@@ -174,19 +174,19 @@ class _Run:
     """
     try:
       meter.add(step, scalars)
-      if self.recipe.plan.logs(step):
+      if self.setup.plan.logs(step):
         self._log(step, meter)
       if saved is not None:
         meter.drain()
-        if not all_finite(sharding.own_copy(saved)):
+        if not all_finite(sharding.local_copy(saved)):
           raise Diverged(f"step {step}: the update left numbers that are not finite")
     except Diverged as error:
       raise Diverged(f"{error}; {self._advice()}") from None
 
-  def _log(self, step: int, meter: Meter) -> None:
+  def _log(self, step: int, meter: RunningMean) -> None:
     means, seconds = meter.read()
-    now = {"epoch": self.recipe.plan.epoch(step), "lr": float(self.recipe.schedule(step - 1))}
-    self.log.progress(step, means | now, seconds * (self.recipe.plan.steps - step))
+    now = {"epoch": self.setup.plan.epoch(step), "lr": float(self.setup.schedule(step - 1))}
+    self.log.progress(step, means | now, seconds * (self.setup.plan.steps - step))
 
   def _evaluate(self, step: int, state: TrainState) -> float | None:
     """The score of the validation; None if the run is to end before it is complete."""
@@ -195,7 +195,7 @@ class _Run:
     with self.inputs.eval(height_multiple=multiple, limit=limit) as batches:
       try:
         result = evaluate(
-          self.recipe.task,
+          self.setup.task,
           self.eval_step,
           state.variables,
           self._until_stopped(step, batches),
@@ -206,8 +206,8 @@ class _Run:
     self.log.scalars(step, "eval", result.report)
     self.log.pictures(step, "predictions", result.pictures)
     self.log.pictures(step, "charts", result.charts)
-    score = result.report[self.recipe.task.metric]
-    say(f"step {step}: validation {self.recipe.task.metric} {score:.4f}")
+    score = result.report[self.setup.task.metric]
+    info(f"step {step}: validation {self.setup.task.metric} {score:.4f}")
     return score
 
   def _until_stopped(self, step: int, batches: Loader) -> Iterator[Any]:
@@ -215,7 +215,7 @@ class _Run:
     for number in range(1, batches.num_batches + 1):
       what = f"batch {number} of {batches.num_batches} of the validation after step {step}"
       self.watchdog.watch(what, patient=number == 1)
-      if self.ballot.now(self.termination.requested):
+      if self.vote.any_process_now(self.termination.requested):
         raise _Stopped
       batch = next(batches)
       if (shape := batch["image"].shape) not in shapes:
@@ -247,7 +247,7 @@ def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan,
 
 def _tell(transfer: Transfer, workdir: pathlib.Path) -> None:
   """The outline for the terminal, the full list for a file."""
-  say(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
+  info(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
   if jax.process_index() == 0:
     (workdir / TRANSFER_FILE).write_text(transfer.listing())
 

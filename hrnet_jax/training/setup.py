@@ -17,7 +17,7 @@ from hrnet_jax.training.step import make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class TrainSetup:
   """Attributes:
   task: network, loss, scores.
   plan: when things happen.
@@ -45,7 +45,7 @@ def make_mesh(config: Any, devices: Sequence[Any] | None = None) -> Mesh:
   return mesh
 
 
-def make_recipe(config: Any, dataset: Dataset, mesh: Mesh) -> Recipe:
+def make_setup(config: Any, dataset: Dataset, mesh: Mesh) -> TrainSetup:
   """Builds the parts of a run.
 
   Raises:
@@ -57,4 +57,4 @@ def make_recipe(config: Any, dataset: Dataset, mesh: Mesh) -> Recipe:
     plan.first_steps, extra=extra, steps_per_epoch=plan.steps_per_epoch, **config.optimizer
   )
   step = make_train_step(task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate)
-  return Recipe(task, plan, schedule, tx, step)
+  return TrainSetup(task, plan, schedule, tx, step)

@@ -14,7 +14,7 @@ import hrnet_jax
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert.reference import reference_of
 from hrnet_jax.convert.rules import torch_name
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.training import optimizer
 
 FOLDER = pathlib.Path(__file__).parents[2] / "configs" / "segmentation"
@@ -253,8 +253,8 @@ def test_validation_and_test(branch: str, row: Row) -> None:
   assert config.eval.every_epochs == 1
   assert config.eval.batch_size == row.gpus[0] * row.test_batch
   kind, base, crop, options = (DATA_O if branch == "ocr_branch" else DATA)[folder][3]
-  expected = Protocol(kind=kind, base_size=base, crop_size=crop, **options)
-  assert Protocol(**config.eval.protocol) == expected
+  expected = MultiScaleConfig(kind=kind, base_size=base, crop_size=crop, **options)
+  assert MultiScaleConfig(**config.eval.protocol) == expected
   # So that they can be set on the command line.
   assert {"scales", "flip"} <= set(config.eval.protocol)
 

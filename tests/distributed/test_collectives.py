@@ -4,32 +4,32 @@ import numpy as np
 import pytest
 
 from hrnet_jax.distributed import collectives
-from hrnet_jax.distributed.collectives import Ballot
+from hrnet_jax.distributed.collectives import StopVote
 from tests.helpers import toy
 
 
 def test_one_process_is_all_of_them():
   total = {"a": np.arange(3, dtype=np.int64), "b": np.float64(2**60 + 1)}
-  added = collectives.add_processes(total)
+  added = collectives.sum_over_processes(total)
   np.testing.assert_array_equal(added["a"], total["a"])
   assert added["a"].dtype == np.int64
   assert added["b"] == total["b"]
-  assert collectives.gather_processes({7: 0.5, 3: float("-inf")}) == {7: 0.5, 3: float("-inf")}
-  assert collectives.gather_processes({}) == {}
+  assert collectives.gather_values({7: 0.5, 3: float("-inf")}) == {7: 0.5, 3: float("-inf")}
+  assert collectives.gather_values({}) == {}
   assert collectives.gather_bytes(b"\0ab\0") == [b"\0ab\0"]
   assert collectives.gather_bytes(b"") == [b""]
-  assert collectives.all_agree(True) is True
-  assert collectives.all_agree(False) is False
-  assert collectives.of_first([9, 4, 0]) == [9, 4, 0]
-  assert collectives.of_first(list(range(100)), most=3) == [0, 1, 2]
-  collectives.meet("here")
+  assert collectives.all_processes(True) is True
+  assert collectives.all_processes(False) is False
+  assert collectives.of_first_process([9, 4, 0]) == [9, 4, 0]
+  assert collectives.of_first_process(list(range(100)), most=3) == [0, 1, 2]
+  collectives.barrier("here")
 
 
 def test_alone_a_wish_counts_at_once():
-  ballot = Ballot(toy.make_mesh(4))
-  assert [ballot.cast(x) for x in (False, True, False)] == [False, True, False]
-  assert ballot.now(True)
-  assert not ballot.now(False)
+  vote = StopVote(toy.make_mesh(4))
+  assert [vote.any_process(x) for x in (False, True, False)] == [False, True, False]
+  assert vote.any_process_now(True)
+  assert not vote.any_process_now(False)
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def many(monkeypatch):
 
 
 def test_among_many_a_wish_counts_two_votes_later(many):
-  ballot = Ballot(toy.make_mesh(4, 2))
-  votes = [ballot.cast(x) for x in (False, True, False, False, False)]
+  vote = StopVote(toy.make_mesh(4, 2))
+  votes = [vote.any_process(x) for x in (False, True, False, False, False)]
   assert votes == [False, False, False, True, False]
 
 
 def test_a_vote_that_waits_sees_those_under_way(many):
-  ballot = Ballot(toy.make_mesh(8))
-  assert not ballot.cast(True)
-  assert ballot.now(False)
-  assert not ballot.now(False)
+  vote = StopVote(toy.make_mesh(8))
+  assert not vote.any_process(True)
+  assert vote.any_process_now(False)
+  assert not vote.any_process_now(False)

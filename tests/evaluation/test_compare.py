@@ -43,7 +43,7 @@ def test_gain_and_pictures_where_they_differ_most(parts, dataset):
   qualities = []
   for variables in pair:
     with Inputs(toy.get_config(), dataset, registry.task_of(toy.get_config())).eval() as batches:
-      qualities.append(evaluate(task, step, variables, batches).quality)
+      qualities.append(evaluate(task, step, variables, batches).per_example_score)
   for index, gain in found.gain.items():
     assert gain == pytest.approx(qualities[1][index] - qualities[0][index], abs=1e-6)
   assert sorted(found.gain) == list(range(toy.NUM_VAL))

@@ -119,9 +119,9 @@ def test_pictures_of_more_than_all_are_all(task, dataset):
 
 def test_every_example_has_a_quality_and_the_worst_are_drawn(task, dataset):
   result = evaluated(task, dataset, toy.make_mesh(8), num_worst=3)
-  assert sorted(result.quality) == list(range(toy.NUM_VAL))
-  assert len(set(result.quality.values())) > 1
-  worst = sorted(result.quality, key=result.quality.get)[:3]
+  assert sorted(result.per_example_score) == list(range(toy.NUM_VAL))
+  assert len(set(result.per_example_score.values())) > 1
+  worst = sorted(result.per_example_score, key=result.per_example_score.get)[:3]
   assert list(result.worst) == worst
   assert result.pictures == {}
 

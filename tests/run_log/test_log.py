@@ -1,4 +1,4 @@
-"""Lines, terminal and TensorBoard, and what a run that goes on drops."""
+"""LineWriter, terminal and TensorBoard, and what a run that goes on drops."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.run_log.log import Log, say
+from hrnet_jax.run_log.log import Log, info
 
 
 def entries(workdir) -> list[dict]:
@@ -43,7 +43,7 @@ def test_tensorboard_has_scalars_by_class_and_pictures(tmp_path):
 
 def test_messages_go_to_standard_error(tmp_path, capsys):
   with Log(tmp_path, first=0, last=10):
-    say("hello")
+    info("hello")
   assert capsys.readouterr() == ("", "hello\n")
 
 
@@ -51,7 +51,7 @@ def test_a_terminal_gets_one_bar(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
   with Log(tmp_path, first=3, last=10) as log:
     log.progress(7, {"loss": 0.25}, 1.0)
-    say("hello")
+    info("hello")
   said = capsys.readouterr().err
   assert "hello" in said
   assert "7/10" in said
@@ -82,7 +82,7 @@ def test_a_fresh_start_drops_everything(tmp_path):
 def test_other_processes_are_silent(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(jax, "process_index", lambda: 1)
   with Log(tmp_path, first=0, last=10) as log:
-    say("hello")
+    info("hello")
     log.progress(1, {"loss": 1.0}, 1.0)
     log.pictures(1, "predictions", {0: np.zeros((4, 6, 3), np.uint8)})
   assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ def scalars(loss, **more):
 
 
 def test_reading_gives_means_and_pace_since_the_last_one(clock):
-  m = running_mean.Meter(batch_size=6)
+  m = running_mean.RunningMean(batch_size=6)
   for step, loss in enumerate([1.0, 2.0, 6.0], 1):
     m.add(step, scalars(loss, grad_norm=10 * loss))
   clock[0] += 1.5
@@ -32,7 +32,7 @@ def test_reading_gives_means_and_pace_since_the_last_one(clock):
 
 
 def test_restart_leaves_validation_out_of_the_pace_but_keeps_the_means(clock):
-  m = running_mean.Meter(batch_size=4)
+  m = running_mean.RunningMean(batch_size=4)
   m.add(1, scalars(1.0))
   clock[0] += 60
   m.restart()
@@ -43,16 +43,16 @@ def test_restart_leaves_validation_out_of_the_pace_but_keeps_the_means(clock):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_the_step_that_diverged_is_named_although_later_ones_run(bad):
-  m = running_mean.Meter(batch_size=1)
+  m = running_mean.RunningMean(batch_size=1)
   m.add(7, scalars(bad))
   m.add(8, scalars(0.1))
   with pytest.raises(running_mean.Diverged, match=f"step 7: the loss is {bad}"):
     m.add(9, scalars(0.1))
 
 
-@pytest.mark.parametrize("look", [running_mean.Meter.drain, running_mean.Meter.read])
+@pytest.mark.parametrize("look", [running_mean.RunningMean.drain, running_mean.RunningMean.read])
 def test_waiting_finds_the_last_step(look):
-  m = running_mean.Meter(batch_size=1)
+  m = running_mean.RunningMean(batch_size=1)
   m.add(1, scalars(0.5))
   m.add(2, scalars(float("nan")))
   with pytest.raises(running_mean.Diverged, match="step 2"):

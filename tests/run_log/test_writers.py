@@ -5,7 +5,7 @@ import errno
 import numpy as np
 from tensorboardX.proto import event_pb2
 
-from hrnet_jax.run_log.writers import Board, Lines
+from hrnet_jax.run_log.writers import LineWriter, TensorBoardWriter
 
 
 def full(*args):
@@ -26,7 +26,7 @@ def read_events(folder):
 
 def test_lines_that_cannot_be_written_come_later_in_order(tmp_path, monkeypatch):
   failures, path = [], tmp_path / "lines"
-  lines = Lines(path, failures.append)
+  lines = LineWriter(path, failures.append)
   lines.write("first")
   assert path.read_text() == "first\n"
   file = lines._file
@@ -56,7 +56,7 @@ def test_lines_that_cannot_be_written_come_later_in_order(tmp_path, monkeypatch)
 
 def test_the_board_leaves_out_what_cannot_be_written_and_goes_on(tmp_path, monkeypatch):
   failures = []
-  board = Board(tmp_path, 5, failures.append)
+  board = TensorBoardWriter(tmp_path, 5, failures.append)
   board.scalar("train/loss", 0.5, 5, 1.0)
   with monkeypatch.context() as patch:
     patch.setattr(board._writer, "write_event", full)

@@ -109,7 +109,7 @@ class Counting:
     """Finds the worst images: larger is better."""
     return -jnp.abs(outputs - batch["count"])
 
-  def gatherer(self) -> None:
+  def collector(self) -> None:
     """The sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:

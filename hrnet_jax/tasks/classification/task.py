@@ -15,7 +15,7 @@ from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.tasks.classification import pictures
 from hrnet_jax.tasks.classification.loss import cross_entropy, nll
 from hrnet_jax.tasks.classification.metrics import rank
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
+from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
 
 BEST = 5  # classes that are predicted for an image, of as many as there are
@@ -73,7 +73,7 @@ class Classification:
     """The number of examples."""
     return jnp.asarray(batch["label"].shape[0], jnp.result_type(float))
 
-  def sums(self, logits: jax.Array, batch: Batch) -> Sums:
+  def metric_sums(self, logits: jax.Array, batch: Batch) -> Sums:
     """Right examples and examples by class `(K,)`, those in the best five, and the loss."""
     labels, mask = batch["label"], batch["mask"]
     place = rank(logits, labels)
@@ -85,11 +85,11 @@ class Classification:
       "nll": jnp.where(mask, nll(logits, labels), 0).sum(),
     }
 
-  def quality(self, logits: jax.Array, batch: Batch) -> jax.Array:
+  def per_example_score(self, logits: jax.Array, batch: Batch) -> jax.Array:
     """Probability of the true class, `(B,)`."""
     return jnp.exp(-nll(logits, batch["label"]))
 
-  def gatherer(self) -> None:
+  def collector(self) -> None:
     """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Classification:
   ) -> np.ndarray:
     """The pictures of both, one beside the other."""
     pictures = [self.picture(image, prediction, example) for prediction in (first, second)]
-    return contact_sheet(pictures, titles=COMPARED, columns=2)
+    return contact_sheet(pictures, titles=COMPARISON_NAMES, columns=2)
 
 
 def build(config: Any, dataset: DatasetInfo) -> Classification:

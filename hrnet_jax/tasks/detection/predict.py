@@ -18,7 +18,7 @@ from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.detection.metrics import Detections, xywh
 from hrnet_jax.tasks.detection.pictures import Objects, draw_objects
-from hrnet_jax.tasks.detection.scores import Collected
+from hrnet_jax.tasks.detection.scores import DetectionCollector
 from hrnet_jax.tasks.detection.task import SHOWN
 from hrnet_jax.tasks.detection.transforms import DetectionEvalTransform
 
@@ -74,7 +74,7 @@ class DetectionPredictor:
   ) -> None:
     """Draws objects with a score of `SHOWN` or more; a prediction is that of the task."""
     (prediction,) = predictions
-    collected = Collected(self.convention)
+    collected = DetectionCollector(self.convention)
     collected.add(0, prediction, photo.place)
     found = collected.found[0]
     height, width = photo.pixels.shape[:2]

@@ -30,7 +30,7 @@ class CocoResults:
     folder.mkdir(parents=True, exist_ok=True)
 
   def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
-    """Nothing; the task's gatherer takes the detections."""
+    """Nothing; the task's collector takes the detections."""
 
   def finish(self, totals: Mapping[str, Any]) -> None:
     """See `ResultWriter`."""

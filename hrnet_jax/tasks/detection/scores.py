@@ -16,8 +16,8 @@ _PREFIX = {"bbox": "", "segm": "mask_"}
 
 
 @dataclasses.dataclass
-class Collected:
-  """The detections of images at their own size; see `protocol.Gatherer`.
+class DetectionCollector:
+  """The detections of images at their own size; see `tasks.interface.Collector`.
 
   Attributes:
     convention: of the predicted boxes.

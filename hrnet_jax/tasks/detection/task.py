@@ -20,8 +20,8 @@ from hrnet_jax.tasks.detection import metrics
 from hrnet_jax.tasks.detection.detector import Found, Learned, Training
 from hrnet_jax.tasks.detection.pictures import Objects, detections_panel, draw_objects
 from hrnet_jax.tasks.detection.sampling import Truth
-from hrnet_jax.tasks.detection.scores import Collected, in_words, score
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
+from hrnet_jax.tasks.detection.scores import DetectionCollector, in_words, score
+from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
 
 SHOWN = 0.3  # score from which on an object is drawn
@@ -111,12 +111,12 @@ class Detection:
     """The number of images, of each of which about equally many candidates are learned."""
     return jnp.asarray(batch["image"].shape[0], jnp.result_type(float))
 
-  def sums(self, outputs: Found, batch: Batch) -> Sums:
+  def metric_sums(self, outputs: Found, batch: Batch) -> Sums:
     """The number of images; everything else is gathered."""
     del outputs
     return {"images": batch["mask"].sum(dtype=jnp.int32)}
 
-  def quality(self, outputs: Found, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: Found, batch: Batch) -> jax.Array:
     """Mean over an image's objects of the overlap with the best box of its class, `(B,)`."""
     found, valid = outputs.detections, batch["valid"]
     overlap = box_ops.iou(self._boxes(batch), found.boxes, self.model.method.convention)
@@ -129,9 +129,9 @@ class Detection:
     boxes, offset = batch["boxes"], self.model.method.convention.offset
     return boxes - offset * jnp.array([0, 0, 1, 1], boxes.dtype)
 
-  def gatherer(self) -> Collected:
+  def collector(self) -> DetectionCollector:
     """Collects what is found in every image."""
-    return Collected(self.model.method.convention)
+    return DetectionCollector(self.model.method.convention)
 
   def report(self, sums: Mapping[str, Any]) -> dict[str, Any]:
     """COCO's figures of boxes (`AP`, ...) and masks (`mask_AP`, ...), in [0, 1], and by class."""
@@ -174,7 +174,7 @@ class Detection:
     objects = [self._found(x, image) for x in (first, second)]
     shown = [*(x.chosen(x.scores >= SHOWN) for x in objects), self._true(example, image)]
     tiles = [draw_objects(image, x, self.palette, self.class_names) for x in shown]
-    return contact_sheet(tiles, titles=(*COMPARED, "truth"), columns=3)
+    return contact_sheet(tiles, titles=(*COMPARISON_NAMES, "truth"), columns=3)
 
   def _found(self, prediction: Mapping[str, np.ndarray], image: np.ndarray) -> Objects:
     rows = np.flatnonzero(prediction["valid"])

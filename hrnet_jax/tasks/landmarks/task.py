@@ -14,7 +14,7 @@ from hrnet_jax.data.dataset import Dataset, DatasetInfo
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import heatmaps, mirror, targets
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
+from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.tasks.landmarks import metrics
 from hrnet_jax.tasks.landmarks.loss import mean_squared_error
 from hrnet_jax.tasks.landmarks.pictures import landmarks_panel
@@ -132,7 +132,7 @@ class Landmarks:
     """The number of examples."""
     return jnp.asarray(batch["image"].shape[0], jnp.result_type(float))
 
-  def sums(self, outputs: jax.Array, batch: Batch) -> Sums:
+  def metric_sums(self, outputs: jax.Array, batch: Batch) -> Sums:
     """Errors of every example at its position `(N,)`, for each normaliser, and the loss."""
     mask = batch["mask"]
     place = functools.partial(
@@ -146,7 +146,7 @@ class Landmarks:
       "loss": loss * mask.sum(),
     }
 
-  def quality(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Minus the error by the first normaliser, `(B,)`."""
     (errors,) = self._errors(outputs, batch, self.normalizers[:1]).values()
     return -errors
@@ -176,7 +176,7 @@ class Landmarks:
       return heatmaps.to_whole_pixels(cells, batch["whole_pixels"])
     return heatmaps.to_image(cells, batch["window"], size // STRIDE)
 
-  def gatherer(self) -> None:
+  def collector(self) -> None:
     """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Landmarks:
   ) -> np.ndarray:
     """The pictures of both, one below the other."""
     pictures = [self.picture(image, prediction, example) for prediction in (first, second)]
-    return contact_sheet(pictures, titles=COMPARED, columns=1)
+    return contact_sheet(pictures, titles=COMPARISON_NAMES, columns=1)
 
   @property
   def _board(self) -> Scoreboard:

@@ -20,14 +20,14 @@ from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.tasks.segmentation import sliding_window
 from hrnet_jax.tasks.segmentation.sliding_window import Size, Tiling
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 
 
 class MultiScale:
   """Scores of whole images under a protocol; compiles on first use.
 
   Attributes:
-    protocol: see `Protocol`.
+    protocol: see `MultiScaleConfig`.
     mesh: devices of this process, from `sharding.local_mesh`.
   """
 
@@ -36,7 +36,7 @@ class MultiScale:
     model: Network,
     normalize: Normalize,
     upsample: Resize,
-    protocol: Protocol,
+    protocol: MultiScaleConfig,
     mesh: Mesh,
   ):
     """`upsample` is how the model's logits reach the size of its input."""
@@ -133,7 +133,7 @@ class MultiScale:
     return self._put(sliding_window.make_axes(sources, targets, out, method))
 
   def _put(self, x: Any) -> Any:
-    return sharding.put_rows(x, self.mesh)
+    return sharding.device_put_rows(x, self.mesh)
 
 
 def _look(

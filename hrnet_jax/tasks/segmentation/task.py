@@ -13,7 +13,7 @@ from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.ops.resize import Resize, resize
-from hrnet_jax.tasks.interface import COMPARED, Batch, Sums, normalize_of
+from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.tasks.segmentation.loss import (
   HardExamples,
   cross_entropy,
@@ -114,13 +114,13 @@ class Segmentation:
       return jnp.asarray(batch["label"].shape[0], jnp.result_type(float))
     return total_weight(batch["label"], **self._pixels)
 
-  def sums(self, outputs: Any, batch: Batch) -> Sums:
+  def metric_sums(self, outputs: Any, batch: Batch) -> Sums:
     """Confusion matrix `(K, K)`, true classes in rows."""
     labels = jnp.where(batch["mask"][:, None, None], batch["label"], self.ignore)
     predictions = self.predict(outputs, labels.shape[1:3])
     return {"confusion": confusion_matrix(labels, predictions, self.num_classes, self.ignore)}
 
-  def quality(self, outputs: Any, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: Any, batch: Batch) -> jax.Array:
     """Mean IoU over the classes that an image has in truth or prediction, `(B,)`."""
     labels = batch["label"]
     predictions = self.predict(outputs, labels.shape[1:3])
@@ -133,7 +133,7 @@ class Segmentation:
 
     return jax.vmap(one)(labels, predictions)
 
-  def gatherer(self) -> None:
+  def collector(self) -> None:
     """None; the sums say it all."""
 
   def report(self, sums: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class Segmentation:
   ) -> np.ndarray:
     """Truth, both predictions, and where only one of them is right."""
     return comparison_panel(
-      image, example["label"], first, second, self.palette, self.class_names, names=COMPARED
+      image, example["label"], first, second, self.palette, self.class_names, names=COMPARISON_NAMES
     )
 
   @property

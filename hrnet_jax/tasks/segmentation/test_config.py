@@ -8,7 +8,7 @@ KINDS = ("whole", "windows")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Protocol:
+class MultiScaleConfig:
   """Multi-scale testing of dense classification; the fields are keys of `config.eval.protocol`.
 
   Sources: `multi_scale_inference` of lib/datasets/cityscapes.py (`whole`) and base_dataset.py

@@ -16,11 +16,11 @@ from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.segmentation import sliding_window
 from hrnet_jax.tasks.segmentation.multi_scale import MultiScale, resample
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.tasks.segmentation.whole_image import WholeImage
 
 
-class ProtocolStep:
+class MultiScaleStep:
   """Multi-scale testing of a task whose outputs are scores of pixels.
 
   A batch holds one image for each device: `image`, `label` and their sizes as `StackPadded` makes
@@ -29,7 +29,7 @@ class ProtocolStep:
 
   shared = False  # processes test images of their own
 
-  def __init__(self, task: Task, upsample: Resize, protocol: Protocol, mesh: Mesh):
+  def __init__(self, task: Task, upsample: Resize, protocol: MultiScaleConfig, mesh: Mesh):
     """`upsample` is the interpolation of the network, `mesh` from `sharding.local_mesh`."""
     self._mesh, self._method = mesh, Resize(upsample).of_outputs
     self._scores = MultiScale(task.model, task.normalize, upsample, protocol, mesh)
@@ -40,9 +40,9 @@ class ProtocolStep:
     """See `evaluate.Step`; `variables` on every device of the mesh."""
     scores = self.scores(variables, batch)
     truth = {key: batch[key] for key in ("label", "mask")}
-    judged = self._judge(scores, sharding.put_rows(truth, self._mesh))
-    sums, predictions, quality = jax.device_get(judged)
-    return Scored(jax.tree.map(lambda x: x.sum(0), sums), predictions, quality)
+    judged = self._judge(scores, sharding.device_put_rows(truth, self._mesh))
+    sums, predictions, values = jax.device_get(judged)
+    return Scored(jax.tree.map(lambda x: x.sum(0), sums), predictions, values)
 
   def scores(self, variables: Any, batch: Mapping[str, np.ndarray]) -> jax.Array:
     """Scores at the size of the labels, `(D, h, w, K)`; beyond a label they are meaningless."""
@@ -51,14 +51,14 @@ class ProtocolStep:
       [tuple(map(int, size)) for size in batch[key]]
       for key in ("image_size", "content", "label_size")
     )
-    images = sharding.put_rows(images, self._mesh)
+    images = sharding.device_put_rows(images, self._mesh)
     if contents == targets:  # the label is of the image as it is, or of its top left part
       return self._scores(variables, images, sizes, sizes, _larger(sizes, out))[
         :, : out[0], : out[1]
       ]
     scores = self._scores(variables, images, sizes, sizes, images.shape[1:3])
     taps = sliding_window.make_axes(contents, targets, out, self._method)
-    return self._fit(scores, *sharding.put_rows(taps, self._mesh))
+    return self._fit(scores, *sharding.device_put_rows(taps, self._mesh))
 
   def example(
     self, batch: Mapping[str, np.ndarray], row: int, prediction: Any
@@ -74,8 +74,8 @@ class ProtocolStep:
 
 def _judge(task: Task, scores: jax.Array, truth: Mapping[str, jax.Array]) -> tuple[Any, Any, Any]:
   """What the task makes of the scores; sums with an axis for the devices in front."""
-  sums = jax.tree.map(lambda x: x[None], task.sums(scores, truth))
-  return sums, task.predict(scores, scores.shape[1:3]), task.quality(scores, truth)
+  sums = jax.tree.map(lambda x: x[None], task.metric_sums(scores, truth))
+  return sums, task.predict(scores, scores.shape[1:3]), task.per_example_score(scores, truth)
 
 
 def _larger(sizes: list[sliding_window.Size], out: sliding_window.Size) -> sliding_window.Size:
@@ -84,11 +84,11 @@ def _larger(sizes: list[sliding_window.Size], out: sliding_window.Size) -> slidi
 
 
 PROCEDURE = TestProcedure(
-  options=Protocol,
+  options=MultiScaleConfig,
   preparation=("resize", "short_side", "stride", "keep_padding"),
   transform=WholeImage,
   fill={"image": 0, "label": 255},
-  step=lambda task, config, protocol, mesh: ProtocolStep(
+  step=lambda task, config, protocol, mesh: MultiScaleStep(
     task, config.model.upsample, protocol, mesh
   ),
 )

@@ -30,7 +30,7 @@ def test_loss_is_the_smoothed_cross_entropy():
 
 def sums(logits, labels, mask):
   batch = {"label": jnp.array(labels, jnp.int32), "mask": jnp.array(mask)}
-  return jax.jit(TASK.sums)(logits, batch)
+  return jax.jit(TASK.metric_sums)(logits, batch)
 
 
 def test_sums_by_hand_leave_out_padded_examples():

@@ -66,7 +66,7 @@ def as_prediction(example, scores=1.0):
 
 def gathered(task, examples, predictions):
   """Totals of two processes, each of which has every second image."""
-  parts = [task.gatherer() for _ in range(2)]
+  parts = [task.collector() for _ in range(2)]
   for index, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
     parts[index % 2].add(index, prediction, example)
   return parts[0].merge([part.pack() for part in parts])
@@ -105,7 +105,7 @@ def test_nothing_found_scores_nothing(task, examples):
 
 
 def test_a_part_of_the_images_can_be_scored(task, examples):
-  found = task.gatherer()
+  found = task.collector()
   index = next(i for i, x in enumerate(examples) if x["valid"].any())
   found.add(index, as_prediction(examples[index]), examples[index])
   report = task.report(found.merge([found.pack()]))
@@ -131,12 +131,12 @@ def test_quality_is_the_overlap_with_the_best_box_of_the_class(task, examples):
   batch = {key: np.stack([x[key] for x in examples]) for key in ("boxes", "classes", "valid")}
   right = Detections(batch["boxes"], np.ones_like(batch["valid"], np.float32),
                      batch["classes"], batch["valid"])  # fmt: skip
-  quality = np.asarray(task.quality(Found(right, None), batch))
+  quality = np.asarray(task.per_example_score(Found(right, None), batch))
   has_objects = batch["valid"].any(1)
   np.testing.assert_allclose(quality[has_objects], 1.0, rtol=1e-6)
   assert np.isnan(quality[~has_objects]).all()
   other = right._replace(classes=(right.classes + 1) % 3)
-  assert np.asarray(task.quality(Found(other, None), batch))[has_objects].max() < 1
+  assert np.asarray(task.per_example_score(Found(other, None), batch))[has_objects].max() < 1
 
 
 def learned(*shape, boxes=()):

@@ -67,7 +67,7 @@ def drawn(made: dict, draw=targets.gaussian_targets) -> jax.Array:
 
 def test_perfect_heat_maps_have_no_error() -> None:
   made = batch([0, 1, 2])
-  sums = jax.jit(TASK.sums)(drawn(made), made)
+  sums = jax.jit(TASK.metric_sums)(drawn(made), made)
   assert sums["seen"].tolist() == [1, 1, 1, 0, 0, 0]
   for name in TASK.normalizers:
     assert max(sums["errors"][name]) < 2e-3, name  # of a bump without noise
@@ -81,14 +81,14 @@ def test_errors_are_those_of_moved_points() -> None:
   """
   made = batch([0, 1])
   moved = made | {"heatmap_points": made["heatmap_points"] + np.float32([1, 0])}
-  sums = jax.jit(TASK.sums)(drawn(moved), made)
+  sums = jax.jit(TASK.metric_sums)(drawn(moved), made)
   span = np.linalg.norm(made["points"][:, 0] - made["points"][:, 1], axis=-1)
   want = made["window"][:, 2] / 32 / span
   np.testing.assert_allclose(sums["errors"]["span"][:2], want, rtol=0.03)
   want = made["window"][:, 2] / 32 / made["box_size"]
   np.testing.assert_allclose(sums["errors"]["box_size"][:2], want, rtol=0.03)
   np.testing.assert_allclose(
-    jax.jit(TASK.quality)(drawn(moved), made), -sums["errors"]["span"][:2], rtol=1e-6
+    jax.jit(TASK.per_example_score)(drawn(moved), made), -sums["errors"]["span"][:2], rtol=1e-6
   )
   np.testing.assert_allclose(
     sums["loss"], 2 * mean_squared_error(drawn(moved), drawn(made)), rtol=1e-5
@@ -101,11 +101,11 @@ def test_sums_of_batches_add_up_and_leave_out_what_fills_up() -> None:
   found = []
   for made in parts:
     noisy = drawn(made) + jnp.asarray(rng.uniform(0, 0.2, (4, 32, 32, 5)), jnp.float32)
-    found.append((noisy, jax.jit(TASK.sums)(noisy, made)))
+    found.append((noisy, jax.jit(TASK.metric_sums)(noisy, made)))
   total = jax.tree.map(lambda *x: np.asarray(sum(x)), *(sums for _, sums in found))
   assert total["seen"].tolist() == [1] * 6
   maps = jnp.concatenate([found[0][0], found[1][0][:2]])
-  whole = jax.jit(TASK.sums)(maps, batch([0, 1, 2, 3, 4, 5]))
+  whole = jax.jit(TASK.metric_sums)(maps, batch([0, 1, 2, 3, 4, 5]))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), total, whole)
 
 
@@ -175,7 +175,7 @@ def test_truth_in_a_picture_is_where_a_perfect_network_points(crop, monkeypatch)
   # a cell is four pixels of the crop.
   limit = {"affine": 0.2, "reference": 6.1}[crop]
   assert np.abs(seen["predicted"] - seen["truth"]).max() < limit
-  error = -float(task.quality(drawn(made, draw), made)[0])
+  error = -float(task.per_example_score(drawn(made, draw), made)[0])
   assert seen["title"] == f"a.jpg: mean error {100 * error:.2f} % of the span distance"
 
 

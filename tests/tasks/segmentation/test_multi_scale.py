@@ -15,7 +15,7 @@ from hrnet_jax.distributed import sharding
 from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.multi_scale import MultiScale
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.training import optimizer
 from tests.golden import recipe
 from tests.helpers import toy
@@ -41,7 +41,7 @@ def scores(model, method, protocol, x, mesh=None, size=None, out=None):
   """Scores of the same image on every device of a mesh, `(D, H, W, K)`."""
   mesh = mesh or one_device()
   size, out = size or x.shape[:2], out or x.shape[:2]
-  stack = sharding.put_rows(np.stack([x] * mesh.size), mesh)
+  stack = sharding.device_put_rows(np.stack([x] * mesh.size), mesh)
   variables = model if isinstance(model, tuple) else (model, {})
   run = MultiScale(variables[0], Normalize(), method, protocol, mesh)
   placed = jax.device_put(variables[1], sharding.replicated(mesh))
@@ -94,7 +94,7 @@ def test_check_values_of_the_reference(case, aligned):
   (seed, (height, width), count, options), scales, *expected = CASES[case]
   x = np.random.RandomState(seed).standard_normal((1, 3, height, width)).astype(np.float32)
   method = Resize.BILINEAR_ALIGNED if aligned else Resize.BILINEAR
-  protocol = Protocol(scales=scales, **options)
+  protocol = MultiScaleConfig(scales=scales, **options)
   y = scores(Pooled(count), method, protocol, x[0].transpose(1, 2, 0))[0]
   total, inside, last, histogram = expected[aligned]
   assert y.sum(dtype=np.float64) == pytest.approx(total, rel=2e-6)
@@ -107,7 +107,9 @@ def test_check_values_of_the_reference(case, aligned):
 @pytest.mark.parametrize("kind", ["whole", "windows"])
 def test_every_device_computes_what_one_would_alone(kind):
   x = np.random.default_rng(0).integers(0, 256, (40, 56, 3)).astype(np.uint8)
-  protocol = Protocol(kind=kind, base_size=56, crop_size=(32, 32), scales=(0.5, 1, 1.5), flip=True)
+  protocol = MultiScaleConfig(
+    kind=kind, base_size=56, crop_size=(32, 32), scales=(0.5, 1, 1.5), flip=True
+  )
   model = hrnet_jax.build_model(**toy.MODEL)
   state = toy.make_state(model, TX, toy.make_mesh(1))
   run = functools.partial(scores, (model, state.variables), Resize.BILINEAR, protocol, x)
@@ -119,7 +121,7 @@ def test_every_device_computes_what_one_would_alone(kind):
 
 def test_room_around_an_image_changes_nothing():
   x = np.random.default_rng(1).normal(size=(40, 52, 3)).astype(np.float32)
-  protocol = Protocol(kind="windows", base_size=52, crop_size=(48, 48), scales=(0.5, 1.5))
+  protocol = MultiScaleConfig(kind="windows", base_size=52, crop_size=(48, 48), scales=(0.5, 1.5))
   plain = scores(Pooled(4), Resize.BILINEAR, protocol, x)
   roomy = np.full((64, 64, 3), 1e3, np.float32)
   roomy[:40, :52] = x
@@ -134,9 +136,9 @@ def test_images_of_several_sizes_at_once_are_as_one_by_one():
   stack = np.zeros((8, 70, 70, 3), np.float32)
   for row, x in zip(stack, xs, strict=True):
     row[: x.shape[0], : x.shape[1]] = x
-  protocol = Protocol(kind="windows", base_size=60, crop_size=(40, 32), scales=(0.75, 1.25))
+  protocol = MultiScaleConfig(kind="windows", base_size=60, crop_size=(40, 32), scales=(0.75, 1.25))
   run = MultiScale(Pooled(4), Normalize(), Resize.BILINEAR, protocol, mesh)
-  together = np.asarray(run({}, sharding.put_rows(stack, mesh), sizes, sizes, (70, 70)))
+  together = np.asarray(run({}, sharding.device_put_rows(stack, mesh), sizes, sizes, (70, 70)))
   for y, x in zip(together, xs, strict=True):
     alone = scores(Pooled(4), Resize.BILINEAR, protocol, x)[0]
     np.testing.assert_allclose(y[: x.shape[0], : x.shape[1]], alone, rtol=1e-6)
@@ -144,7 +146,7 @@ def test_images_of_several_sizes_at_once_are_as_one_by_one():
 
 def test_whole_images_of_several_sizes_are_refused():
   mesh = one_device()
-  protocol = Protocol(kind="whole", base_size=64, crop_size=(32, 64))
+  protocol = MultiScaleConfig(kind="whole", base_size=64, crop_size=(32, 64))
   run = MultiScale(Pooled(4), Normalize(), Resize.BILINEAR, protocol, mesh)
   with pytest.raises(ValueError, match="'whole' needs images of one size"):
     run._tile([(32, 64), (40, 64)], 1.0)
@@ -167,7 +169,7 @@ def test_official_network_and_photo(shared):
     method = Resize.BILINEAR_ALIGNED if meta["align_corners"] else Resize.BILINEAR
     kind = "whole" if meta["variant"] == "cityscapes" else "windows"
     model, variables = official(shared, fixture, meta, method)
-    protocol = Protocol(
+    protocol = MultiScaleConfig(
       kind=kind,
       base_size=meta["base_size"],
       crop_size=meta["crop_size"],

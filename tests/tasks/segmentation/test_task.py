@@ -72,9 +72,9 @@ def test_sums_leave_out_padded_examples_and_ignored_pixels() -> None:
     "label": jnp.array([[[0, 2]], [[2, 255]], [[0, 0]]], jnp.uint8),
     "mask": jnp.array([True, True, False]),
   }
-  sums = jax.jit(TASK.sums)(logits, batch)
+  sums = jax.jit(TASK.metric_sums)(logits, batch)
   np.testing.assert_array_equal(sums["confusion"], [[1, 0, 0], [0, 0, 0], [0, 1, 1]])
-  nothing = jax.jit(TASK.sums)(logits, {**batch, "mask": jnp.zeros(3, bool)})
+  nothing = jax.jit(TASK.metric_sums)(logits, {**batch, "mask": jnp.zeros(3, bool)})
   np.testing.assert_array_equal(nothing["confusion"], 0)
 
 
@@ -86,7 +86,7 @@ def test_sums_of_batches_add_up_to_the_sums_of_all() -> None:
   def confusion(part: slice) -> jax.Array:
     mask = jnp.ones(len(labels[part]), bool)
     batch = {"label": labels[part], "mask": mask}
-    return jax.jit(TASK.sums)(logits[part], batch)["confusion"]
+    return jax.jit(TASK.metric_sums)(logits[part], batch)["confusion"]
 
   whole, first, second = confusion(slice(4)), confusion(slice(1)), confusion(slice(1, 4))
   np.testing.assert_array_equal(whole, first + second)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from hrnet_jax.tasks.segmentation.test_config import Protocol
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 
 VALUES = {"kind": "windows", "base_size": 520, "crop_size": [480, 480]}
 
 
 def test_lists_become_tuples():
-  protocol = Protocol(**VALUES, scales=[0.5, 1], flip_pairs=[[1, 2]])
+  protocol = MultiScaleConfig(**VALUES, scales=[0.5, 1], flip_pairs=[[1, 2]])
   assert (protocol.crop_size, protocol.scales) == ((480, 480), (0.5, 1))
-  assert hash(protocol) == hash(Protocol(**VALUES, scales=(0.5, 1), flip_pairs=((1, 2),)))
+  assert hash(protocol) == hash(MultiScaleConfig(**VALUES, scales=(0.5, 1), flip_pairs=((1, 2),)))
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ def test_lists_become_tuples():
 )
 def test_wrong_values_are_named(key, value, expected):
   with pytest.raises(ValueError, match=expected):
-    Protocol(**VALUES | {key: value})
+    MultiScaleConfig(**VALUES | {key: value})
 
 
 def test_classes_that_change_places():
-  assert Protocol(**VALUES).mirrored_classes(4) is None
-  assert Protocol(**VALUES, flip_pairs=((1, 3),)).mirrored_classes(4) == [0, 3, 2, 1]
+  assert MultiScaleConfig(**VALUES).mirrored_classes(4) is None
+  assert MultiScaleConfig(**VALUES, flip_pairs=((1, 3),)).mirrored_classes(4) == [0, 3, 2, 1]
   with pytest.raises(ValueError, match=r"has \(1, 4\); there are 4 classes"):
-    Protocol(**VALUES, flip_pairs=((1, 4),)).mirrored_classes(4)
+    MultiScaleConfig(**VALUES, flip_pairs=((1, 4),)).mirrored_classes(4)

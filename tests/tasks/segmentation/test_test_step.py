@@ -12,8 +12,8 @@ from hrnet_jax.data import padded_batch
 from hrnet_jax.evaluation.evaluate import evaluate
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
-from hrnet_jax.tasks.segmentation.test_config import Protocol
-from hrnet_jax.tasks.segmentation.test_step import ProtocolStep
+from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
+from hrnet_jax.tasks.segmentation.test_step import MultiScaleStep
 from hrnet_jax.tasks.segmentation.whole_image import WholeImage
 from tests.helpers import toy
 
@@ -66,7 +66,7 @@ class Totals(Segmentation):
 def run_on(sizes, count, protocol, consume=None, **options):
   plain = toy.make_task(Brightness())
   task = Totals(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
-  step = ProtocolStep(task, Resize.BILINEAR, protocol, local_mesh(count))
+  step = MultiScaleStep(task, Resize.BILINEAR, protocol, local_mesh(count))
   rows = batches(sizes, count, **options)
   return evaluate(task, step, {}, rows, num_worst=2, consume=consume)
 
@@ -76,18 +76,18 @@ SIZES = [(64, 48), (40, 64), (56, 56), (30, 61), (64, 64)]
 
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_number_of_devices_changes_nothing(count):
-  protocol = Protocol(**PROTOCOL, flip=True)
+  protocol = MultiScaleConfig(**PROTOCOL, flip=True)
   alone, together = (run_on(SIZES, n, protocol) for n in (1, count))
   np.testing.assert_array_equal(alone.report["confusion"], together.report["confusion"])
   assert alone.report["confusion"].sum() == sum((h - 5) * w for h, w in SIZES)
-  assert alone.quality == together.quality
+  assert alone.per_example_score == together.per_example_score
   assert list(alone.worst) == list(together.worst)
 
 
 def test_predictions_have_the_size_of_their_label_and_images_too():
   seen = {}
   options = {"consume": lambda i, *rest: seen.update({i: rest}), "short_side": 52}
-  result = run_on(SIZES, 2, Protocol(**PROTOCOL), **options)
+  result = run_on(SIZES, 2, MultiScaleConfig(**PROTOCOL), **options)
   assert sorted(seen) == list(range(len(SIZES)))
   total = np.zeros((3, 3), np.int64)
   for index, (prediction, example) in seen.items():
@@ -104,17 +104,17 @@ def test_padding_is_cut_off_before_scores_are_compared_with_the_label():
   image[:, 34:] = 255
   label = np.where(image[..., 0] > 0, 2, 0).astype(np.uint8)
   task = toy.make_task(Brightness())
-  protocol = Protocol(kind="windows", base_size=64, crop_size=(64, 64))
-  step = ProtocolStep(task, Resize.BILINEAR, protocol, local_mesh(1))
+  protocol = MultiScaleConfig(kind="windows", base_size=64, crop_size=(64, 64))
+  step = MultiScaleStep(task, Resize.BILINEAR, protocol, local_mesh(1))
   found = {}
   for keep in (False, True):
     row = WholeImage(short_side=50, stride=32, keep_padding=keep).apply(image, label)
     batch = padded_batch.StackPadded({"image": 0, "label": 255})([row | {"mask": np.bool_(1)}])
-    found[keep] = float(step({}, batch).quality[0])
+    found[keep] = float(step({}, batch).per_example_score[0])
   assert found[False] > 0.9
   assert found[True] < found[False] - 0.1
 
 
 def test_whole_images_need_one_size():
   with pytest.raises(ValueError, match="'whole' needs images of one size"):
-    run_on(SIZES, 2, Protocol(**PROTOCOL | {"kind": "whole"}))
+    run_on(SIZES, 2, MultiScaleConfig(**PROTOCOL | {"kind": "whole"}))
