@@ -99,13 +99,13 @@ class Counting:
     """What the loss is a mean over."""
     return jnp.asarray(batch["count"].shape[0], jnp.float32)
 
-  def sums(self, outputs: jax.Array, batch: Batch) -> Sums:
+  def metric_sums(self, outputs: jax.Array, batch: Batch) -> Sums:
     """What adds up over batches and devices; examples that only fill a batch count for nothing."""
     error = jnp.where(batch["mask"], jnp.abs(outputs - batch["count"]), 0.0)
     right = batch["mask"] & (outputs.round() == batch["count"])
     return {"error": error.sum(), "right": right.sum(), "images": batch["mask"].sum()}
 
-  def quality(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Finds the worst images: larger is better."""
     return -jnp.abs(outputs - batch["count"])
 
