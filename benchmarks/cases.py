@@ -23,7 +23,7 @@ class Case:
 
   Attributes:
     task: `segmentation`, `landmarks` or `classification`.
-    network: `{"variant": name}`, or the fields of a `Depth`.
+    network: `{"variant": name}`, or the fields of a `HRNetConfig`.
     size: batch, height and width.
     outputs: classes or landmarks.
   """

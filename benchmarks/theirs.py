@@ -132,7 +132,7 @@ def _foreign_mib() -> float:
 
 
 def _build(case: cases.Case, bn_momentum: float | None = None) -> torch_hrnet.Trunk:
-  depth = case.network.get("variant") or torch_hrnet.Depth(**_tuples(case.network))
+  depth = case.network.get("variant") or torch_hrnet.HRNetConfig(**_tuples(case.network))
   upsample = cases.UPSAMPLE if case.task == "segmentation" else None
   options = {"upsample": upsample, "bn_momentum": bn_momentum}
   return torch_hrnet.build(case.task, depth, case.outputs, **options)

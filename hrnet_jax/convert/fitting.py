@@ -114,7 +114,7 @@ def _may_be_left(name: str, model: nn.Module, given_up: Sequence[Path]) -> bool:
   if not origin.is_backbone(name):
     return True
   backbone = getattr(model, "backbone", model)
-  last = backbone.depth.modules[2] - 1
+  last = backbone.config.modules[2] - 1
   match = re.match(rf"stage4\.{last}\.fuse_layers\.(\d)\.", name)
   return match is not None and int(match[1]) >= backbone.outputs
 

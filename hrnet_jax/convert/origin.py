@@ -8,7 +8,7 @@ import flax.linen as nn
 import numpy as np
 
 from hrnet_jax.convert.reference import NetworkKind, kind_of, reference_of
-from hrnet_jax.models.backbone import VARIANTS, Depth
+from hrnet_jax.models.backbone import VARIANTS, HRNetConfig
 
 _BACKBONE = re.compile(r"(conv[12]|bn[12]|layer1|transition[123]|stage[234])\.")
 
@@ -23,10 +23,10 @@ def is_backbone(name: str) -> bool:
   return _BACKBONE.match(name) is not None
 
 
-def depth_of(tensors: Mapping[str, np.ndarray]) -> Depth | None:
+def depth_of(tensors: Mapping[str, np.ndarray]) -> HRNetConfig | None:
   """Size of the network that has these tensors; None if it cannot be told."""
   try:
-    return Depth(
+    return HRNetConfig(
       width=int(tensors["transition1.0.0.weight"].shape[0]),
       modules=tuple(_count(tensors, rf"stage{k}\.(\d+)\.") for k in (2, 3, 4)),
       blocks=_count(tensors, r"stage2\.0\.branches\.0\.(\d+)\."),
@@ -55,7 +55,7 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
 
 
 def _other_size(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
-  expected, found = getattr(model, "backbone", model).depth, depth_of(tensors)
+  expected, found = getattr(model, "backbone", model).config, depth_of(tensors)
   if found is None or found == expected:
     return ""
   advice = f"; set model.variant to {_name(found)!r}" if _name(found) else ""
@@ -105,7 +105,7 @@ def _other_scheme(model: nn.Module, tensors: Iterable[str]) -> str:
   )
 
 
-def describe(depth: Depth) -> str:
+def describe(depth: HRNetConfig) -> str:
   """Name of the variant, or its numbers."""
   if name := _name(depth):
     return name
@@ -116,7 +116,7 @@ def describe(depth: Depth) -> str:
   )
 
 
-def _name(depth: Depth) -> str:
+def _name(depth: HRNetConfig) -> str:
   return next((name for name, known in VARIANTS.items() if known == depth), "")
 
 

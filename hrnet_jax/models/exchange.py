@@ -7,9 +7,8 @@ import operator
 import flax.linen as nn
 import jax
 
-from hrnet_jax.models.blocks import BasicBlock
-from hrnet_jax.models.layers import ConvNorm, Numerics
-from hrnet_jax.models.scan import run_parts
+from hrnet_jax.models.blocks import BasicBlock, BlockSequence
+from hrnet_jax.models.layers import ConvNorm, LayerConfig
 from hrnet_jax.ops.resize import Resize, resize
 
 # Finest first: map i has shape (B, ceil(H / 2**i), ceil(W / 2**i), widths[i]).
@@ -49,22 +48,22 @@ class ExchangeUnit(nn.Module):
   """
 
   upsample: Resize
-  numerics: Numerics
+  layer_config: LayerConfig
   outputs: int | None = None
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
-    n, widths = self.numerics, [x.shape[-1] for x in xs]
+    cfg, widths = self.layer_config, [x.shape[-1] for x in xs]
 
     def up(j: int, i: int, x: jax.Array) -> jax.Array:
-      x = ConvNorm(widths[i], n, kernel=1, relu=False, name=f"up_{j}_{i}")(x, train=train)
+      x = ConvNorm(widths[i], cfg, kernel=1, relu=False, name=f"up_{j}_{i}")(x, train=train)
       return resize(x, xs[i].shape[1:3], self.upsample)
 
     def down(j: int, i: int, x: jax.Array) -> jax.Array:
       for k in range(i - j):
         last = k == i - j - 1
         width, name = widths[i] if last else widths[j], f"down_{j}_{i}_{k}"
-        x = ConvNorm(width, n, stride=2, relu=not last, name=name)(x, train=train)
+        x = ConvNorm(width, cfg, stride=2, relu=not last, name=name)(x, train=train)
       return x
 
     def move(j: int, i: int, x: jax.Array) -> jax.Array:
@@ -80,55 +79,29 @@ class Stage(nn.Module):
     modules: how many.
     blocks: of each branch in a module.
     upsample: interpolation in the exchanges.
-    numerics: see `Numerics`.
+    layer_config: see `LayerConfig`.
     outputs: how many branches the last exchange computes, from the finest; all by default.
-    scan_layers: modules, and the blocks of a branch, are loops.
-    remat: the backward pass computes the inside of every module again.
   """
 
   modules: int
   blocks: int
   upsample: Resize
-  numerics: Numerics
+  layer_config: LayerConfig
   outputs: int | None = None
-  scan_layers: bool = False
-  remat: bool = False
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
-    if (self.remat or (self.scan_layers and self.modules > 1)) and not self.is_initializing():
-      return self._in_parts(xs, train)
     for m in range(self.modules):
-      xs = tuple(self._branch(m, i, x, train) for i, x in enumerate(xs))
+      xs = tuple(self._branch(m, i)(x, train=train) for i, x in enumerate(xs))
       outputs = self.outputs if m == self.modules - 1 else None
-      unit = ExchangeUnit(self.upsample, self.numerics, outputs, name=f"exchange_{m}")
+      unit = ExchangeUnit(self.upsample, self.layer_config, outputs, name=f"exchange_{m}")
       xs = unit(xs, train=train)
     return xs
 
-  def _branch(self, module: int, i: int, x: jax.Array, train: bool) -> jax.Array:
-    names = [f"branch_{module}_{i}_{block}" for block in range(self.blocks)]
-    if self.scan_layers and not self.is_initializing():
-      block = BasicBlock(self.numerics, parent=None)
-      return run_parts(self, block, names, x, train=train, scan_layers=True)
-    for name in names:
-      x = BasicBlock(self.numerics, name=name)(x, train=train)
-    return x
-
-  def _in_parts(self, xs: Pyramid, train: bool) -> Pyramid:
-    """Every module is a stage of one; the last stands alone if it computes fewer branches."""
-    alike = self.modules - (self.outputs not in (None, len(xs)))
-    for modules, outputs in ((range(alike), None), (range(alike, self.modules), self.outputs)):
-      part = self.clone(modules=1, outputs=outputs, remat=False, name=None, parent=None)
-      places = [self._place(m, len(xs)) for m in modules]
-      options = {"train": train, "scan_layers": self.scan_layers, "remat": self.remat}
-      xs = run_parts(self, part, places, xs, **options)
-    return xs
-
-  def _place(self, module: int, branches: int) -> dict[str, str]:
-    """Names of the submodules in a stage of one module -> their names here."""
-    indices = [(i, block) for i in range(branches) for block in range(self.blocks)]
-    names = {f"branch_0_{i}_{block}": f"branch_{module}_{i}_{block}" for i, block in indices}
-    return {**names, "exchange_0": f"exchange_{module}"}
+  def _branch(self, module: int, branch: int) -> BlockSequence:
+    name = f"branch_{module}_{branch}"
+    blocks = (BasicBlock(self.layer_config, name=f"{name}_{k}") for k in range(self.blocks))
+    return BlockSequence(tuple(blocks), name=name)
 
 
 class Transition(nn.Module):
@@ -139,14 +112,14 @@ class Transition(nn.Module):
   """
 
   widths: tuple[int, ...]
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
-    n, new = self.numerics, len(xs)
+    cfg, new = self.layer_config, len(xs)
     kept = [
-      x if x.shape[-1] == width else ConvNorm(width, n, name=f"keep_{i}")(x, train=train)
+      x if x.shape[-1] == width else ConvNorm(width, cfg, name=f"keep_{i}")(x, train=train)
       for i, (x, width) in enumerate(zip(xs, self.widths[:new], strict=True))
     ]
-    added = ConvNorm(self.widths[new], n, stride=2, name=f"new_{new}")(xs[-1], train=train)
+    added = ConvNorm(self.widths[new], cfg, stride=2, name=f"new_{new}")(xs[-1], train=train)
     return (*kept, added)

@@ -11,16 +11,16 @@ from flax import traverse_util
 import flax.linen as nn
 import numpy as np
 
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import LayerConfig
 
 Flat = dict[tuple[str, ...], Any]
-_OF_MODULE = ("name", "parent")  # fields that Linen gives every module
+_LINEN_FIELDS = ("name", "parent")  # that every module has
 
 
 def fold_batchnorm(
   model: nn.Module, variables: Mapping[str, Any]
 ) -> tuple[nn.Module, dict[str, Any]]:
-  """Makes of every convolution and the norm after it one convolution with bias, for inference.
+  """Replaces every convolution and the norm after it by one convolution with bias, for inference.
 
   With gain = scale / sqrt(var + epsilon), the kernel becomes kernel * gain and the bias
   (bias - mean) * gain + beta; computed in float64, stored in the kernel's dtype. In a float32
@@ -37,9 +37,15 @@ def fold_batchnorm(
     alone. Converters and checkpoints do not know these; keep the originals.
 
   Raises:
-    ValueError: there is no norm, or one without a convolution before it.
+    ValueError: there is no norm, or one without a convolution before it, or the norm is GroupNorm.
   """
-  epsilons = {n.bn_epsilon for n in _numerics(model) if not n.folded}
+  configs = [config for config in _layer_configs(model) if not config.folded]
+  if any(config.norm == "group" for config in configs):
+    raise ValueError(
+      "fold_batchnorm is given a network with GroupNorm, whose statistics are those of each image "
+      "and cannot be part of the weights; use the network as it is"
+    )
+  epsilons = {config.norm_epsilon for config in configs}
   if len(epsilons) != 1 or not variables.get("batch_stats"):
     raise ValueError(
       "fold_batchnorm needs a network with norms that all add the same epsilon, and its "
@@ -72,24 +78,24 @@ def _wide(x: Any) -> np.ndarray:
   return np.asarray(x, np.float64)
 
 
-def _numerics(value: Any) -> Iterator[Numerics]:
-  if isinstance(value, Numerics):
+def _layer_configs(value: Any) -> Iterator[LayerConfig]:
+  if isinstance(value, LayerConfig):
     yield value
   for _, part in _parts(value):
-    yield from _numerics(part)
+    yield from _layer_configs(part)
 
 
 def _folded(value: Any) -> Any:
-  if isinstance(value, Numerics):
+  if isinstance(value, LayerConfig):
     return dataclasses.replace(value, folded=True)
   changed = {name: _folded(part) for name, part in _parts(value)}
   return value.clone(**changed) if changed else value
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
-  """Fields of a module that are modules or numerics."""
+  """Fields of a module that are modules or layer configs."""
   if not isinstance(value, nn.Module):
     return []
-  fields = [f.name for f in dataclasses.fields(value) if f.name not in _OF_MODULE]
+  fields = [f.name for f in dataclasses.fields(value) if f.name not in _LINEN_FIELDS]
   pairs = [(name, getattr(value, name)) for name in fields]
-  return [(name, part) for name, part in pairs if isinstance(part, nn.Module | Numerics)]
+  return [(name, part) for name, part in pairs if isinstance(part, nn.Module | LayerConfig)]

@@ -1,25 +1,27 @@
-"""Task heads on a representation: `(B, h, w, C)` -> task outputs, float32 in a bfloat16 network."""
+"""Heads that several tasks share: `(B, h, w, C)` -> scores, float32 in a bfloat16 network."""
 
 import flax.linen as nn
 import jax
 
-from hrnet_jax.models.layers import Conv, ConvNorm, Numerics
+from hrnet_jax.models.layers import Conv, ConvNorm, LayerConfig
 
 
 class PixelHead(nn.Module):
   """Mixes channels, then scores: `(B, h, w, C) -> (B, h, w, num_outputs)`.
 
-  Source: `last_layer` of lib/models/seg_hrnet.py (segmentation) and `head` of
-  lib/models/hrnet.py (landmarks); the mixing convolution has a bias although a norm follows.
+  The mixing convolution has a bias although a norm follows. Source: `last_layer` of
+  lib/models/seg_hrnet.py and `head` of lib/models/hrnet.py.
   """
 
   num_outputs: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = ConvNorm(x.shape[-1], self.numerics, kernel=1, use_bias=True, name="mix")(x, train=train)
-    return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
+    x = ConvNorm(x.shape[-1], self.layer_config, kernel=1, use_bias=True, name="mix")(
+      x, train=train
+    )
+    return Conv(self.num_outputs, 1, self.layer_config.wide, use_bias=True, name="classify")(x)
 
 
 class LinearHead(nn.Module):
@@ -29,9 +31,9 @@ class LinearHead(nn.Module):
   """
 
   num_outputs: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
-    return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
+    return Conv(self.num_outputs, 1, self.layer_config.wide, use_bias=True, name="classify")(x)

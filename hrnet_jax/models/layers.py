@@ -1,4 +1,4 @@
-"""Convolution and batch normalisation in PyTorch's numerics: `(B, H, W, C) -> (B, h, w, K)`."""
+"""Convolution and normalisation in PyTorch's numerics: `(B, H, W, C) -> (B, h, w, K)`."""
 
 import dataclasses
 import math
@@ -10,31 +10,33 @@ import jax.numpy as jnp
 
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
 from hrnet_jax.ops.conv import conv
+from hrnet_jax.ops.group_norm import group_norm
 
-# Keys are values of `config.model.init`; sources: the classification repository (He et al.,
-# fan-out), lib/models/seg_hrnet.py of the segmentation repository, and PyTorch's default.
+# Keys are values of `config.model.init`; sources: the reference's ImageNet networks (He et al.,
+# fan-out), its lib/models/seg_hrnet.py, and PyTorch's default.
 INITIALIZERS = {
   "kaiming": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
   "lecun": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
   "normal_0.001": nn.initializers.normal(0.001),
   "uniform_fan_in": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
 }
-
-
 DTYPES = ("float32", "bfloat16", "float64")
+NORMS = ("batch", "group")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Numerics:
-  """Numeric policy of a whole network.
+class LayerConfig:
+  """Numeric policy that all layers of a network share.
 
   Attributes:
     dtype: of activations and products, a name in `DTYPES`; float64 is for parity proofs.
       Parameters, statistics and logits are float32 (float64 in a float64 network).
-    bn_momentum: weight of the new batch in the running statistics, as in PyTorch.
-    bn_epsilon: added to the variance.
+    bn_momentum: weight of the new batch in BatchNorm's running statistics, as in PyTorch.
+    norm_epsilon: added to the variance.
     bn_group_size: consecutive examples that share statistics in training; 0 is the whole batch.
     init: initialisation of convolution kernels, a key of `INITIALIZERS`.
+    norm: `batch`, or `group` for GroupNorm, whose statistics are those of each example alone: for
+      batches too small to have good ones. See `ops.group_norm`.
     folded: whether every norm is part of the convolution before it; see `fold_batchnorm`.
 
   Raises:
@@ -44,8 +46,9 @@ class Numerics:
   dtype: Any
   bn_momentum: float
   init: str
-  bn_epsilon: float = 1e-5
+  norm_epsilon: float = 1e-5
   bn_group_size: int = 0
+  norm: str = "batch"
   folded: bool = False
 
   def __post_init__(self):
@@ -54,10 +57,17 @@ class Numerics:
         f"bn_momentum is the weight of the new batch, as in PyTorch (0.1 or 0.01); "
         f"got {self.bn_momentum}; Flax's momentum is one minus it"
       )
+    if self.norm not in NORMS:
+      raise ValueError(f"unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
     if self.bn_group_size < 0:
       raise ValueError(
         f"bn_group_size is {self.bn_group_size}; expected a number of examples, or 0 for the whole "
         "batch"
+      )
+    if self.bn_group_size and self.norm != "batch":
+      raise ValueError(
+        f"bn_group_size is {self.bn_group_size}, but with norm {self.norm!r} no examples share "
+        "statistics; leave it at 0"
       )
     if self.init not in INITIALIZERS:
       raise ValueError(f"unknown init {self.init!r}; known: {', '.join(sorted(INITIALIZERS))}")
@@ -73,7 +83,7 @@ class Numerics:
     return jnp.promote_types(self.dtype, jnp.float32)
 
   @property
-  def wide(self) -> "Numerics":
+  def wide(self) -> "LayerConfig":
     """The same with activations in the dtype of the parameters, as layers of scores have them."""
     return dataclasses.replace(self, dtype=self.param_dtype)
 
@@ -92,16 +102,16 @@ class Conv(nn.Module):
   Attributes:
     features: K.
     kernel: side of the window, odd.
-    numerics: of the network.
+    layer_config: of the network.
     stride: of both axes.
     use_bias: whether there is one.
-    kernel_init: by default the one that `numerics` names.
+    kernel_init: by default the one that `layer_config` names.
     bias_init: by default PyTorch's.
   """
 
   features: int
   kernel: int
-  numerics: Numerics
+  layer_config: LayerConfig
   stride: int = 1
   use_bias: bool = False
   kernel_init: nn.initializers.Initializer | None = None
@@ -109,14 +119,14 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    n, k, c = self.numerics, self.kernel, x.shape[-1]
-    init = self.kernel_init or INITIALIZERS[n.init]
-    weight = self.param("kernel", init, (k, k, c, self.features), n.param_dtype)
-    x, weight = x.astype(n.dtype), weight.astype(n.dtype)
+    cfg, k, c = self.layer_config, self.kernel, x.shape[-1]
+    init = self.kernel_init or INITIALIZERS[cfg.init]
+    weight = self.param("kernel", init, (k, k, c, self.features), cfg.param_dtype)
+    x, weight = x.astype(cfg.dtype), weight.astype(cfg.dtype)
     y = conv(x, weight, self.stride)
     if self.use_bias:
       init = self.bias_init or uniform_fan_in(k * k * c)
-      y += self.param("bias", init, (self.features,), n.param_dtype).astype(n.dtype)
+      y += self.param("bias", init, (self.features,), cfg.param_dtype).astype(cfg.dtype)
     return y
 
 
@@ -129,39 +139,60 @@ class BatchNorm(nn.Module):
   by the mean over the groups.
   """
 
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    n, channels = self.numerics, x.shape[-1:]
-    ones, zeros = nn.initializers.ones, nn.initializers.zeros
-    scale = self.param("scale", ones, channels, n.param_dtype)
-    bias = self.param("bias", zeros, channels, n.param_dtype)
-    mean = self.variable("batch_stats", "mean", jnp.zeros, channels, n.param_dtype)
-    var = self.variable("batch_stats", "var", jnp.ones, channels, n.param_dtype)
+    cfg, channels = self.layer_config, x.shape[-1:]
+    scale, bias = _scale_and_bias(self, channels)
+    mean = self.variable("batch_stats", "mean", jnp.zeros, channels, cfg.param_dtype)
+    var = self.variable("batch_stats", "var", jnp.ones, channels, cfg.param_dtype)
     if not train:
-      gain = scale * jax.lax.rsqrt(var.value + n.bn_epsilon)
-      wide = x.astype(n.param_dtype)
-      return (wide * gain + (bias - mean.value * gain)).astype(n.dtype)
-    size = n.bn_group_size or x.shape[0]
-    y, batch_mean, batch_var = grouped_batch_norm(x, scale, bias, n.bn_epsilon, size)
+      gain = scale * jax.lax.rsqrt(var.value + cfg.norm_epsilon)
+      wide = x.astype(cfg.param_dtype)
+      return (wide * gain + (bias - mean.value * gain)).astype(cfg.dtype)
+    size = cfg.bn_group_size or x.shape[0]
+    y, batch_mean, batch_var = grouped_batch_norm(x, scale, bias, cfg.norm_epsilon, size)
     if not self.is_initializing():
       count = size * math.prod(x.shape[1:-1])
       unbiased = batch_var * (count / max(count - 1, 1))
-      mean.value += n.bn_momentum * (batch_mean - mean.value)
-      var.value += n.bn_momentum * (unbiased - var.value)
+      mean.value += cfg.bn_momentum * (batch_mean - mean.value)
+      var.value += cfg.bn_momentum * (unbiased - var.value)
     return y
 
 
-class ConvNorm(nn.Module):
-  """Convolution, batch norm and an optional ReLU; shapes as `Conv`.
+class GroupNorm(nn.Module):
+  """Group normalisation over space and groups of channels, shape preserving.
 
-  `use_bias` gives the convolution a bias although a norm follows: redundant, but
-  part of the reference's segmentation and landmark heads.
+  The same in training and evaluation; there are no running statistics. See `ops.group_norm`.
+  """
+
+  layer_config: LayerConfig
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    scale, bias = _scale_and_bias(self, x.shape[-1:])
+    return group_norm(x, scale, bias, self.layer_config.norm_epsilon)
+
+
+def _scale_and_bias(norm: BatchNorm | GroupNorm, shape: tuple[int, ...]) -> list[jax.Array]:
+  dtype, init = norm.layer_config.param_dtype, nn.initializers
+  return [
+    norm.param("scale", init.ones, shape, dtype),
+    norm.param("bias", init.zeros, shape, dtype),
+  ]
+
+
+class ConvNorm(nn.Module):
+  """Convolution, norm and an optional ReLU; shapes as `Conv`.
+
+  The norm's name says which one it is, `bn` or `gn`: a checkpoint of one does not fit the other.
+  `use_bias` gives the convolution a bias although a norm follows: redundant, but part of some of
+  the reference's heads.
   """
 
   features: int
-  numerics: Numerics
+  layer_config: LayerConfig
   kernel: int = 3
   stride: int = 1
   relu: bool = True
@@ -169,12 +200,16 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    n = self.numerics
-    if n.folded and train:
+    cfg = self.layer_config
+    if cfg.folded and train:
       raise ValueError(
         "this network's norms are folded into its convolutions, which is for inference alone; "
         "train the model that fold_batchnorm was given"
       )
-    x = Conv(self.features, self.kernel, n, self.stride, self.use_bias or n.folded, name="conv")(x)
-    x = x if n.folded else BatchNorm(n, name="bn")(x, train=train)
+    use_bias = self.use_bias or cfg.folded
+    x = Conv(self.features, self.kernel, cfg, self.stride, use_bias, name="conv")(x)
+    if cfg.norm == "group":
+      x = GroupNorm(cfg, name="gn")(x)
+    elif not cfg.folded:
+      x = BatchNorm(cfg, name="bn")(x, train=train)
     return nn.relu(x) if self.relu else x

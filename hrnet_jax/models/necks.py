@@ -1,4 +1,4 @@
-"""What is made of the four maps before a head: pyramid -> one map or a feature pyramid.
+"""Necks: the four maps of `HRNet` -> one map, or a feature pyramid, for a head.
 
 All take the maps of `HRNet` and a `train` flag, so that one can stand in for another.
 """
@@ -10,34 +10,34 @@ import jax
 import jax.numpy as jnp
 
 from hrnet_jax.models.exchange import Pyramid
-from hrnet_jax.models.layers import Conv, Numerics
-from hrnet_jax.ops.pool import halve
+from hrnet_jax.models.layers import Conv, LayerConfig
+from hrnet_jax.ops.pool import average_pool
 from hrnet_jax.ops.resize import Resize, resize
 
 
-class V1(nn.Module):
+class HRNetV1(nn.Module):
   """HRNetV1 (paper, figure 4a): the finest map alone, `(B, H / 4, W / 4, C)`."""
 
   def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
-    del train  # nothing here learns; the argument makes representations interchangeable
+    del train  # nothing here learns; the argument makes necks interchangeable
     return xs[0]
 
 
-class V1H(nn.Module):
-  """The paper's control for V2: `V1` widened to as many channels, `(B, H / 4, W / 4, 15 * C)`.
+class HRNetV1h(nn.Module):
+  """HRNetV1 with as many channels as HRNetV2, the paper's control: `(B, H / 4, W / 4, 15 * C)`.
 
-  A 1x1 convolution with bias, without norm, so that what V2 gains is not due to its width.
+  A 1x1 convolution with bias, without norm, so that what HRNetV2 gains is not due to its width.
   """
 
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
     del train
-    return Conv(15 * xs[0].shape[-1], 1, self.numerics, use_bias=True, name="widen")(xs[0])
+    return Conv(15 * xs[0].shape[-1], 1, self.layer_config, use_bias=True, name="widen")(xs[0])
 
 
-class V2(nn.Module):
+class HRNetV2(nn.Module):
   """HRNetV2 (paper, figure 4b): all maps on the finest grid, `(B, H / 4, W / 4, 15 * C)`."""
 
   upsample: Resize
@@ -48,27 +48,27 @@ class V2(nn.Module):
     return jnp.concatenate([resize(x, size, self.upsample) for x in xs], axis=-1)
 
 
-class V2P(nn.Module):
+class HRNetV2p(nn.Module):
   """HRNetV2p (paper, figure 4c): five levels of `width` channels at strides 4 to 64.
 
-  V2 with half-pixel bilinear enlargement, whatever the trunk does; a 1x1 reduction; average
+  HRNetV2 with half-pixel bilinear enlargement, whatever the backbone does; a 1x1 reduction; average
   pooling by 1, 2, 4, 8 and 16 of the reduced map, which drops what does not fill a window; and a
   3x3 convolution for each level. All convolutions have a bias and no norm. Source:
   mmdet/models/necks/hrfpn.py.
   """
 
-  numerics: Numerics
+  layer_config: LayerConfig
   width: int = 256
   levels: int = 5
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
-    n = dataclasses.replace(self.numerics, init="lecun")
-    x = V2(Resize.BILINEAR, name="concatenate")(xs, train=train)
-    x = Conv(self.width, 1, n, use_bias=True, name="reduce")(x)
+    cfg = dataclasses.replace(self.layer_config, init="lecun")
+    x = HRNetV2(Resize.BILINEAR, name="concatenate")(xs, train=train)
+    x = Conv(self.width, 1, cfg, use_bias=True, name="reduce")(x)
     pooled = [x]
     while len(pooled) < self.levels:
-      pooled.append(halve(pooled[-1]))
+      pooled.append(average_pool(pooled[-1]))
     return tuple(
-      Conv(self.width, 3, n, use_bias=True, name=f"level_{i}")(y) for i, y in enumerate(pooled)
+      Conv(self.width, 3, cfg, use_bias=True, name=f"level_{i}")(y) for i, y in enumerate(pooled)
     )

@@ -9,8 +9,9 @@ import jax
 
 from hrnet_jax import registry
 from hrnet_jax.models import necks
-from hrnet_jax.models.backbone import VARIANTS, Depth, HRNet
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.backbone import VARIANTS, HRNet, HRNetConfig
+from hrnet_jax.models.layers import LayerConfig
+from hrnet_jax.models.scan import ScannedHRNet
 from hrnet_jax.ops.resize import Resize
 
 
@@ -20,19 +21,38 @@ class Network(nn.Module):
   Attributes:
     task: what the network was built for; decides the names of the reference's weights.
     backbone: image -> pyramid.
-    representation: pyramid -> features.
+    representation: the neck, pyramid -> features.
     head: features -> outputs.
   """
 
   task: str
-  backbone: nn.Module
-  representation: nn.Module
+  backbone: HRNet
+  representation: nn.Module  # the paper's word; checkpoints name the neck's weights so
   head: nn.Module
+
+  @property
+  def channels(self) -> int:
+    """Channels of the images."""
+    return self.backbone.channels
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> Any:
     xs = self.backbone(images, train=train)
     return self.head(self.representation(xs, train=train), train=train)
+
+
+def image_shape(model: nn.Module, size: tuple[int, int], batch: int = 1) -> tuple[int, ...]:
+  """Shape of the images that a network takes.
+
+  Args:
+    model: a network; one of another package without a `channels` takes three.
+    size: height and width.
+    batch: number of images.
+
+  Returns:
+    `(batch, height, width, channels)`.
+  """
+  return (batch, *size, getattr(model, "channels", 3))
 
 
 def build_model(*, task: str, **options: Any) -> nn.Module:
@@ -57,48 +77,59 @@ def build_backbone(
   variant: str | None = None,
   *,
   upsample: str = Resize.NEAREST,
+  channels: int = 3,
+  norm: str = "batch",
   bn_momentum: float = 0.1,
-  dtype: Any = "float32",
-  init: str = "kaiming",
   bn_group_size: int = 0,
+  init: str = "kaiming",
+  dtype: Any = "float32",
   scan_layers: bool = False,
   remat: bool = False,
-  **depth: Any,
+  **size: Any,
 ) -> HRNet:
-  """Builds the trunk alone: `(B, H, W, 3)` -> four maps at strides 4, 8, 16 and 32.
+  """Builds the backbone: `(B, H, W, channels)` -> four maps at strides 4, 8, 16 and 32.
 
   Args:
     variant: a published network, a key of `backbone.VARIANTS`; or `None` with a `width`.
     upsample: interpolation in the exchange units; the ImageNet checkpoints use `nearest`.
+    channels: of the images.
+    norm: `batch` or `group`; see `LayerConfig`.
     bn_momentum: weight of the new batch in BatchNorm's running statistics, as in PyTorch.
-    dtype: `float32`, `bfloat16` or `float64` (parity); see `Numerics`.
-    init: a key of `layers.INITIALIZERS`, such as `kaiming` (fan-out normal) or `normal_0.001`.
     bn_group_size: examples that share BatchNorm's statistics in training; 0 is the whole batch.
+    init: a key of `layers.INITIALIZERS`, such as `kaiming` (fan-out normal) or `normal_0.001`.
+    dtype: `float32`, `bfloat16` or `float64` (parity); see `LayerConfig`.
     scan_layers: compiles equal parts of the network once, as loops; the same variables and numbers.
     remat: saves memory in training: the backward pass computes stage 1 and every exchange module
       again instead of keeping what is inside.
-    **depth: fields of `Depth` that differ from the variant's, such as `blocks=1` for a toy.
+    **size: fields of `HRNetConfig` that differ from the variant's, such as `blocks=1` for a toy.
 
   Raises:
     ValueError: an unknown name or value. TypeError: neither `variant` nor `width`, or an
       unknown keyword.
   """
-  numerics = Numerics(dtype=dtype, bn_momentum=bn_momentum, init=init, bn_group_size=bn_group_size)
+  layer_config = LayerConfig(
+    dtype=dtype, norm=norm, bn_momentum=bn_momentum, bn_group_size=bn_group_size, init=init
+  )
   if upsample not in list(Resize):
     raise ValueError(f"unknown upsample {upsample!r}; known: {', '.join(Resize)}")
-  if "modules" in depth:
-    depth["modules"] = tuple(depth["modules"])
+  if channels < 1:
+    raise ValueError(f"channels is {channels}; expected the number that images have, such as 3")
+  if "modules" in size:
+    size["modules"] = tuple(size["modules"])
   if variant is None:
-    shape = Depth(**depth)
+    config = HRNetConfig(**size)
   else:
-    shape = dataclasses.replace(lookup(VARIANTS, variant, "variant"), **depth)
-  return HRNet(shape, Resize(upsample), numerics, scan_layers=scan_layers, remat=remat)
+    config = dataclasses.replace(lookup(VARIANTS, variant, "variant"), **size)
+  parts = (config, Resize(upsample), layer_config)
+  if scan_layers or remat:
+    return ScannedHRNet(*parts, channels=channels, scan_layers=scan_layers, remat=remat)
+  return HRNet(*parts, channels=channels)
 
 
 def build_neck(
   name: str, backbone: HRNet, known: tuple[str, ...] = ("v1", "v1h", "v2", "v2p")
 ) -> nn.Module:
-  """Builds a neck in the numerics and the interpolation of a backbone.
+  """Builds a neck with the layer config and the interpolation of a backbone.
 
   Args:
     name: one of `known`; value of `config.model.representation`.
@@ -108,12 +139,11 @@ def build_neck(
   Raises:
     ValueError: unknown name.
   """
-  n = backbone.numerics
   table = {
-    "v1": necks.V1,
-    "v1h": lambda: necks.V1H(n),
-    "v2": lambda: necks.V2(backbone.upsample),
-    "v2p": lambda: necks.V2P(n),
+    "v1": necks.HRNetV1,
+    "v1h": lambda: necks.HRNetV1h(backbone.layer_config),
+    "v2": lambda: necks.HRNetV2(backbone.upsample),
+    "v2p": lambda: necks.HRNetV2p(backbone.layer_config),
   }
   return lookup({key: table[key] for key in known}, name, "representation")()
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from hrnet_jax import registry
 from hrnet_jax.models.backbone import VARIANTS
-from hrnet_jax.models.network import build_model
+from hrnet_jax.models.network import build_model, image_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def variants() -> tuple[str, ...]:
 
 def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
   """Parameters and multiply-accumulates of `model` for one image of `size` (H, W)."""
-  image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+  image = jax.ShapeDtypeStruct(image_shape(model, size), jnp.float32)
   variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
   program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
   parameters = sum(x.size for x in jax.tree.leaves(variables["params"]))
@@ -69,9 +69,9 @@ def _macs(jaxpr: Any) -> int:
     elif equation.primitive.name == "dot_general":
       (contracted, _), _ = equation.params["dimension_numbers"]
       total += outputs * math.prod(equation.invars[0].aval.shape[k] for k in contracted)
-    turns = equation.params["length"] if equation.primitive.name == "scan" else 1
+    repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
     for parameter in equation.params.values():
       inner = getattr(parameter, "jaxpr", parameter)
       if hasattr(inner, "eqns"):
-        total += turns * _macs(inner)
+        total += repeats * _macs(inner)
   return total

@@ -8,7 +8,7 @@ _WINDOW = (1, 2, 2, 1)
 
 
 @jax.custom_vjp
-def halve(x: jax.Array) -> jax.Array:
+def average_pool(x: jax.Array) -> jax.Array:
   """Means of windows of 2 x 2; an odd last row or column is dropped, as in PyTorch.
 
   The gradient repeats pixels. Differentiation would sum over windows of a map with holes, which
@@ -22,7 +22,7 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 def _forward(x: jax.Array) -> tuple[jax.Array, tuple[int, int]]:
-  return halve(x), x.shape[1:3]
+  return average_pool(x), x.shape[1:3]
 
 
 def _backward(size: tuple[int, int], dy: jax.Array) -> tuple[jax.Array]:
@@ -31,4 +31,4 @@ def _backward(size: tuple[int, int], dy: jax.Array) -> tuple[jax.Array]:
   return (jnp.pad(dx, [(0, 0), *rest, (0, 0)]),)
 
 
-halve.defvjp(_forward, _backward)
+average_pool.defvjp(_forward, _backward)

@@ -94,7 +94,7 @@ def certify(
   sizes = image_sizes(size or comparison.size, {Resize(upsample), trunk.upsample})
   if variables is None:
     variables = from_torch(model, state_dict)
-  reference = torch_hrnet.build(model.task, trunk.depth, model.head.num_outputs, upsample=upsample)
+  reference = torch_hrnet.build(model.task, trunk.config, model.head.num_outputs, upsample=upsample)
   torch_hrnet.load(reference, state_dict)
   comparisons = []
   for images in itertools.starmap(seeded_images, sizes):
@@ -110,12 +110,12 @@ def certify(
     "passed": all(c["starts_at"] is None for c in comparisons),
     "flags": {
       "task": model.task,
-      "depth": dataclasses.asdict(trunk.depth),
+      "depth": dataclasses.asdict(trunk.config),
       "upsample": str(trunk.upsample),
       "upsample_torch": str(upsample),
-      "bn_momentum": trunk.numerics.bn_momentum,
+      "bn_momentum": trunk.layer_config.bn_momentum,
       "bn_momentum_torch": comparison.bn_momentum,
-      "bn_epsilon": trunk.numerics.bn_epsilon,
+      "bn_epsilon": trunk.layer_config.norm_epsilon,
       "matmul_precision": PRECISION,
     },
     "tensors": count(variables, state_dict),
@@ -167,7 +167,7 @@ def trace(
 def _trace(
   model: Network, variables: Mapping[str, Any], images: jax.Array, enlarge: bool
 ) -> dict[str, jax.Array]:
-  last = f"stage1_{model.backbone.depth.bottlenecks - 1}"
+  last = f"stage1_{model.backbone.config.bottlenecks - 1}"
   parts = {"stem_2": "stem", last: "stage1"} | {stage: stage for stage in STAGES}
   wanted = {("backbone", name) for name in parts}
   outputs, state = model.apply(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hrnet_jax.errors import UserError
-from hrnet_jax.models.backbone import STEM_WIDTH, VARIANTS, Depth
+from hrnet_jax.models.backbone import STEM_WIDTH, VARIANTS, HRNetConfig
 from hrnet_jax.parity.comparison import comparison_of
 from hrnet_jax.task_spec import resolve
 
@@ -130,7 +130,7 @@ class Trunk(nn.Module):
 
   outputs = 4  # maps that the last exchange computes
 
-  def __init__(self, depth: Depth, upsample: str):
+  def __init__(self, depth: HRNetConfig, upsample: str):
     super().__init__()
     self.upsample = upsample
     self.widths = [depth.width * 2**i for i in range(4)]
@@ -166,7 +166,7 @@ class PixelTrunk(Trunk):
 
   head_name: str
 
-  def __init__(self, num_outputs: int, depth: Depth, upsample: str):
+  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
     super().__init__(depth, upsample)
     width = sum(self.widths)
     first = conv_norm(width, width, 1, bias=True)
@@ -180,7 +180,7 @@ class PixelTrunk(Trunk):
 
 def build(
   task: str,
-  depth: Depth | str,
+  depth: HRNetConfig | str,
   num_outputs: int,
   *,
   upsample: str | None = None,

@@ -18,14 +18,14 @@ import numpy as np
 from hrnet_jax.checkpoint.train_state import TrainState, init_variables
 from hrnet_jax.data import images, prepared
 from hrnet_jax.distributed import sharding
-from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.models.layers import ConvNorm, LayerConfig
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
 from tests.helpers import environment
 
 ROOT = environment.ROOT
 CONFIG = "tests/helpers/toy.py"
-NUMERICS = Numerics(dtype=jnp.dtype("float32"), bn_momentum=0.1, init="kaiming")
+LAYERS = LayerConfig(dtype=jnp.dtype("float32"), bn_momentum=0.1, init="kaiming")
 NAME = "image_folder_segmentation/toy"
 NUM_CLASSES, NUM_TRAIN, NUM_VAL = 3, 12, 10
 MODEL = {
@@ -126,14 +126,16 @@ def run(script: str, *args: object, **kwargs: int) -> subprocess.CompletedProces
 class Tiny(nn.Module):
   """Stands for the network where depth does not matter: two convolutions, a norm, dropout."""
 
-  numerics: Numerics = NUMERICS
+  layer_config: LayerConfig = LAYERS
   dropout: float = 0.0
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-    x = ConvNorm(8, self.numerics, stride=2)(images.astype(self.numerics.dtype), train=train)
+    x = ConvNorm(8, self.layer_config, stride=2)(
+      images.astype(self.layer_config.dtype), train=train
+    )
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    wide = self.numerics.param_dtype
+    wide = self.layer_config.param_dtype
     return nn.Conv(NUM_CLASSES, (1, 1), param_dtype=wide)(x.astype(wide))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.models.backbone import VARIANTS, Depth, HRNet
+from hrnet_jax.models.backbone import VARIANTS, HRNet, HRNetConfig
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 
@@ -80,4 +80,6 @@ def test_images_need_three_channels() -> None:
 
 
 def test_depth_defaults_are_those_of_the_large_networks() -> None:
-  assert VARIANTS["w32"] == Depth(width=32) == Depth(width=32, modules=(1, 4, 3), blocks=4)
+  assert (
+    VARIANTS["w32"] == HRNetConfig(width=32) == HRNetConfig(width=32, modules=(1, 4, 3), blocks=4)
+  )

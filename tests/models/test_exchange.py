@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from hrnet_jax.models.exchange import ExchangeUnit, Stage, Transition, exchange
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import LayerConfig
 from hrnet_jax.ops.resize import Resize
 
-NUMERICS = Numerics(dtype="float32", bn_momentum=0.1, init="kaiming")
+LAYERS = LayerConfig(dtype="float32", bn_momentum=0.1, init="kaiming")
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 # 473 pixels at stride 4: odd sizes that no factor of two connects.
 SIDES = (119, 60, 30, 15)
@@ -105,7 +105,7 @@ def test_exchange_adds_from_the_finest_branch_on() -> None:
   ],
 )
 def test_paths_are_the_documented_ones(branches: int, expected: dict) -> None:
-  unit = ExchangeUnit(Resize.BILINEAR, NUMERICS)
+  unit = ExchangeUnit(Resize.BILINEAR, LAYERS)
   assert kernels(unit, specs(branches)) == expected
   init = functools.partial(unit.init_with_output, train=False)
   ys, _ = jax.eval_shape(init, jax.random.key(0), specs(branches))
@@ -114,7 +114,7 @@ def test_paths_are_the_documented_ones(branches: int, expected: dict) -> None:
 
 @pytest.mark.parametrize("branches", [2, 3, 4])
 def test_every_branch_reaches_every_branch(branches: int, filled: Callable) -> None:
-  unit, xs = ExchangeUnit(Resize.BILINEAR, NUMERICS), pyramid(branches)
+  unit, xs = ExchangeUnit(Resize.BILINEAR, LAYERS), pyramid(branches)
   variables = filled(unit, xs)
 
   @compiled
@@ -131,7 +131,7 @@ def test_every_branch_reaches_every_branch(branches: int, filled: Callable) -> N
 
 def test_only_inner_downward_steps_and_the_sum_are_rectified(filled: Callable) -> None:
   """One path at a time gets kernels of minus one, the others zeros, on maps above one."""
-  unit, xs = ExchangeUnit(Resize.NEAREST, NUMERICS), tuple(jnp.abs(x) + 1 for x in pyramid(3, 8))
+  unit, xs = ExchangeUnit(Resize.NEAREST, LAYERS), tuple(jnp.abs(x) + 1 for x in pyramid(3, 8))
   zero = jax.tree.map(np.zeros_like, filled(unit, xs))
   flat = traverse_util.flatten_dict(zero, sep="/")
   flat = {k: v + 1 if k.endswith(("scale", "var")) else v for k, v in flat.items()}
@@ -154,7 +154,7 @@ def test_only_inner_downward_steps_and_the_sum_are_rectified(filled: Callable) -
 
 def test_upward_path_is_projected_normalised_and_resized() -> None:
   """2 -> 3 pixels with aligned corners: norm(2 * x) at the ends and their mean between."""
-  unit = ExchangeUnit(Resize.BILINEAR_ALIGNED, NUMERICS)
+  unit = ExchangeUnit(Resize.BILINEAR_ALIGNED, LAYERS)
   xs = (jnp.zeros((1, 1, 3, 1)), jnp.array([1.0, 4]).reshape(1, 1, 2, 1))
   norm = {"scale": np.full(1, 3.0), "bias": np.full(1, -1.0)}
   statistics = {"mean": np.full(1, 1.0), "var": np.full(1, 4.0)}
@@ -170,7 +170,7 @@ def test_upward_path_is_projected_normalised_and_resized() -> None:
 
 
 def test_stage_names_its_blocks_and_exchanges() -> None:
-  names = kernels(Stage(2, 1, Resize.BILINEAR, NUMERICS), specs(2))
+  names = kernels(Stage(2, 1, Resize.BILINEAR, LAYERS), specs(2))
   branches = {f"branch_{m}_{i}_0/conv{k}" for m in (0, 1) for i in (0, 1) for k in (1, 2)}
   exchanges = {f"exchange_{m}/{p}" for m in (0, 1) for p in ("up_1_0", "down_0_1_0")}
   assert set(names) == branches | exchanges
@@ -178,12 +178,12 @@ def test_stage_names_its_blocks_and_exchanges() -> None:
 
 
 def test_transition_adds_a_branch_and_keeps_what_fits() -> None:
-  assert kernels(Transition((4, 8), NUMERICS), (specs(1, 16)[0],)) == {
+  assert kernels(Transition((4, 8), LAYERS), (specs(1, 16)[0],)) == {
     "keep_0": (3, 3, 16, 4),
     "new_1": (3, 3, 16, 8),
   }
-  assert kernels(Transition((4, 8, 16), NUMERICS), specs(2)) == {"new_2": (3, 3, 8, 16)}
-  layer, xs = Transition((2, 4, 8), NUMERICS), pyramid(2)
+  assert kernels(Transition((4, 8, 16), LAYERS), specs(2)) == {"new_2": (3, 3, 8, 16)}
+  layer, xs = Transition((2, 4, 8), LAYERS), pyramid(2)
   ys, _ = layer.init_with_output(jax.random.key(0), xs, train=False)
   assert ys[0] is xs[0]
   assert ys[1] is xs[1]

@@ -12,7 +12,7 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax import fold_batchnorm
-from hrnet_jax.models.layers import BatchNorm, ConvNorm, Numerics
+from hrnet_jax.models.layers import BatchNorm, ConvNorm, LayerConfig
 from hrnet_jax.models.network import build_neck
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
@@ -35,7 +35,7 @@ NETWORKS = {
     "blocks": 2,
   },
 }
-NUMERICS = Numerics(dtype="float32", bn_momentum=0.1, init="kaiming", bn_epsilon=0.0)
+LAYERS = LayerConfig(dtype="float32", bn_momentum=0.1, init="kaiming", norm_epsilon=0.0)
 IMAGES = np.random.default_rng(1).standard_normal((1, 64, 64, 3)).astype(np.float32)
 
 
@@ -116,7 +116,7 @@ def test_bfloat16_stays_as_close_to_float32_as_it_was(filled: Callable) -> None:
 
 def test_a_layer_by_hand() -> None:
   """Kernel 2, bias 1; scale 3, beta 5, mean 1, variance 4: gain 1.5, so 3 x + (1 - 1) * 1.5 + 5."""
-  layer = ConvNorm(1, NUMERICS, kernel=1, relu=False, use_bias=True)
+  layer = ConvNorm(1, LAYERS, kernel=1, relu=False, use_bias=True)
   variables = {
     "params": {
       "conv": {"kernel": jnp.full((1, 1, 1, 1), 2.0), "bias": jnp.ones(1)},
@@ -148,18 +148,18 @@ def test_nothing_of_the_norms_is_computed(filled: Callable) -> None:
 
 
 def test_folded_networks_are_not_trained(filled: Callable) -> None:
-  layer = ConvNorm(2, NUMERICS)
+  layer = ConvNorm(2, LAYERS)
   folded, less = fold_batchnorm(layer, filled(layer, IMAGES))
   with pytest.raises(ValueError, match=r"folded.*inference alone; train the model that"):
     folded.apply(less, IMAGES, train=True)
   with pytest.raises(ValueError, match=r"folded.*inference alone"):
     build("segmentation").clone(
-      backbone=hrnet_jax.build_backbone(**TOY).clone(numerics=folded.numerics)
+      backbone=hrnet_jax.build_backbone(**TOY).clone(layer_config=folded.layer_config)
     ).init(jax.random.key(0), IMAGES, train=True)
 
 
 def test_what_cannot_be_folded_is_said(filled: Callable) -> None:
-  layer = ConvNorm(2, NUMERICS)
+  layer = ConvNorm(2, LAYERS)
   variables = filled(layer, IMAGES)
   with pytest.raises(ValueError, match=r"needs a network with norms.*collections \['params'\]"):
     fold_batchnorm(layer, {"params": variables["params"]})
@@ -167,13 +167,13 @@ def test_what_cannot_be_folded_is_said(filled: Callable) -> None:
     fold_batchnorm(fold_batchnorm(layer, variables)[0], variables)
 
   class Alone(nn.Module):
-    numerics: Numerics
+    layer_config: LayerConfig
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-      x = ConvNorm(2, self.numerics, name="first")(x, train=train)
-      return BatchNorm(self.numerics, name="second")(x, train=train)
+      x = ConvNorm(2, self.layer_config, name="first")(x, train=train)
+      return BatchNorm(self.layer_config, name="second")(x, train=train)
 
-  alone = Alone(NUMERICS)
+  alone = Alone(LAYERS)
   with pytest.raises(ValueError, match="norm second has no convolution before it"):
     fold_batchnorm(alone, filled(alone, IMAGES))

@@ -22,7 +22,7 @@ def run(golden: pathlib.Path, variant: str, upsample: str) -> tuple[np.ndarray, 
   )
   shapes = json.loads((golden / "models" / f"seg_{variant}.json").read_text())["state_dict"]
   variables = hrnet_jax.convert.from_torch(model, recipe.fill_all(shapes))
-  last = f"stage1_{model.backbone.depth.bottlenecks - 1}"
+  last = f"stage1_{model.backbone.config.bottlenecks - 1}"
   apply = functools.partial(
     model.apply,
     train=False,

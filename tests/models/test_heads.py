@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.models.heads import PixelHead
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import LayerConfig
 from hrnet_jax.tasks.segmentation.ocr import OCRHead
 
 
-def numerics(dtype: str = "float32") -> Numerics:
-  return Numerics(dtype=dtype, bn_momentum=0.01, init="normal_0.001")
+def layer_config(dtype: str = "float32") -> LayerConfig:
+  return LayerConfig(dtype=dtype, bn_momentum=0.01, init="normal_0.001")
 
 
 def shapes(head: PixelHead) -> dict:
@@ -22,7 +22,7 @@ def shapes(head: PixelHead) -> dict:
 
 def test_parameters_are_those_of_the_reference() -> None:
   """6 * 6 + 6 and 2 * 6 for the mixing, 6 * 4 + 4 for the scores."""
-  params = shapes(PixelHead(4, numerics()))["params"]
+  params = shapes(PixelHead(4, layer_config()))["params"]
   assert {k: v.shape for k, v in params["mix"]["conv"].items()} == {
     "kernel": (1, 1, 6, 6),
     "bias": (6,),
@@ -46,13 +46,13 @@ def test_mixing_is_rectified_and_scores_are_not() -> None:
     },
     "batch_stats": {"mix": {"bn": {"mean": jnp.zeros(2), "var": jnp.ones(2)}}},
   }
-  y = PixelHead(2, numerics()).apply(variables, jnp.array([[[[1.0, 7]]]]), train=False)
+  y = PixelHead(2, layer_config()).apply(variables, jnp.array([[[[1.0, 7]]]]), train=False)
   np.testing.assert_allclose(y.ravel(), [-2, -1], atol=2e-5)
 
 
 def test_convolutions_of_the_ocr_head_start_as_in_pytorch() -> None:
   """Whatever the trunk starts with: uniform between the ends 1 / sqrt(fan-in)."""
-  head = OCRHead(4, numerics(), width=32, key_width=16)
+  head = OCRHead(4, layer_config(), width=32, key_width=16)
   x = jnp.zeros((1, 3, 5, 24))
   params = jax.jit(lambda x: head.init(jax.random.key(0), x, train=False))(x)["params"]
   kernels = {
@@ -67,7 +67,7 @@ def test_convolutions_of_the_ocr_head_start_as_in_pytorch() -> None:
 
 
 def test_scores_of_a_bfloat16_head_are_computed_in_float32(filled: Callable) -> None:
-  head = PixelHead(4, numerics("bfloat16"))
+  head = PixelHead(4, layer_config("bfloat16"))
   x = np.random.default_rng(1).standard_normal((1, 3, 5, 6)).astype(np.float32)
   variables = filled(head, x)
   assert {a.dtype for a in jax.tree.leaves(variables)} == {np.dtype("float32")}

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.models.layers import BatchNorm, Conv, ConvNorm, Numerics
+from hrnet_jax.models.layers import BatchNorm, Conv, ConvNorm, LayerConfig
 
-NUMERICS = functools.partial(Numerics, dtype="float32", bn_momentum=0.25, init="kaiming")
+LAYERS = functools.partial(LayerConfig, dtype="float32", bn_momentum=0.25, init="kaiming")
 
 
 def column(*values: float) -> jnp.ndarray:
@@ -18,13 +18,13 @@ def column(*values: float) -> jnp.ndarray:
 
 
 def updated(variables: dict, x: jax.Array) -> tuple[np.ndarray, dict]:
-  y, new = BatchNorm(NUMERICS()).apply(variables, x, train=True, mutable=["batch_stats"])
+  y, new = BatchNorm(LAYERS()).apply(variables, x, train=True, mutable=["batch_stats"])
   return np.asarray(y).ravel(), {**variables, **new}
 
 
 def test_running_statistics_by_hand() -> None:
   """1 and 3: mean 2, biased variance 1, unbiased 2; then 0 and 3: 1.5, 2.25, 4.5."""
-  variables = BatchNorm(NUMERICS()).init(jax.random.key(0), column(1, 3), train=True)
+  variables = BatchNorm(LAYERS()).init(jax.random.key(0), column(1, 3), train=True)
   stats = variables["batch_stats"]
   assert (stats["mean"].item(), stats["var"].item()) == (0, 1)  # init does not count as a batch
   y, variables = updated(variables, column(1, 3))
@@ -40,7 +40,7 @@ def test_running_statistics_by_hand() -> None:
 
 def test_groups_by_hand() -> None:
   """1, 3 and 10, 16: means 2 and 13, biased variances 1 and 9, unbiased 2 and 18; one update."""
-  layer = BatchNorm(NUMERICS(bn_group_size=2))
+  layer = BatchNorm(LAYERS(bn_group_size=2))
   x = column(1, 3, 10, 16)
   variables = layer.init(jax.random.key(0), x, train=True)
   y, new = layer.apply(variables, x, train=True, mutable=["batch_stats"])
@@ -53,7 +53,7 @@ def test_groups_by_hand() -> None:
 
 
 def test_one_value_per_channel_has_no_variance() -> None:
-  variables = BatchNorm(NUMERICS()).init(jax.random.key(0), column(7), train=True)
+  variables = BatchNorm(LAYERS()).init(jax.random.key(0), column(7), train=True)
   y, variables = updated(variables, column(7))
   assert y.tolist() == [0]
   assert variables["batch_stats"]["var"].item() == 0.75
@@ -65,7 +65,7 @@ def test_evaluation_uses_the_running_statistics() -> None:
     "params": {"scale": jnp.array([10.0]), "bias": jnp.array([1.0])},
     "batch_stats": {"mean": jnp.array([3.0]), "var": jnp.array([4.0])},
   }
-  y = BatchNorm(NUMERICS(bn_epsilon=0.0)).apply(variables, column(5, 3), train=False)
+  y = BatchNorm(LAYERS(norm_epsilon=0.0)).apply(variables, column(5, 3), train=False)
   np.testing.assert_allclose(y.ravel(), [11, 1], rtol=1e-6)
 
 
@@ -78,7 +78,7 @@ def test_conv_norm_adds_bias_then_normalises_then_rectifies() -> None:
     },
     "batch_stats": {"bn": {"mean": jnp.array([1.0]), "var": jnp.array([4.0])}},
   }
-  layer = functools.partial(ConvNorm, 1, NUMERICS(bn_epsilon=0.0), kernel=1, use_bias=True)
+  layer = functools.partial(ConvNorm, 1, LAYERS(norm_epsilon=0.0), kernel=1, use_bias=True)
   y = layer().apply(variables, column(1, -3), train=False)
   np.testing.assert_allclose(y.ravel(), [1, 0], rtol=1e-6)
   y = layer(relu=False).apply(variables, column(1, -3), train=False)
@@ -95,7 +95,7 @@ def test_conv_norm_adds_bias_then_normalises_then_rectifies() -> None:
 )
 def test_kernels_start_with_the_named_deviation(init: str, expected: float) -> None:
   x = jnp.zeros((1, 4, 4, 64))
-  layer = Conv(128, 3, NUMERICS(init=init))
+  layer = Conv(128, 3, LAYERS(init=init))
   kernel = layer.init(jax.random.key(0), x)["params"]["kernel"]
   assert kernel.shape == (3, 3, 64, 128)
   # 73728 draws: the standard error of the deviation is 0.26 percent
@@ -104,14 +104,14 @@ def test_kernels_start_with_the_named_deviation(init: str, expected: float) -> N
 
 
 def test_biases_start_as_in_pytorch() -> None:
-  layer = Conv(4096, 1, NUMERICS(), use_bias=True)
+  layer = Conv(4096, 1, LAYERS(), use_bias=True)
   bias = layer.init(jax.random.key(0), jnp.zeros((1, 1, 1, 25)))["params"]["bias"]
   assert 0.19 < np.abs(bias).max() <= 0.2  # 1 / sqrt(25)
   np.testing.assert_allclose(bias.std(), 0.2 / math.sqrt(3), rtol=0.05)
 
 
 def test_bfloat16_keeps_parameters_and_statistics_in_float32() -> None:
-  layer = ConvNorm(3, NUMERICS(dtype="bfloat16"), use_bias=True)
+  layer = ConvNorm(3, LAYERS(dtype="bfloat16"), use_bias=True)
   x = jax.ShapeDtypeStruct((2, 4, 4, 2), "float32")
   variables = jax.eval_shape(lambda x: layer.init(jax.random.key(0), x, train=False), x)
   assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
@@ -138,10 +138,10 @@ def test_bfloat16_keeps_parameters_and_statistics_in_float32() -> None:
 )
 def test_policy_refuses(changes: dict, message: str) -> None:
   with pytest.raises(ValueError, match=message):
-    NUMERICS(**changes)
+    LAYERS(**changes)
 
 
 def test_parameters_follow_a_float64_network() -> None:
   with jax.enable_x64(True):
-    assert NUMERICS(dtype="float64").param_dtype == jnp.float64
-  assert NUMERICS(dtype="bfloat16").param_dtype == jnp.float32
+    assert LAYERS(dtype="float64").param_dtype == jnp.float64
+  assert LAYERS(dtype="bfloat16").param_dtype == jnp.float32

@@ -14,7 +14,8 @@ import pytest
 import hrnet_jax
 from hrnet_jax.models.backbone import HRNet
 from hrnet_jax.models.exchange import Stage
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import LayerConfig
+from hrnet_jax.models.scan import parts_of_stages
 from hrnet_jax.models.summary import count
 from hrnet_jax.ops.resize import Resize
 
@@ -25,9 +26,21 @@ compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimizatio
 DEPTH = {"width": 2, "modules": (1, 2, 2), "blocks": 2, "bottlenecks": 3, "bottleneck_width": 2}
 
 
+class PartedStage(Stage):
+  """A stage alone, in the way of `ScannedHRNet`."""
+
+  scan_layers: bool = False
+  remat: bool = False
+
+  def __call__(self, xs: tuple, *, train: bool) -> tuple:
+    with parts_of_stages(scan_layers=self.scan_layers, remat=self.remat):
+      return super().__call__(xs, train=train)
+
+
 def make_stage(dtype: str = "float32", outputs: int | None = None, **mode: bool) -> Stage:
-  numerics = Numerics(dtype=dtype, bn_momentum=0.1, init="kaiming")
-  return Stage(3, 2, Resize.BILINEAR, numerics, outputs, **mode)
+  layer_config = LayerConfig(dtype=dtype, bn_momentum=0.1, init="kaiming")
+  build = functools.partial(PartedStage, **mode) if mode else Stage
+  return build(3, 2, Resize.BILINEAR, layer_config, outputs)
 
 
 def maps(dtype: str = "float32", side: int = 8) -> tuple[np.ndarray, ...]:

@@ -40,7 +40,7 @@ def reference(options: dict[str, Any]) -> Any:
 
   model = hrnet_jax.build_model(**options)
   count, up = model.head.num_outputs, str(model.backbone.upsample)
-  return torch_hrnet.build(model.task, model.backbone.depth, count, upsample=up)
+  return torch_hrnet.build(model.task, model.backbone.config, count, upsample=up)
 
 
 def certify(options: dict[str, Any], weights: Any, **how: Any) -> dict[str, Any]:

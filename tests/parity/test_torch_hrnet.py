@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.models.backbone import VARIANTS, Depth
+from hrnet_jax.models.backbone import VARIANTS, HRNetConfig
 from tests.golden import recipe
 
 pytest.importorskip("torch")
@@ -88,7 +88,7 @@ def test_outputs_and_stages_are_official(
 
 
 def test_channels_last_computes_the_same(random_state_dict: Callable) -> None:
-  network = torch_hrnet.build("pose", Depth(width=4, modules=(1, 1, 1), blocks=1), 2)
+  network = torch_hrnet.build("pose", HRNetConfig(width=4, modules=(1, 1, 1), blocks=1), 2)
   torch_hrnet.load(network, random_state_dict(network))
   images = recipe.image((1, 64, 96, 3), seed=0)
   plain = torch_trace.trace(network, images)
@@ -107,7 +107,7 @@ def test_segmentation_has_no_interpolation_of_its_own() -> None:
 
 
 def test_weights_of_another_network_are_refused(random_state_dict: Callable) -> None:
-  toys = [torch_hrnet.build("pose", Depth(width=w, modules=(1, 1, 1)), 2) for w in (4, 8)]
+  toys = [torch_hrnet.build("pose", HRNetConfig(width=w, modules=(1, 1, 1)), 2) for w in (4, 8)]
   with pytest.raises(ValueError, match=r"does not fit(.|\n)*size mismatch for transition1"):
     torch_hrnet.load(toys[0], random_state_dict(toys[1]))
 
@@ -120,7 +120,7 @@ def test_training_step_in_float64_is_ours(
   """Gradients of all parameters and new running statistics."""
   upsample = {"segmentation": "bilinear_aligned", "classification": "nearest"}[task]
   options = {**toy, "task": task, "upsample": upsample, "bn_momentum": 0.25, "dtype": "float64"}
-  depth = Depth(**{k: toy[k] for k in Depth.__dataclass_fields__})
+  depth = HRNetConfig(**{k: toy[k] for k in HRNetConfig.__dataclass_fields__})
   network = torch_hrnet.build(task, depth, 3, upsample=upsample, bn_momentum=0.25).double()
   state_dict = random_state_dict(network)
   torch_hrnet.load(network, state_dict)

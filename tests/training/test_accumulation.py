@@ -24,26 +24,26 @@ PERMUTED = np.arange(BATCH).reshape(SIZE, PARTS).T.ravel()
 class Twice(nn.Module):
   """Two networks beside each other, for losses with two outputs."""
 
-  numerics: Any
+  layer_config: Any
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
-    first, second = toy.Tiny(self.numerics), toy.Tiny(self.numerics)
+    first, second = toy.Tiny(self.layer_config), toy.Tiny(self.layer_config)
     return first(images, train=train), second(images, train=train)
 
 
 class Pooled(nn.Module):
   """One vector for each image."""
 
-  numerics: Any
+  layer_config: Any
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-    return toy.Tiny(self.numerics)(images, train=train).mean((1, 2))
+    return toy.Tiny(self.layer_config)(images, train=train).mean((1, 2))
 
 
-def two_outputs(numerics: Any, **options: Any) -> Any:
-  task = toy.make_task(Twice(numerics))
+def two_outputs(layer_config: Any, **options: Any) -> Any:
+  task = toy.make_task(Twice(layer_config))
   return dataclasses.replace(
     task, aux_weights=(0.4, 1.0), class_weights=all_tasks.CLASS_WEIGHTS, **options
   )
@@ -62,8 +62,10 @@ TASKS = {
 
 
 def make_task(name: str, *, group_size: int = 0, parts: int = 1) -> Any:
-  numerics = dataclasses.replace(toy.NUMERICS, dtype=jnp.dtype("float64"), bn_group_size=group_size)
-  return TASKS[name](numerics, parts)
+  layer_config = dataclasses.replace(
+    toy.LAYERS, dtype=jnp.dtype("float64"), bn_group_size=group_size
+  )
+  return TASKS[name](layer_config, parts)
 
 
 def make_batch(task: Any, height: int = 32) -> dict[str, np.ndarray]:

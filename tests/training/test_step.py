@@ -47,7 +47,7 @@ def test_step_is_the_update_of_the_gradient_of_the_loss():
 
 def test_bfloat16_computes_near_float32_and_keeps_float32_weights():
   batch, mesh = toy.make_batch((4, 32, 32)), toy.make_mesh(1)
-  half = dataclasses.replace(toy.NUMERICS, dtype=jnp.dtype("bfloat16"))
+  half = dataclasses.replace(toy.LAYERS, dtype=jnp.dtype("bfloat16"))
   expected, exact = one_step.run(toy.make_task(toy.Tiny()), mesh, batch)
   state, scalars = one_step.run(toy.make_task(toy.Tiny(half)), mesh, batch)
   assert {x.dtype for x in jax.tree.leaves(state.variables)} == {np.dtype("float32")}

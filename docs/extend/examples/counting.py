@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import DatasetInfo
-from hrnet_jax.models.layers import Numerics
+from hrnet_jax.models.layers import LayerConfig
 from hrnet_jax.models.network import Network, build_backbone, build_model, build_neck
 from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.task_spec import TaskSpec
@@ -23,19 +23,19 @@ from hrnet_jax.visualize.sheet import contact_sheet
 class CountHead(nn.Module):
   """The mean over all positions of what each contributes: `(B, h, w, C) -> (B,)`."""
 
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
-    share = nn.Dense(1, param_dtype=self.numerics.param_dtype, name="share")(x)
+    share = nn.Dense(1, param_dtype=self.layer_config.param_dtype, name="share")(x)
     return nn.softplus(share.astype(jnp.float32)).mean((1, 2, 3))
 
 
 def make_network(**trunk: Any) -> Network:
   """The keywords are the keys of `config.model`, `task` left out."""
   backbone = build_backbone(**trunk)
-  head = CountHead(backbone.numerics)
+  head = CountHead(backbone.layer_config)
   return Network("counting", backbone, build_neck("v2", backbone), head)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from hrnet_jax.models.layers import Conv, ConvNorm, Numerics
+from hrnet_jax.models.layers import Conv, ConvNorm, LayerConfig
 from hrnet_jax.models.network import Network, build_backbone, build_neck
 from hrnet_jax.tasks import segmentation
 
@@ -22,19 +22,19 @@ class DeepHead(nn.Module):
 
   num_outputs: int
   width: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     for index in range(2):
-      x = ConvNorm(self.width, self.numerics, name=f"conv{index}")(x, train=train)
-    return Conv(self.num_outputs, 1, self.numerics.wide, use_bias=True, name="classify")(x)
+      x = ConvNorm(self.width, self.layer_config, name=f"conv{index}")(x, train=train)
+    return Conv(self.num_outputs, 1, self.layer_config.wide, use_bias=True, name="classify")(x)
 
 
 def build_model(*, num_classes: int, upsample: str, head_width: int = 64, **trunk: Any) -> Network:
   """The network; the keywords are the keys of `config.model`, `task` left out."""
   backbone = build_backbone(upsample=upsample, **trunk)
-  head = DeepHead(num_classes, head_width, backbone.numerics)
+  head = DeepHead(num_classes, head_width, backbone.layer_config)
   return Network("segmentation_deep", backbone, build_neck("v2", backbone), head)
 
 

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 
-from hrnet_jax.models.layers import Numerics, uniform_fan_in
+from hrnet_jax.models.layers import LayerConfig, uniform_fan_in
 
 
 class PooledHead(nn.Module):
@@ -13,12 +13,12 @@ class PooledHead(nn.Module):
   """
 
   num_outputs: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     del train
-    dtype, channels = self.numerics.param_dtype, x.shape[-1]
+    dtype, channels = self.layer_config.param_dtype, x.shape[-1]
     init = uniform_fan_in(channels)
     kernel = self.param("kernel", init, (channels, self.num_outputs), dtype)
     bias = self.param("bias", init, (self.num_outputs,), dtype)

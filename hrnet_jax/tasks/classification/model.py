@@ -10,5 +10,7 @@ from hrnet_jax.tasks.classification.neck import ImageNetNeck
 def build_model(*, num_classes: int, **trunk: Any) -> Network:
   """Logits `(B, num_classes)`; lib/models/cls_hrnet.py. Sides must be multiples of 32."""
   backbone = build_backbone(**trunk)
-  features = ImageNetNeck(backbone.numerics)
-  return Network("classification", backbone, features, PooledHead(num_classes, backbone.numerics))
+  features = ImageNetNeck(backbone.layer_config)
+  return Network(
+    "classification", backbone, features, PooledHead(num_classes, backbone.layer_config)
+  )

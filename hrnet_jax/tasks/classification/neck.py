@@ -5,7 +5,7 @@ import jax
 
 from hrnet_jax.models.blocks import Bottleneck
 from hrnet_jax.models.exchange import Pyramid
-from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.models.layers import ConvNorm, LayerConfig
 
 
 class ImageNetNeck(nn.Module):
@@ -17,16 +17,16 @@ class ImageNetNeck(nn.Module):
   lib/models/cls_hrnet.py; the convolutions before the latter two norms have a bias.
   """
 
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
-    n = self.numerics
+    cfg = self.layer_config
     wide = [
-      Bottleneck(32 * 2**i, n, name=f"increase_{i}")(x, train=train) for i, x in enumerate(xs)
+      Bottleneck(32 * 2**i, cfg, name=f"increase_{i}")(x, train=train) for i, x in enumerate(xs)
     ]
     y = wide[0]
     for i, x in enumerate(wide[1:]):
-      down = ConvNorm(x.shape[-1], n, stride=2, use_bias=True, name=f"down_{i}")
+      down = ConvNorm(x.shape[-1], cfg, stride=2, use_bias=True, name=f"down_{i}")
       y = x + down(y, train=train)
-    return ConvNorm(2048, n, kernel=1, use_bias=True, name="final")(y, train=train)
+    return ConvNorm(2048, cfg, kernel=1, use_bias=True, name="final")(y, train=train)

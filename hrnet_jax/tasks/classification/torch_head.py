@@ -2,14 +2,14 @@
 
 from torch import Tensor, nn
 
-from hrnet_jax.models.backbone import Depth
+from hrnet_jax.models.backbone import HRNetConfig
 from hrnet_jax.parity.torch_hrnet import Trunk, bottleneck, conv_norm
 
 
 class TorchClassifier(Trunk):
   """A funnel over all maps, and their mean: `(B, 3, H, W) -> (B, K)`; lib/models/cls_hrnet.py."""
 
-  def __init__(self, num_outputs: int, depth: Depth, upsample: str):
+  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
     super().__init__(depth, upsample)
     sizes = [32 * 2**i for i in range(4)]
     pairs = zip(self.widths, sizes, strict=True)

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.models.layers import Conv, Numerics
+from hrnet_jax.models.layers import Conv, LayerConfig
 from hrnet_jax.tasks.detection.methods import Method
 
 CHANNELS, HIDDEN = 256, 1024
@@ -24,13 +24,13 @@ class ProposalHead(nn.Module):
   """
 
   anchors: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    n, small = self.numerics, nn.initializers.normal(0.01)
-    x = nn.relu(_conv(CHANNELS, 3, n, small, "shared")(x))
-    wide = n.wide
+    cfg, small = self.layer_config, nn.initializers.normal(0.01)
+    x = nn.relu(_conv(CHANNELS, 3, cfg, small, "shared")(x))
+    wide = cfg.wide
     logits = _conv(self.anchors, 1, wide, small, "classify")(x)
     deltas = _conv(4 * self.anchors, 1, wide, small, "regress")(x)
     return logits.reshape(x.shape[0], -1), deltas.reshape(x.shape[0], -1, 4)
@@ -44,14 +44,14 @@ class BoxHead(nn.Module):
 
   num_classes: int
   class_agnostic: bool
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    n, xavier = self.numerics, nn.initializers.xavier_uniform()
+    cfg, xavier = self.layer_config, nn.initializers.xavier_uniform()
     for i, axes in enumerate(((-3, -2, -1), (-1,))):
-      x = nn.relu(_dense(HIDDEN, n, xavier, f"shared_{i}", axes)(x))
-    wide, boxes = n.wide, 1 if self.class_agnostic else self.num_classes
+      x = nn.relu(_dense(HIDDEN, cfg, xavier, f"shared_{i}", axes)(x))
+    wide, boxes = cfg.wide, 1 if self.class_agnostic else self.num_classes
     scores = _dense(self.num_classes + 1, wide, nn.initializers.normal(0.01), "classify")(x)
     deltas = _dense(4 * boxes, wide, nn.initializers.normal(0.001), "regress")(x)
     return scores, deltas.reshape(*x.shape[:-1], boxes, 4)
@@ -61,15 +61,15 @@ class MaskHead(nn.Module):
   """A mask for each class: `(N, 14, 14, C) -> (N, 28, 28, classes)` logits."""
 
   num_classes: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    n, kaiming = self.numerics, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+    cfg, kaiming = self.layer_config, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
     for i in range(4):
-      x = nn.relu(_conv(CHANNELS, 3, n, kaiming, f"conv_{i}")(x))
-    x = nn.relu(Enlarge(CHANNELS, n, name="enlarge")(x))
-    return _conv(self.num_classes, 1, n.wide, kaiming, "classify")(x)
+      x = nn.relu(_conv(CHANNELS, 3, cfg, kaiming, f"conv_{i}")(x))
+    x = nn.relu(Enlarge(CHANNELS, cfg, name="enlarge")(x))
+    return _conv(self.num_classes, 1, cfg.wide, kaiming, "classify")(x)
 
 
 class Enlarge(nn.Module):
@@ -79,17 +79,17 @@ class Enlarge(nn.Module):
   """
 
   features: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    n, (count, h, w, c) = self.numerics, x.shape
+    cfg, (count, h, w, c) = self.layer_config, x.shape
     # PyTorch's fan-out is that of the convolution whose transpose this is: from features to c.
     init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-    kernel = self.param("kernel", init, (2, 2, self.features, c), n.param_dtype)
-    bias = self.param("bias", nn.initializers.zeros, (self.features,), n.param_dtype)
-    y = jnp.einsum("nhwc,abfc->nhawbf", x.astype(n.dtype), kernel.astype(n.dtype))
-    return y.reshape(count, 2 * h, 2 * w, self.features) + bias.astype(n.dtype)
+    kernel = self.param("kernel", init, (2, 2, self.features, c), cfg.param_dtype)
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), cfg.param_dtype)
+    y = jnp.einsum("nhwc,abfc->nhawbf", x.astype(cfg.dtype), kernel.astype(cfg.dtype))
+    return y.reshape(count, 2 * h, 2 * w, self.features) + bias.astype(cfg.dtype)
 
 
 class Heads(nn.Module):
@@ -105,14 +105,16 @@ class Heads(nn.Module):
   method: Method
   num_classes: int
   anchors: int
-  numerics: Numerics
+  layer_config: LayerConfig
 
   def setup(self) -> None:
     """Makes the heads; only those of several stages are counted in their names."""
     stages = range(len(self.method.stages))
-    boxes = [BoxHead(self.num_classes, self.method.class_agnostic, self.numerics) for _ in stages]
-    masks = [MaskHead(self.num_classes, self.numerics) for _ in stages if self.method.masks]
-    self.proposals = ProposalHead(self.anchors, self.numerics)
+    boxes = [
+      BoxHead(self.num_classes, self.method.class_agnostic, self.layer_config) for _ in stages
+    ]
+    masks = [MaskHead(self.num_classes, self.layer_config) for _ in stages if self.method.masks]
+    self.proposals = ProposalHead(self.anchors, self.layer_config)
     self.boxes = boxes if len(boxes) > 1 else boxes[0]
     self.masks = masks[0] if len(masks) == 1 else masks
 
@@ -129,17 +131,17 @@ class Heads(nn.Module):
     return (self.masks[stage] if isinstance(self.masks, Sequence) else self.masks)(features)
 
 
-def _conv(features: int, size: int, numerics: Numerics, init: Any, name: str) -> Conv:
+def _conv(features: int, size: int, cfg: LayerConfig, init: Any, name: str) -> Conv:
   zeros = nn.initializers.zeros
-  return Conv(features, size, numerics, use_bias=True, kernel_init=init, bias_init=zeros, name=name)
+  return Conv(features, size, cfg, use_bias=True, kernel_init=init, bias_init=zeros, name=name)
 
 
-def _dense(features: int, numerics: Numerics, init: Any, name: str, axes: Any = (-1,)) -> Any:
+def _dense(features: int, cfg: LayerConfig, init: Any, name: str, axes: Any = (-1,)) -> Any:
   return nn.DenseGeneral(
     features,
     axis=axes,
-    dtype=numerics.dtype,
-    param_dtype=numerics.param_dtype,
+    dtype=cfg.dtype,
+    param_dtype=cfg.param_dtype,
     kernel_init=init,
     name=name,
   )

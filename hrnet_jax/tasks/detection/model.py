@@ -28,7 +28,7 @@ def build_model(
     "detection",
     backbone,
     build_neck("v2p", backbone),
-    Heads(design, num_classes, len(anchors.RATIOS), backbone.numerics),
+    Heads(design, num_classes, len(anchors.RATIOS), backbone.layer_config),
     norm_eval=norm_eval,
     min_score=min_score,
     max_detections=max_detections,

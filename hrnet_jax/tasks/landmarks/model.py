@@ -18,4 +18,4 @@ def build_model(
   """Heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; lib/models/hrnet.py."""
   backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
   features = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
-  return Network("landmarks", backbone, features, PixelHead(num_landmarks, backbone.numerics))
+  return Network("landmarks", backbone, features, PixelHead(num_landmarks, backbone.layer_config))

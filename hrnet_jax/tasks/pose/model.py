@@ -11,4 +11,4 @@ def build_model(*, num_landmarks: int, **trunk: Any) -> Network:
   """HRNetV1: heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; pose_hrnet.py."""
   backbone = dataclasses.replace(build_backbone(**trunk), outputs=1)
   features = build_neck("v1", backbone)
-  return Network("pose", backbone, features, LinearHead(num_landmarks, backbone.numerics))
+  return Network("pose", backbone, features, LinearHead(num_landmarks, backbone.layer_config))

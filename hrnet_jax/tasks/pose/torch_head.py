@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from hrnet_jax.models.backbone import Depth
+from hrnet_jax.models.backbone import HRNetConfig
 from hrnet_jax.parity.torch_hrnet import Trunk
 
 
@@ -11,7 +11,7 @@ class TorchPose(Trunk):
 
   outputs = 1
 
-  def __init__(self, num_outputs: int, depth: Depth, upsample: str):
+  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
     super().__init__(depth, upsample)
     self.final_layer = nn.Conv2d(depth.width, num_outputs, 1)
 

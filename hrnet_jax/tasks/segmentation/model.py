@@ -23,4 +23,4 @@ def build_model(
   backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
   features = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
   build_head = lookup({"pixel": PixelHead, "ocr": OCRHead}, head, "head")
-  return Network("segmentation", backbone, features, build_head(num_classes, backbone.numerics))
+  return Network("segmentation", backbone, features, build_head(num_classes, backbone.layer_config))

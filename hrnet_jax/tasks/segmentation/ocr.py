@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hrnet_jax.models.heads import LinearHead, PixelHead
-from hrnet_jax.models.layers import ConvNorm, Numerics
+from hrnet_jax.models.layers import ConvNorm, LayerConfig
 
 
 class OCRHead(nn.Module):
@@ -23,14 +23,14 @@ class OCRHead(nn.Module):
 
   Attributes:
     num_outputs: K.
-    numerics: see `Numerics`.
+    layer_config: see `LayerConfig`.
     width: channels of the pixel features.
     key_width: channels in which pixels and classes are compared.
     dropout: share of the channels dropped in training; needs the rng `dropout`.
   """
 
   num_outputs: int
-  numerics: Numerics
+  layer_config: LayerConfig
   width: int = 512
   key_width: int = 256
   dropout: float = 0.05
@@ -38,13 +38,13 @@ class OCRHead(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
     # Whatever the trunk has: the reference leaves the head's convolutions as PyTorch makes them.
-    n = dataclasses.replace(self.numerics, init="uniform_fan_in")
+    cfg = dataclasses.replace(self.layer_config, init="uniform_fan_in")
 
     def project(x: jax.Array, name: str, width: int = self.key_width) -> jax.Array:
-      return ConvNorm(width, n, kernel=1, name=name)(x, train=train)
+      return ConvNorm(width, cfg, kernel=1, name=name)(x, train=train)
 
-    aux = PixelHead(self.num_outputs, n, name="aux")(x, train=train)
-    x = ConvNorm(self.width, n, use_bias=True, name="pixels")(x, train=train)
+    aux = PixelHead(self.num_outputs, cfg, name="aux")(x, train=train)
+    x = ConvNorm(self.width, cfg, use_bias=True, name="pixels")(x, train=train)
     regions = gather_regions(x, aux)[:, :, None]
     query = project(project(x, "query_0"), "query_1")
     key = project(project(regions, "key_0"), "key_1")
@@ -53,7 +53,7 @@ class OCRHead(nn.Module):
     x = project(jnp.concatenate([context, x], axis=-1), "fuse", self.width)
     # Whole channels of an example, PyTorch's Dropout2d.
     x = nn.Dropout(self.dropout, broadcast_dims=(1, 2))(x, deterministic=not train)
-    return aux, LinearHead(self.num_outputs, n, name="main")(x, train=train)
+    return aux, LinearHead(self.num_outputs, cfg, name="main")(x, train=train)
 
 
 def gather_regions(x: jax.Array, scores: jax.Array) -> jax.Array:
