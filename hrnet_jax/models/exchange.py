@@ -91,17 +91,17 @@ class Stage(nn.Module):
 
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
+    def branch(m: int, i: int, x: jax.Array) -> jax.Array:
+      name = f"branch_{m}_{i}"
+      blocks = (BasicBlock(self.layer_config, name=f"{name}_{k}") for k in range(self.blocks))
+      return BlockSequence(tuple(blocks), name=name)(x, train=train)
+
     for m in range(self.modules):
-      xs = tuple(self._branch(m, i)(x, train=train) for i, x in enumerate(xs))
+      xs = tuple(branch(m, i, x) for i, x in enumerate(xs))
       outputs = self.outputs if m == self.modules - 1 else None
       unit = ExchangeUnit(self.upsample, self.layer_config, outputs, name=f"exchange_{m}")
       xs = unit(xs, train=train)
     return xs
-
-  def _branch(self, module: int, branch: int) -> BlockSequence:
-    name = f"branch_{module}_{branch}"
-    blocks = (BasicBlock(self.layer_config, name=f"{name}_{k}") for k in range(self.blocks))
-    return BlockSequence(tuple(blocks), name=name)
 
 
 class Transition(nn.Module):

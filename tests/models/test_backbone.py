@@ -35,12 +35,12 @@ def test_sizes_are_rounded_up(size: tuple[int, int], expected: list) -> None:
   trunk = hrnet_jax.build_backbone(**TOY)
   ys, _ = traced(trunk, 2, *size, 3)
   assert [y.shape for y in ys] == [(2, *s, 4 * 2**i) for i, s in enumerate(expected)]
-  for level, (height, width) in zip(trunk.levels, expected, strict=True):
+  for level, (height, width) in zip(trunk.features, expected, strict=True):
     assert (height, width) == tuple(-(-n // level.stride) for n in size)
 
 
 def test_levels_are_what_consumers_rely_on() -> None:
-  levels = [dataclasses.astuple(level) for level in hrnet_jax.build_backbone("w48").levels]
+  levels = [dataclasses.astuple(level) for level in hrnet_jax.build_backbone("w48").features]
   assert levels == [(48, 4), (96, 8), (192, 16), (384, 32)]
 
 
@@ -79,7 +79,7 @@ def test_images_need_three_channels() -> None:
     traced(hrnet_jax.build_backbone(**TOY), 1, 64, 64, 1)
 
 
-def test_depth_defaults_are_those_of_the_large_networks() -> None:
+def test_size_defaults_are_those_of_the_large_networks() -> None:
   assert (
     VARIANTS["w32"] == HRNetConfig(width=32) == HRNetConfig(width=32, modules=(1, 4, 3), blocks=4)
   )

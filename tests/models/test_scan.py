@@ -1,6 +1,7 @@
-"""Rolled and rematerialised networks: variables and numbers of plain ones in other programs."""
+"""Scanned and rematerialised networks: variables and numbers of plain ones in other programs."""
 
 from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any
 
@@ -26,21 +27,29 @@ compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimizatio
 DEPTH = {"width": 2, "modules": (1, 2, 2), "blocks": 2, "bottlenecks": 3, "bottleneck_width": 2}
 
 
-class PartedStage(Stage):
-  """A stage alone, in the way of `ScannedHRNet`."""
+@dataclasses.dataclass
+class PartedStage:
+  """A stage alone, run as the stages of a `ScannedHRNet` are."""
 
-  scan_layers: bool = False
-  remat: bool = False
+  stage: Stage
+  mode: dict[str, bool]
 
-  def __call__(self, xs: tuple, *, train: bool) -> tuple:
-    with parts_of_stages(scan_layers=self.scan_layers, remat=self.remat):
-      return super().__call__(xs, train=train)
+  def init(self, *args: Any, **options: Any) -> Any:
+    with parts_of_stages(**{"scan_layers": False, "remat": False} | self.mode):
+      return self.stage.init(*args, **options)
+
+  def apply(self, *args: Any, **options: Any) -> Any:
+    with parts_of_stages(**{"scan_layers": False, "remat": False} | self.mode):
+      return self.stage.apply(*args, **options)
 
 
-def make_stage(dtype: str = "float32", outputs: int | None = None, **mode: bool) -> Stage:
+def make_stage(
+  dtype: str = "float32", outputs: int | None = None, **mode: bool
+) -> Stage | PartedStage:
+  """A plain stage without a mode."""
   layer_config = LayerConfig(dtype=dtype, bn_momentum=0.1, init="kaiming")
-  build = functools.partial(PartedStage, **mode) if mode else Stage
-  return build(3, 2, Resize.BILINEAR, layer_config, outputs)
+  stage = Stage(3, 2, Resize.BILINEAR, layer_config, outputs)
+  return PartedStage(stage, mode) if mode else stage
 
 
 def maps(dtype: str = "float32", side: int = 8) -> tuple[np.ndarray, ...]:
@@ -178,7 +187,7 @@ def equations(jaxpr: Any, name: str) -> int:
   return here + sum(equations(j, name) for j in inner if hasattr(j, "eqns"))
 
 
-def test_rolled_network_is_a_small_program_with_all_the_work() -> None:
+def test_scanned_network_is_a_small_program_with_all_the_work() -> None:
   found = []
   for model in (make_trunk(), make_trunk(**SCAN)):
     found.append(count(model, (64, 64)))
@@ -192,7 +201,7 @@ def test_rolled_network_is_a_small_program_with_all_the_work() -> None:
   assert found[3] == 2 + 2 + (2 + 4 + 1) + (1 + (6 + 4)) + (1 + (8 + 10))
 
 
-def gradient_of(module: Stage, xs: tuple) -> tuple[Callable, tuple]:
+def gradient_of(module: Stage | PartedStage, xs: tuple) -> tuple[Callable, tuple]:
   """A loss in training, and shapes of its arguments."""
   variables = jax.eval_shape(functools.partial(module.init, train=False), jax.random.key(0), xs)
 
@@ -219,7 +228,7 @@ def test_backward_pass_of_rematerialised_modules_is_given_little(mode: dict) -> 
   assert kept[0] < 0.15 * kept[1]
 
 
-def test_rolled_and_rematerialised_modules_take_less_memory() -> None:
+def test_scanned_and_rematerialised_modules_take_less_memory() -> None:
   """On CPU, without a loop, XLA computes inner values again and then keeps them all the same."""
   bytes_taken = []
   for module in (make_stage(**BOTH), make_stage()):

@@ -17,7 +17,7 @@ class DeepHead(nn.Module):
   Attributes:
     num_outputs: channels of the result.
     width: channels of the convolutions.
-    numerics: dtypes and BatchNorm of the whole network.
+    layer_config: dtypes and BatchNorm of the whole network.
   """
 
   num_outputs: int

@@ -99,7 +99,7 @@ class Heads(nn.Module):
     method: how many stages there are, and what they have.
     num_classes: K.
     anchors: of a cell.
-    numerics: of the network.
+    layer_config: of the network.
   """
 
   method: Method
