@@ -3,8 +3,10 @@
 Everything here must happen before the first `import jax` of the run.
 """
 
+from collections.abc import Iterator
 import os
 import pathlib
+import signal
 from typing import Any
 
 from absl import flags
@@ -49,6 +51,14 @@ def dataset(data: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
   monkeypatch.setenv("HRNET_JAX_DATA", str(data))
   return toy.prepared.open_dataset(toy.NAME)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+  """Processes started in the test hear SIGINT, which those of a background job ignore."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,7 @@ def test_importing_defines_no_flag():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_command_cleans_up(number, tmp_path):
   command = [sys.executable, "-m", "hrnet_jax.prepare", "--dataset=shapes"]
   environment = os.environ | {"HRNET_JAX_DATA": str(tmp_path)}

@@ -6,13 +6,13 @@ written so far, and the old data set for the moment between two renames.
 
 from collections.abc import Iterator
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import shutil
 import sys
-import time
+
+import filelock
 
 _DEFAULT_DATA_DIR = "~/.cache/hrnet_jax/datasets"
 _REQUIRED_FILES = ("dataset_info.json", "features.json", "metadata.json")
@@ -58,8 +58,13 @@ class Place:
   def lock(self) -> Iterator[None]:
     """Excludes all other processes, and removes what an interrupted one has left."""
     self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with self._lock_file.open("w") as file:
-      _acquire(file, self._name)
+    lock = filelock.FileLock(self._lock_file)
+    try:
+      lock.acquire(blocking=False)
+    except filelock.Timeout:
+      print(f"{self._name}: another process is preparing it; waiting", file=sys.stderr, flush=True)
+      lock.acquire(poll_interval=0.1)
+    with lock:
       # The kernel releases the lock with the process, so whoever holds it is alone: all that is
       # found in the staging folder is left over.
       self._recover()
@@ -80,15 +85,3 @@ class Place:
       self.target.parent.mkdir(parents=True, exist_ok=True)
       self._previous.rename(self.target)
     shutil.rmtree(self._previous.parent, ignore_errors=True)
-
-
-def _acquire(file, name):
-  waiting_since = None
-  while True:
-    try:
-      return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      if waiting_since is None:
-        waiting_since = time.monotonic()
-        print(f"{name}: another process is preparing it; waiting", file=sys.stderr, flush=True)
-      time.sleep(0.1)

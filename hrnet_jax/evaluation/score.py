@@ -17,7 +17,7 @@ from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation import compare, results, setup
 from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
 from hrnet_jax.tasks.interface import COMPARISON_NAMES
-from hrnet_jax.tasks.segmentation.pictures.comparison import comparison_bars
+from hrnet_jax.visualize.bars import comparison_bars
 from hrnet_jax.visualize.sheet import write_png
 
 FOLDER, COMPARISON = "eval", "comparison"

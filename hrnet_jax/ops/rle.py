@@ -25,14 +25,14 @@ def decode(counts: str, size: Size) -> np.ndarray:
   Raises:
     ValueError: the text is damaged, or of a mask of another size.
   """
-  lengths = runs(counts, size)
+  lengths = checked_runs(counts, size)
   values = np.arange(len(lengths), dtype=np.uint8) & 1
   return np.repeat(values, lengths).reshape(size[::-1]).T
 
 
 def area(counts: str, size: Size) -> int:
   """Number of pixels of the object; errors as `decode`."""
-  return int(runs(counts, size)[1::2].sum())
+  return int(checked_runs(counts, size)[1::2].sum())
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], size: Size) -> str:
@@ -68,26 +68,36 @@ def from_runs(lengths: Sequence[int], size: Size) -> str:
   ].decode()
 
 
-def runs(counts: str, size: Size) -> np.ndarray:
-  """Lengths of the runs, zeros first: int64, which add up to `H * W`.
+def checked_runs(counts: str, size: Size) -> np.ndarray:
+  """Lengths of the runs of a mask `(H, W)`, zeros first: int64, which add up to `H * W`.
 
   Raises:
     ValueError: the text is damaged, or of a mask of another size.
   """
-  digits = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+  lengths = runs(counts)
+  _check_lengths(lengths, size)
+  return lengths
+
+
+def runs(counts: str) -> np.ndarray:
+  """Lengths of the runs, zeros first: int64, as the text has them.
+
+  Raises:
+    ValueError: the text is damaged.
+  """
+  digits = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
   # Of six bits the highest says that more digits follow; in the last digit the next is the sign.
   ends = np.flatnonzero(digits & 32 == 0)
   if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
     raise ValueError("the compressed run lengths are damaged")
   starts = np.concatenate([[0], ends[:-1] + 1])
   place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-  if place.max() > 8:  # 45 bits are more than any image has
+  if place.max() > 6:  # 35 bits are more than any image has
     raise ValueError("the compressed run lengths are damaged")
   values = np.add.reduceat((digits & 31) << 5 * place, starts)
   values -= (digits[ends] & 16) << 5 * place[ends] + 1
   for first in (1, 2):
     values[first::2] = np.cumsum(values[first::2])
-  _check_lengths(values, size)
   return values
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_jax.visualize.palette import FAINT, FIRST, INK, MUTED, PAPER, SECOND, Color
+from hrnet_jax.visualize import chart
+from hrnet_jax.visualize.palette import FAINT, FIRST, INK, MUTED, SECOND, Color
 
 # After the two colours of comparisons; also different in lightness and in dashes.
 _COLOURS: tuple[Color, ...] = (
@@ -19,7 +20,6 @@ _COLOURS: tuple[Color, ...] = (
   (101, 109, 118),
 )
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)))
-_DPI = 100
 
 
 def error_curve(
@@ -108,46 +108,39 @@ def _cumulative(errors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.nd
 def _label(name: str, notes: Mapping[str, str] | None) -> str:
   note = (notes or {}).get(name, "")
   words = f"{name}: {note}" if note else name
-  return words.replace("$", r"\$")  # or Matplotlib would read it as a formula
+  return chart.plain(words)
 
 
 def _line(index: int) -> dict[str, Any]:
-  colour = _hex(_COLOURS[index % len(_COLOURS)])
+  colour = chart.to_hex(_COLOURS[index % len(_COLOURS)])
   return {"color": colour, "linestyle": _DASHES[index // len(_COLOURS) % len(_DASHES)]}
-
-
-def _hex(colour: Color) -> str:
-  return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _chart(size: tuple[int, int], title: str) -> tuple[Any, Any]:
   """A figure with one pair of axes in the look of the other pictures."""
-  from matplotlib.figure import Figure  # slow to import, and only charts need it
-
-  inches = tuple(pixels / _DPI for pixels in size)
-  figure = Figure(figsize=inches, dpi=_DPI, facecolor=_hex(PAPER), layout="constrained")
+  figure = chart.new_figure(size)
   axes = figure.add_subplot()
-  axes.set_title(title.replace("$", r"\$"), loc="left", color=_hex(INK), fontsize=14, pad=12)
-  axes.grid(color=_hex(FAINT), linewidth=0.8)
+  axes.set_title(chart.plain(title), loc="left", color=chart.to_hex(INK), fontsize=14, pad=12)
+  axes.grid(color=chart.to_hex(FAINT), linewidth=0.8)
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
-  axes.spines[["left", "bottom"]].set_color(_hex(MUTED))
-  axes.tick_params(colors=_hex(MUTED), labelsize=11)
+  axes.spines[["left", "bottom"]].set_color(chart.to_hex(MUTED))
+  axes.tick_params(colors=chart.to_hex(MUTED), labelsize=11)
   for axis in (axes.xaxis, axes.yaxis):
-    axis.label.set(color=_hex(INK), fontsize=12)
+    axis.label.set(color=chart.to_hex(INK), fontsize=12)
   return figure, axes
 
 
 def _picture(figure: Any) -> np.ndarray:
   """Adds the legend below the axes, where it hides nothing, and draws."""
-  from matplotlib.backends.backend_agg import FigureCanvasAgg
-
   lines = figure.axes[0].get_lines()
   longest = max(len(line.get_label()) for line in lines)
   columns = max(1, min(len(lines), round(figure.get_figwidth() * 11) // (longest + 6)))
   figure.legend(
-    loc="outside lower left", ncols=columns, fontsize=11, frameon=False, labelcolor=_hex(INK)
+    loc="outside lower left",
+    ncols=columns,
+    fontsize=11,
+    frameon=False,
+    labelcolor=chart.to_hex(INK),
   )
-  canvas = FigureCanvasAgg(figure)
-  canvas.draw()
-  return np.array(canvas.buffer_rgba())[..., :3]
+  return chart.draw(figure)

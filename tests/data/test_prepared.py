@@ -159,6 +159,7 @@ def test_source_opened_before_a_rebuild_is_refused(camvid_folder, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_build_leaves_nothing_and_can_be_repeated(number, tmp_path, few_shapes):
   process = start(tmp_path, 0.2)
   assert process.stdout.readline() == "train 1\n"

@@ -14,12 +14,12 @@ from hrnet_jax.ops import rle
 def test_runs_by_hand():
   mask = np.array([[0, 1, 1], [0, 0, 1]])
   counts = rle.encode(mask)
-  assert rle.runs(counts, (2, 3)).tolist() == [2, 1, 1, 2]  # down the columns
+  assert rle.checked_runs(counts, (2, 3)).tolist() == [2, 1, 1, 2]  # down the columns
   assert counts == "2111"  # the fourth number is 2 - 1
   np.testing.assert_array_equal(rle.decode(counts, (2, 3)), mask)
   assert rle.area(counts, (2, 3)) == 3
   assert rle.from_runs([2, 1, 1, 2], (2, 3)) == counts
-  assert rle.runs(rle.encode(np.ones((2, 2))), (2, 2)).tolist() == [0, 4]
+  assert rle.checked_runs(rle.encode(np.ones((2, 2))), (2, 2)).tolist() == [0, 4]
 
 
 @given(st.integers(0, 2**32), st.integers(1, 70), st.integers(1, 70), st.integers(1, 40))
@@ -29,7 +29,7 @@ def test_there_and_back(seed, height, width, grain):
   mask = coarse.repeat(grain, 0).repeat(grain, 1)[:height, :width].astype(np.uint8)
   counts = rle.encode(mask)
   np.testing.assert_array_equal(rle.decode(counts, mask.shape), mask)
-  lengths = rle.runs(counts, mask.shape)
+  lengths = rle.checked_runs(counts, mask.shape)
   theirs = coco_mask.frPyObjects(
     {"size": list(mask.shape), "counts": lengths.tolist()}, *mask.shape
   )

@@ -217,7 +217,7 @@ def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
     raise ValueError(f"size is {size}, but the image's height and width are {list(shape)}")
   if not isinstance(counts, str):
     return rle.from_runs(counts, shape)
-  rle.runs(counts, shape)
+  rle.checked_runs(counts, shape)
   return counts
 
 

@@ -12,12 +12,12 @@ is 0, as `getMask` of github.com/zhanghang1989/detail-api has it.
 import dataclasses
 import json
 import pathlib
-import re
 from typing import Any
 
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.ops import rle
 
 FILE = "trainval_merged.json"
 _SPLITS = ("train", "val")
@@ -98,34 +98,20 @@ def draw(entry: DetailEntry) -> np.ndarray:
 
 
 def decode_runs(text: Any, shape: tuple[int, int], where: str) -> np.ndarray:
-  """Decodes COCO's compressed run-length code of a mask to bool `(H, W)`.
-
-  Runs go down the columns, and the first is of pixels outside. Each is written in groups of five
-  bits, lowest first, as characters from "0" on, with a sixth bit where a group follows; from the
-  fourth on it is the difference to the last but one (`rleFrString` of pycocotools).
+  """Decodes COCO's compressed run-length code of a mask to bool `(H, W)`; see `ops/rle.py`.
 
   Raises:
     ValueError: not such a code, or of another number of pixels; the message starts with `where`.
   """
-  if not re.fullmatch(r"(?:[P-o]{0,6}[0-O])+", text if isinstance(text, str) else ""):
-    raise ValueError(f"{where}: counts is {text!r:.40}; expected a compressed run-length code")
-  runs = _numbers(text)
-  runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
+  try:
+    runs = rle.runs(text if isinstance(text, str) else "")
+  except ValueError:
+    raise ValueError(
+      f"{where}: counts is {text!r:.40}; expected a compressed run-length code"
+    ) from None
   if runs.min() < 0 or runs.sum() != shape[0] * shape[1]:
     raise ValueError(f"{where}: counts covers {runs.sum()} pixels; expected {shape[0] * shape[1]}")
-  inside = np.arange(len(runs)) % 2 == 1
-  return np.repeat(inside, runs).reshape(shape[::-1]).T
-
-
-def _numbers(text):
-  """Characters "P" to "o" have the sixth bit; in the last of a number the fifth is the sign."""
-  codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
-  last = codes & 32 == 0
-  starts = np.flatnonzero(np.concatenate([[True], last[:-1]]))
-  lengths = np.diff(starts, append=len(codes))
-  place = np.arange(len(codes)) - np.repeat(starts, lengths)
-  numbers = np.add.reduceat((codes & 31) << 5 * place, starts)
-  return numbers - ((codes[last] & 16 > 0).astype(np.int64) << 5 * lengths)
+  return rle.decode(text, shape).astype(bool)
 
 
 def _entry(entry, masks, json_file, image_dir):

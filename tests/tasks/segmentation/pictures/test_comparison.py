@@ -1,11 +1,11 @@
-"""Two checkpoints compared: who is right where, and the order and length of bars."""
+"""Two checkpoints compared: who is right where."""
 
 import numpy as np
 import pytest
 
 from hrnet_jax.tasks.segmentation.pictures import comparison
-from hrnet_jax.visualize.palette import FIRST, HATCH, RIGHT, SECOND, WRONG
-from tests.visualize.samples import NAMES, PALETTE, count, gray, halves, has
+from hrnet_jax.visualize.palette import FIRST, HATCH, SECOND
+from tests.visualize.samples import NAMES, PALETTE, count, gray, halves
 
 TRUTH = np.array([[0, 0, 1, 1, 255]], np.uint8)
 A = np.array([[0, 0, 2, 2, 1]], np.uint8)
@@ -57,40 +57,3 @@ def test_panel_refuses_what_it_cannot_compare():
     comparison.comparison_panel(gray(0), label, label, halves(0, 1, 4), PALETTE, NAMES)
   with pytest.raises(ValueError, match="names of their own, got 'x' and 'x'"):
     comparison.comparison_panel(gray(0), label, label, label, PALETTE, NAMES, names=("x", "x"))
-
-
-def bars(picture: np.ndarray, colour: tuple[int, int, int]) -> list[int]:
-  """Lengths of the bars of a colour from top to bottom, without the heading and the numbers."""
-  rows = (picture[96:, :-205] == colour).all(-1).sum(1)
-  starts = np.flatnonzero((rows[1:] > 35) & (rows[:-1] <= 35)) + 1
-  return [int(rows[start]) for start in starts]
-
-
-def test_bars_are_sorted_by_the_gain_of_the_second():
-  picture = comparison.comparison_bars([0.5, 0.9, 0.25], [0.5, 0.8, 1.0], NAMES)
-  assert bars(picture, FIRST) == [61, 121, 217]  # sea +75, wall 0, grass -10; 240 pixels are 1
-  assert bars(picture, SECOND) == [241, 121, 193]
-  assert has(picture, RIGHT)
-  assert has(picture, WRONG)
-
-
-def test_classes_without_a_score_stand_last_and_do_not_count():
-  picture = comparison.comparison_bars([np.nan, 0.5, 0.5], [0.9, 0.4, 0.4], NAMES)
-  assert bars(picture, FIRST) == [121, 121]
-  assert bars(picture, SECOND) == [97, 97, 217]
-  assert not has(picture, RIGHT)
-
-
-def test_many_classes_stand_in_columns():
-  few, many = (
-    comparison.comparison_bars([0.5] * n, [0.6] * n, ["name"] * n, title="t") for n in (40, 120)
-  )
-  assert many.shape[0] == few.shape[0]
-  assert many.shape[1] > 2.8 * few.shape[1]
-
-
-def test_bars_say_what_is_wrong():
-  with pytest.raises(ValueError, match="2 and 3 scores for 3 class names"):
-    comparison.comparison_bars([0.1, 0.2], [0.1, 0.2, 0.3], NAMES)
-  with pytest.raises(ValueError, match=r"score 48\.1 of class 'grass' is not in \[0, 1\]"):
-    comparison.comparison_bars([0.1, 0.2, 0.3], [0.1, 48.1, 0.3], NAMES)
