@@ -64,7 +64,8 @@ class TwoLoaders(Loader):
   """One endless loader up to a batch, and then another; its position counts the batches of both.
 
   Args:
-    first, second: make a loader that begins at one of its own batches.
+    first: makes a loader that begins at one of its own batches.
+    second: the same, for the batches after `switch`.
     switch: how many batches the first gives.
     start: batches already consumed, of both.
   """

@@ -50,8 +50,9 @@ def join(
   """Joins the other processes as flags and environment say; alone if there are none.
 
   Args:
-    address, processes, process: what the flags `--coordinator_address`, `--num_processes` and
-      `--process_id` say.
+    address: value of `--coordinator_address`.
+    processes: value of `--num_processes`.
+    process: value of `--process_id`.
     timeout: seconds to wait for the others.
 
   Raises:
@@ -74,7 +75,9 @@ def find_job(
 
   Args:
     environ: the environment.
-    address, processes, process: as flags give them; they go before the environment.
+    address: of process 0, from a flag; flags go before the environment.
+    processes: how many there are, from a flag.
+    process: which one this is, from a flag.
 
   Raises:
     ValueError: the flags are incomplete, or contradict each other.

@@ -125,7 +125,9 @@ def export_network(
   Args:
     checkpoint: a run's folder, or that of one of its steps.
     output: see `target`.
-    outputs, size, batch_size: see `program.build`.
+    outputs: see `program.build`.
+    size: see `program.build`.
+    batch_size: see `program.build`.
     platforms: see `program.trace`.
     overwrite: replaces files that are there.
 
