@@ -54,22 +54,24 @@ def from_file(
   reference_of(config.model.task)
   model = build_model(**config.model)
   tensors = read_state_dict(source)
-  print(f"{source}: {len(tensors)} tensors, {_origin(tensors)}")
-  _tell_abn(tensors, source, abn)
+  print(f"{source}: {len(tensors)} tensors, {_describe(tensors)}")
+  _print_abn(tensors, source, abn)
   found = fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
-  variables = traverse_util.unflatten_dict(found.loaded | _initial(model, config.seed, found))
-  facts = {"config": config.to_dict(), "dataset": _dataset(config)}
+  variables = traverse_util.unflatten_dict(found.loaded | _initialise(model, config.seed, found))
+  facts = {"config": config.to_dict(), "dataset": _dataset_facts(config)}
   path = manager.export(output, variables, facts)
+  with pathlib.Path(source).expanduser().open("rb") as file:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
   report = {
     "source": str(source),
-    "sha256": hashlib.sha256(pathlib.Path(source).expanduser().read_bytes()).hexdigest(),
+    "sha256": digest,
     "abn": abn,
     "loaded": len(found.loaded),
     "initialised": ["/".join(p) for p in found.initialised],
     "unused": list(found.unused),
   }
   (output / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-  _tell(found)
+  _print_fit(found)
   print(f"checkpoint: {output}")
   return path
 
@@ -87,22 +89,26 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
   print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
 
 
-def _initial(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array]:
-  @jax.jit
-  def initialise():
+def _initialise(model: Any, seed: int, fit: Fit) -> dict[tuple[str, ...], jax.Array]:
+  """The leaves that the file gives nothing for."""
+  if not fit.initialised:
+    return {}
+
+  @jax.jit  # so that XLA leaves out the layers that are loaded anyway
+  def draw() -> list[jax.Array]:
     flat = traverse_util.flatten_dict(init_variables(model, seed))
     return [flat[path] for path in fit.initialised]
 
-  return dict(zip(fit.initialised, initialise(), strict=True)) if fit.initialised else {}
+  return dict(zip(fit.initialised, draw(), strict=True))
 
 
-def _dataset(config: Any) -> dict[str, Any]:
-  """Facts about the config's data set; with numbers for names where they cannot be had."""
+def _dataset_facts(config: Any) -> dict[str, Any]:
+  """Facts about the config's data set; made-up ones where it is not here or does not fit."""
   spec = registry.task_of(config)
   made_up = DatasetInfo(name=config.data.name)
   if spec.has("fake_info"):
     made_up = spec.part("fake_info")(config)
-  kind, count = ("classes", len(made_up.class_names)) if made_up.class_names else ("keypoints", 0)
+  count = len(made_up.class_names)
   try:
     known = open_dataset(config.data.name, config.data.data_dir or None)
     if not count or len(known.class_names) == count:
@@ -110,18 +116,19 @@ def _dataset(config: Any) -> dict[str, Any]:
     reason = f"{config.data.name} has {len(known.class_names)} classes, the model {count}"
   except FileNotFoundError:
     reason = f"{config.data.name} is not prepared here"
-  print(f"{kind} get numbers for names: {reason}")
+  if spec.has("fake_info"):
+    print(f"{'classes' if count else 'keypoints'} get numbers for names: {reason}")
   return made_up.to_dict() | {"splits": {}}
 
 
-def _origin(tensors: dict[str, np.ndarray]) -> str:
+def _describe(tensors: dict[str, np.ndarray]) -> str:
   depth = origin.depth_of(tensors)
   name = origin.describe(depth) if depth else "a network of unknown size"
   kind = kind_of(tensors)
   return f"weights of {name} for {kind.words}" if kind else f"weights of {name}"
 
 
-def _tell_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: bool) -> None:
+def _print_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: bool) -> None:
   if abn:
     print("--abn: every norm scales by |weight| + 1e-5")
     return
@@ -132,7 +139,7 @@ def _tell_abn(tensors: dict[str, np.ndarray], source: str | pathlib.Path, abn: b
     print(f"note: this file may need --abn: {suspicion}; see hrnet convert --help")
 
 
-def _tell(fit: Fit) -> None:
+def _print_fit(fit: Fit) -> None:
   print(f"loaded: {len(fit.loaded)} tensors")
   if fit.initialised:
     parts = Counter("/".join(path[1:3]) for path in fit.initialised)
