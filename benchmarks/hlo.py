@@ -14,15 +14,16 @@ from benchmarks.kinds import Product
 from hrnet_jax.preflight.hlo import Instruction, parse
 
 PACKAGE = "/hrnet_jax/"
+CONVOLUTIONS = ("ops/conv.py", "ops/cpu/conv_gradients.py")
 # By file in the package; a folder's name stands for all its files.
 KINDS_OF_FILES = {
-  "ops/conv.py": kinds.COPIES,  # all but its products
+  **dict.fromkeys(CONVOLUTIONS, kinds.COPIES),  # all but their products
   "ops/batch_norm.py": kinds.NORM,
   "models/layers.py": kinds.NORM,
   "models/blocks.py": kinds.NORM,
   "models/exchange.py": kinds.NORM,  # the sum over the branches
   "ops/resize.py": kinds.RESIZE,
-  "models/representations.py": kinds.RESIZE,
+  "models/necks.py": kinds.RESIZE,
   "losses": kinds.LOSS,
   "tasks": kinds.LOSS,
   "training": kinds.OPTIMIZER,
@@ -100,7 +101,7 @@ class Program:
     if not name:  # XLA's own; it serves what uses it
       return next((self._kind(y) for y in self._users.get(x.name, ()) if _op_name(y)), kinds.OTHER)
     file = self.source(x)
-    if self._product(x) and file == "ops/conv.py":
+    if self._product(x) and file in CONVOLUTIONS:
       return kinds.BACKWARD if _backward(x) else kinds.FORWARD
     if name.endswith("/add_any"):
       return kinds.NORM  # gradients that meet where an activation was used twice
@@ -112,7 +113,7 @@ class Program:
     return KINDS_OF_FILES.get(file) or KINDS_OF_FILES.get(folder, kinds.OTHER)
 
   def _is_convolution(self, x: Instruction) -> bool:
-    return self._product(x) is not None and self.source(x) == "ops/conv.py"
+    return self._product(x) is not None and self.source(x) in CONVOLUTIONS
 
   def _moves(self, x: Instruction) -> bool:
     """Whether it, or the last step of a fusion, only moves values."""
@@ -135,7 +136,7 @@ class Program:
     """Convolutions of the forward pass by the path of their module."""
     found: dict[str, set[Product]] = {}
     for x in self.instructions.values():
-      if x.opcode in PRODUCTS and not _backward(x) and self.source(x) == "ops/conv.py":
+      if x.opcode in PRODUCTS and not _backward(x) and self.source(x) in CONVOLUTIONS:
         found.setdefault(_path(x), set()).add(self._dimensions(x))
     return found
 
@@ -150,7 +151,7 @@ class Program:
   def _product_of(self, x: Instruction) -> Product | None:
     """Loops over different maps share a path; sizes say which of them it is."""
     held = self._product(x)
-    if held and not _backward(x) and self.source(x) == "ops/conv.py":
+    if held and not _backward(x) and self.source(x) in CONVOLUTIONS:
       return self._dimensions(held)
     if self._kind(x) not in (kinds.BACKWARD, kinds.COPIES):
       return None
