@@ -122,8 +122,8 @@ def _dataset_facts(config: Any) -> dict[str, Any]:
 
 
 def _describe(tensors: dict[str, np.ndarray]) -> str:
-  depth = origin.depth_of(tensors)
-  name = origin.describe(depth) if depth else "a network of unknown size"
+  found = origin.config_of(tensors)
+  name = origin.describe(found) if found else "a network of unknown size"
   kind = kind_of(tensors)
   return f"weights of {name} for {kind.words}" if kind else f"weights of {name}"
 

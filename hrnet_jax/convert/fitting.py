@@ -13,6 +13,7 @@ import numpy as np
 from hrnet_jax.convert import layout, origin, rules
 from hrnet_jax.convert.reference import NamingScheme
 from hrnet_jax.errors import UserError
+from hrnet_jax.models.network import image_shape
 
 Path = tuple[str, ...]
 
@@ -81,7 +82,7 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
 
 def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
   """Shapes of a model's variables by path, the collection first."""
-  image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+  image = jax.ShapeDtypeStruct(image_shape(model, (64, 64)), jnp.float32)
   shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
   return traverse_util.flatten_dict(shapes)
 
@@ -114,6 +115,7 @@ def _may_be_left(name: str, model: nn.Module, given_up: Sequence[Path]) -> bool:
   if not origin.is_backbone(name):
     return True
   backbone = getattr(model, "backbone", model)
+  # HRNetV1 computes the finest map of the last exchange alone.
   last = backbone.config.modules[2] - 1
   match = re.match(rf"stage4\.{last}\.fuse_layers\.(\d)\.", name)
   return match is not None and int(match[1]) >= backbone.outputs

@@ -8,7 +8,7 @@ import flax.linen as nn
 import numpy as np
 
 from hrnet_jax.convert.reference import NetworkKind, kind_of, reference_of
-from hrnet_jax.models.backbone import VARIANTS, HRNetConfig
+from hrnet_jax.models.backbone import VARIANTS, HRNet, HRNetConfig
 
 _BACKBONE = re.compile(r"(conv[12]|bn[12]|layer1|transition[123]|stage[234])\.")
 
@@ -19,12 +19,12 @@ def is_counter(name: str) -> bool:
 
 
 def is_backbone(name: str) -> bool:
-  """Whether a tensor belongs to the trunk, which all tasks share."""
+  """Whether a tensor belongs to the backbone, which all tasks share."""
   return _BACKBONE.match(name) is not None
 
 
-def depth_of(tensors: Mapping[str, np.ndarray]) -> HRNetConfig | None:
-  """Size of the network that has these tensors; None if it cannot be told."""
+def config_of(tensors: Mapping[str, np.ndarray]) -> HRNetConfig | None:
+  """Reads the size of a network from its tensors; None if it cannot be told."""
   try:
     return HRNetConfig(
       width=int(tensors["transition1.0.0.weight"].shape[0]),
@@ -46,20 +46,45 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
     tensors: those that do not fit.
   """
   found, expected = kind_of(tensors), kind_of(own)
-  outside_the_backbone = (
+  backbone = getattr(model, "backbone", model)
+  reasons = []
+  if isinstance(backbone, HRNet):
+    reasons += [
+      _other_size(backbone, tensors),
+      _other_norm(backbone),
+      _other_channels(backbone, tensors),
+    ]
+  reasons.append(
     _other_task(found, expected)
     or _other_count(model, found, tensors)
     or _other_scheme(model, tensors)
   )
-  return "\n  ".join(filter(None, [_other_size(model, tensors), outside_the_backbone]))
+  return "\n  ".join(filter(None, reasons))
 
 
-def _other_size(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> str:
-  expected, found = getattr(model, "backbone", model).config, depth_of(tensors)
+def _other_size(backbone: HRNet, tensors: Mapping[str, np.ndarray]) -> str:
+  expected, found = backbone.config, config_of(tensors)
   if found is None or found == expected:
     return ""
   advice = f"; set model.variant to {_name(found)!r}" if _name(found) else ""
   return f"the weights are of {describe(found)}, the model is {describe(expected)}{advice}"
+
+
+def _other_norm(backbone: HRNet) -> str:
+  norm = backbone.layer_config.norm
+  if norm == "batch":
+    return ""
+  return f"the weights are of a network with BatchNorm, the model has norm {norm!r}"
+
+
+def _other_channels(backbone: HRNet, tensors: Mapping[str, np.ndarray]) -> str:
+  shape = np.shape(tensors.get("conv1.weight"))
+  if len(shape) != 4 or shape[1] == backbone.channels:
+    return ""
+  return (
+    f"the weights are for images of {shape[1]} channels, the model for {backbone.channels}; set "
+    f"model.channels to {shape[1]}, or --reinit=backbone/stem_1 initialises the first layer"
+  )
 
 
 def _other_task(found: NetworkKind | None, expected: NetworkKind | None) -> str:
@@ -105,19 +130,19 @@ def _other_scheme(model: nn.Module, tensors: Iterable[str]) -> str:
   )
 
 
-def describe(depth: HRNetConfig) -> str:
+def describe(config: HRNetConfig) -> str:
   """Name of the variant, or its numbers."""
-  if name := _name(depth):
+  if name := _name(config):
     return name
-  modules = "-".join(map(str, depth.modules))
+  modules = "-".join(map(str, config.modules))
   return (
-    f"a network of width {depth.width} with {modules} modules, {depth.blocks} blocks and "
-    f"{depth.bottlenecks} bottlenecks of {depth.bottleneck_width}"
+    f"a network of width {config.width} with {modules} modules, {config.blocks} blocks and "
+    f"{config.bottlenecks} bottlenecks of {config.bottleneck_width}"
   )
 
 
-def _name(depth: HRNetConfig) -> str:
-  return next((name for name, known in VARIANTS.items() if known == depth), "")
+def _name(config: HRNetConfig) -> str:
+  return next((name for name, known in VARIANTS.items() if known == config), "")
 
 
 def _count(names: Mapping[str, Any], pattern: str) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import importlib.util
-import itertools
 from typing import Any
 
 import jax
@@ -89,15 +88,22 @@ def certify(
   for key, value in comparison.only.items():
     if options.get(key, value) != value:
       raise UserError(f"{key} {options[key]!r} cannot be compared; there is only {value!r}")
-  trunk = model.backbone
-  upsample = upsample or comparison.upsample or str(trunk.upsample)
-  sizes = image_sizes(size or comparison.size, {Resize(upsample), trunk.upsample})
+  backbone = model.backbone
+  upsample = upsample or comparison.upsample or str(backbone.upsample)
+  sizes = image_sizes(size or comparison.size, {Resize(upsample), backbone.upsample})
   if variables is None:
     variables = from_torch(model, state_dict)
-  reference = torch_hrnet.build(model.task, trunk.config, model.head.num_outputs, upsample=upsample)
+  reference = torch_hrnet.build(
+    model.task,
+    backbone.config,
+    model.head.num_outputs,
+    upsample=upsample,
+    channels=backbone.channels,
+  )
   torch_hrnet.load(reference, state_dict)
   comparisons = []
-  for images in itertools.starmap(seeded_images, sizes):
+  for height, width in sizes:
+    images = seeded_images(height, width, backbone.channels)
     expected = torch_trace.trace(reference, images)
     if comparison.enlarges:
       outputs = expected["outputs"]
@@ -110,12 +116,12 @@ def certify(
     "passed": all(c["starts_at"] is None for c in comparisons),
     "flags": {
       "task": model.task,
-      "depth": dataclasses.asdict(trunk.config),
-      "upsample": str(trunk.upsample),
+      "depth": dataclasses.asdict(backbone.config),
+      "upsample": str(backbone.upsample),
       "upsample_torch": str(upsample),
-      "bn_momentum": trunk.layer_config.bn_momentum,
+      "bn_momentum": backbone.layer_config.bn_momentum,
       "bn_momentum_torch": comparison.bn_momentum,
-      "bn_epsilon": trunk.layer_config.norm_epsilon,
+      "bn_epsilon": backbone.layer_config.norm_epsilon,
       "matmul_precision": PRECISION,
     },
     "tensors": count(variables, state_dict),
@@ -143,9 +149,9 @@ def image_sizes(size: tuple[int, int], upsample: set[Resize]) -> list[tuple[int,
   return [size]
 
 
-def seeded_images(height: int, width: int) -> np.ndarray:
-  """Two images of normal noise, `(2, height, width, 3)` float32; seeds 0 and 1."""
-  shape = (height, width, 3)
+def seeded_images(height: int, width: int, channels: int) -> np.ndarray:
+  """Two images of normal noise, `(2, height, width, channels)` float32; seeds 0 and 1."""
+  shape = (height, width, channels)
   draws = [np.random.RandomState(seed).standard_normal(shape) for seed in (0, 1)]
   return np.stack(draws).astype(np.float32)
 

@@ -16,8 +16,8 @@ class TorchComparison:
   """The reference's network of one task, and what is compared of its outputs.
 
   Attributes:
-    network: class of the PyTorch network, `(num_outputs, depth, upsample) -> Trunk`; given by its
-      place, `module:attribute`, because only what runs PyTorch may import it.
+    network: class of the PyTorch network, `(num_outputs, config, upsample, channels) -> Trunk`;
+      given by its place, `module:attribute`, because only what runs PyTorch may import it.
     size: height and width of the images, where nobody asks for others.
     bn_momentum: weight of the new batch in the reference's running statistics.
     upsample: interpolation of the reference's network; None where its checkpoints differ in it.

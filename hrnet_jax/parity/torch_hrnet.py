@@ -130,20 +130,20 @@ class Trunk(nn.Module):
 
   outputs = 4  # maps that the last exchange computes
 
-  def __init__(self, depth: HRNetConfig, upsample: str):
+  def __init__(self, config: HRNetConfig, upsample: str, channels: int = 3):
     super().__init__()
     self.upsample = upsample
-    self.widths = [depth.width * 2**i for i in range(4)]
-    self.conv1, self.bn1, _ = conv_norm(3, STEM_WIDTH, stride=2)
+    self.widths = [config.width * 2**i for i in range(4)]
+    self.conv1, self.bn1, _ = conv_norm(channels, STEM_WIDTH, stride=2)
     self.conv2, self.bn2, _ = conv_norm(STEM_WIDTH, STEM_WIDTH, stride=2)
-    wide = 4 * depth.bottleneck_width
-    inputs = [STEM_WIDTH] + [wide] * (depth.bottlenecks - 1)
-    self.layer1 = nn.Sequential(*[bottleneck(c, depth.bottleneck_width) for c in inputs])
+    wide = 4 * config.bottleneck_width
+    inputs = [STEM_WIDTH] + [wide] * (config.bottlenecks - 1)
+    self.layer1 = nn.Sequential(*[bottleneck(c, config.bottleneck_width) for c in inputs])
     old = [wide]
-    for stage, modules in enumerate(depth.modules, start=2):
+    for stage, modules in enumerate(config.modules, start=2):
       new = self.widths[:stage]
       counts = [stage] * (modules - 1) + [self.outputs if stage == 4 else stage]
-      units = [HighResolutionModule(new, depth.blocks, upsample, count) for count in counts]
+      units = [HighResolutionModule(new, config.blocks, upsample, count) for count in counts]
       self.add_module(f"transition{stage - 1}", TransitionLayers(old, new))
       self.add_module(f"stage{stage}", nn.Sequential(*units))
       old = new
@@ -166,8 +166,8 @@ class PixelTrunk(Trunk):
 
   head_name: str
 
-  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
-    super().__init__(depth, upsample)
+  def __init__(self, num_outputs: int, config: HRNetConfig, upsample: str, channels: int = 3):
+    super().__init__(config, upsample, channels)
     width = sum(self.widths)
     first = conv_norm(width, width, 1, bias=True)
     self.add_module(self.head_name, nn.Sequential(*first, nn.Conv2d(width, num_outputs, 1)))
@@ -180,31 +180,33 @@ class PixelTrunk(Trunk):
 
 def build(
   task: str,
-  depth: HRNetConfig | str,
+  config: HRNetConfig | str,
   num_outputs: int,
   *,
   upsample: str | None = None,
+  channels: int = 3,
   bn_momentum: float | None = None,
 ) -> Trunk:
   """Builds the network of a task in training mode, with PyTorch's own random weights.
 
   Args:
     task: one that has a `parity.comparison.TorchComparison`.
-    depth: a size, or a key of `VARIANTS`.
+    config: a size, or a key of `VARIANTS`.
     num_outputs: channels of the last layer.
+    channels: of the images.
     upsample: a key of `MODES`; the value of the task's reference by default, where it has one.
     bn_momentum: weight of the new batch; the value of the task's reference by default.
 
   Raises:
     UserError: no such task, or no `upsample` where its checkpoints differ. KeyError: an unknown
-      depth.
+      config.
   """
   comparison = comparison_of(task)
   upsample = upsample or comparison.upsample
   if upsample not in MODES:
     raise UserError(f"upsample of {task} has to be one of {', '.join(MODES)}; got {upsample!r}")
-  size = VARIANTS[depth] if isinstance(depth, str) else depth
-  network = resolve(comparison.network)(num_outputs, size, upsample)
+  size = VARIANTS[config] if isinstance(config, str) else config
+  network = resolve(comparison.network)(num_outputs, size, upsample, channels)
   for module in network.modules():
     if isinstance(module, nn.BatchNorm2d):
       module.momentum = comparison.bn_momentum if bn_momentum is None else bn_momentum

@@ -147,3 +147,19 @@ def test_long_lists_are_cut_where_the_reason_is_known(toy: Callable, weights: Ca
   explained, *rest = str(error.value).splitlines()[1:]
   assert explained.startswith("  the weights are of a network of width 4")
   assert all(line.count(" expected ") <= 6 and " more" in line for line in rest)
+
+
+def test_other_channels_of_images_are_named(toy: Callable, weights: Callable) -> None:
+  message = r"for images of 3 channels, the model for 4; .* --reinit=backbone/stem_1 initialises"
+  with pytest.raises(ValueError, match=message):
+    fit(toy("segmentation", channels=4), weights("segmentation"))
+  result = fit(toy("segmentation", channels=4), weights("segmentation"), ["backbone/stem_1"])
+  assert {path[:3] for path in result.initialised} == {
+    ("params", "backbone", "stem_1"),
+    ("batch_stats", "backbone", "stem_1"),
+  }
+
+
+def test_another_norm_is_named(toy: Callable, weights: Callable) -> None:
+  with pytest.raises(ValueError, match="with BatchNorm, the model has norm 'group'"):
+    fit(toy("segmentation", norm="group"), weights("segmentation"))

@@ -23,9 +23,9 @@ from hrnet_jax.models.backbone import VARIANTS
 def test_published_networks_are_recognised(golden: pathlib.Path, name: str, variant: str) -> None:
   shapes = json.loads((golden / "models" / f"{name}.json").read_text())["state_dict"]
   tensors = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
-  depth = origin.depth_of(tensors)
-  assert depth == VARIANTS[variant]
-  assert origin.describe(depth) == variant
+  config = origin.config_of(tensors)
+  assert config == VARIANTS[variant]
+  assert origin.describe(config) == variant
   assert kind_of(tensors).words == "segmentation"
 
 
@@ -33,8 +33,8 @@ def test_published_networks_are_recognised(golden: pathlib.Path, name: str, vari
 def test_tasks_are_recognised(weights: Callable, task: str) -> None:
   tensors = weights(task)
   assert kind_of(tensors).words == task
-  depth = origin.depth_of(tensors)
-  assert origin.describe(depth) == (
+  config = origin.config_of(tensors)
+  assert origin.describe(config) == (
     "a network of width 4 with 1-1-1 modules, 1 blocks and 1 bottlenecks of 4"
   )
 
@@ -47,7 +47,7 @@ def test_pose_imagenet_files_are_classification() -> None:
 
 def test_foreign_tensors_are_not_guessed_at() -> None:
   assert kind_of(["layer4.0.conv1.weight"]) is None
-  assert origin.depth_of({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
+  assert origin.config_of({"conv1.weight": np.zeros((64, 3, 7, 7))}) is None
 
 
 @pytest.mark.parametrize("name", ["conv1.weight", "bn2.bias", "stage4.2.fuse_layers.0.1.0.weight"])

@@ -236,3 +236,17 @@ def test_command(
     assert bad.returncode == status, bad.stderr
     assert message in bad.stderr
     assert not bad.stdout
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_images_of_other_channels(toy: dict[str, Any], random_state_dict: Callable) -> None:
+  pytest.importorskip("torch")
+  from hrnet_jax.parity import torch_hrnet
+
+  options = {**toy, "channels": 5}
+  model = hrnet_jax.build_model(**options)
+  network = torch_hrnet.build(model.task, model.backbone.config, 3, upsample="bilinear", channels=5)
+  result = certify(options, random_state_dict(network))
+  assert result["passed"]
+  assert [c["images"][-1] for c in result["comparisons"]] == [5, 5]

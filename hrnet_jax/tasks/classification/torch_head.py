@@ -9,8 +9,8 @@ from hrnet_jax.parity.torch_hrnet import Trunk, bottleneck, conv_norm
 class TorchClassifier(Trunk):
   """A funnel over all maps, and their mean: `(B, 3, H, W) -> (B, K)`; lib/models/cls_hrnet.py."""
 
-  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
-    super().__init__(depth, upsample)
+  def __init__(self, num_outputs: int, config: HRNetConfig, upsample: str, channels: int = 3):
+    super().__init__(config, upsample, channels)
     sizes = [32 * 2**i for i in range(4)]
     pairs = zip(self.widths, sizes, strict=True)
     self.incre_modules = nn.ModuleList(nn.Sequential(bottleneck(c, size)) for c, size in pairs)

@@ -11,9 +11,9 @@ class TorchPose(Trunk):
 
   outputs = 1
 
-  def __init__(self, num_outputs: int, depth: HRNetConfig, upsample: str):
-    super().__init__(depth, upsample)
-    self.final_layer = nn.Conv2d(depth.width, num_outputs, 1)
+  def __init__(self, num_outputs: int, config: HRNetConfig, upsample: str, channels: int = 3):
+    super().__init__(config, upsample, channels)
+    self.final_layer = nn.Conv2d(config.width, num_outputs, 1)
 
   def forward(self, x: Tensor) -> Tensor:
     return self.final_layer(self.maps(x)[0])
