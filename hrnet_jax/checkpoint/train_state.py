@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hrnet_jax.models.network import image_shape
+
 PyTree = Any
 
 
@@ -43,7 +45,7 @@ def all_finite(tree: PyTree) -> jax.Array:
 
 def init_variables(model: nn.Module, seed: int) -> dict[str, PyTree]:
   """Initial parameters and statistics; call it under `jit` or `eval_shape`."""
-  image = jnp.zeros((1, 64, 64, 3), jnp.float32)
+  image = jnp.zeros(image_shape(model, (64, 64)), jnp.float32)
   return model.init(jax.random.key(seed), image, train=False)
 
 
@@ -57,7 +59,7 @@ def init_state(
     return TrainState(
       step=jnp.zeros((), jnp.int32),
       params=variables["params"],
-      batch_stats=variables["batch_stats"],
+      batch_stats=variables.get("batch_stats", {}),
       opt_state=tx.init(variables["params"]),
     )
 

@@ -55,8 +55,13 @@ def distance(values: Any, expected: Any) -> float:
 
   NaN where a value is not finite.
   """
-  each = [np.abs(a - b).max() / max(b.std(), 1e-30) for a, b in _pairs(values, expected)]
+  each = [np.abs(a - b).max() / _deviation(b) for a, b in _pairs(values, expected)]
   return float(np.max(each))
+
+
+def _deviation(x: np.ndarray) -> float:
+  """The standard deviation; the mean size where there is one value, or all are the same."""
+  return max(float(x.std()) or float(np.abs(x).mean()), 1e-30)
 
 
 def share_off(values: Any, expected: Any) -> float:

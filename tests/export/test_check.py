@@ -33,3 +33,8 @@ def test_classes_are_the_same_or_not() -> None:
   assert share_off([labels ^ (labels == 5)], [labels]) == 1 / 8
   assert share_off([labels, labels + 1], [labels, labels]) == 0.5
   assert share_off([labels[:4]], [labels]) == 1
+
+
+def test_one_value_is_judged_by_its_size() -> None:
+  """Networks with one number for each image have no deviation on one image."""
+  assert distance(np.float32([2.0002]), np.float32([2])) == pytest.approx(1e-4, rel=1e-2)

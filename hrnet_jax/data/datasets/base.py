@@ -277,6 +277,8 @@ def _cut(entries):
 def _update_digest(digest, record: Mapping[str, Any]):
   for key in sorted(record):
     value = record[key]
+    if isinstance(value, bool | int | float):
+      value = np.asarray(value)
     if isinstance(value, np.ndarray | np.generic):
       digest.update(f"{key} {value.dtype} {value.shape}".encode())
       value = value.tobytes()
