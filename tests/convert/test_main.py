@@ -46,11 +46,13 @@ def test_there_and_back(
   assert f"classes get numbers for names: {NAME} is not prepared here" in said
   assert "initialised" not in said
   assert "not used" not in said
-  checkpoints.to_file(tmp_path / "out", tmp_path / "back.npz")
-  before, after = read_state_dict(file), read_state_dict(tmp_path / "back.npz")
-  assert set(before) == set(after)
-  for name, value in before.items():
-    np.testing.assert_array_equal(after[name], value, err_msg=name)
+  before = read_state_dict(file)
+  for back in (tmp_path / "back.npz", tmp_path / "back.safetensors"):
+    checkpoints.to_file(tmp_path / "out", back)
+    after = read_state_dict(back)
+    assert set(before) == set(after)
+    for name, value in before.items():
+      np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
 def test_the_result_is_a_checkpoint(
