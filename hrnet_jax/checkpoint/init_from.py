@@ -99,7 +99,7 @@ def _plan(where: pathlib.Path, source: Mapping[Path, Any], target: Mapping[Path,
 def _layer(path: Path) -> Path:
   """`(params, head, mix, bn, scale)` -> `(head, mix)`."""
   module = path[1:-1]
-  return module[:-1] if module[-1] in ("bn", "conv") else module
+  return module[:-1] if module[-1] in ("bn", "conv", "gn") else module
 
 
 def _cut(path: Path, target: Iterable[Path]) -> bool:

@@ -170,7 +170,9 @@ class Checkpoints:
         self._put_aside(unreadable)
         arrays = {x: found[x] for x in expected}
         whole = sharding.device_put_global(arrays, sharding.replicated(mesh))
-        return TrainState(**whole["variables"], **whole["training"]), found["loader"]
+        return TrainState(**{"batch_stats": {}} | whole["variables"], **whole["training"]), found[
+          "loader"
+        ]
       unreadable.setdefault(step, OSError("another process cannot read it"))
     if not unreadable:
       return None

@@ -22,7 +22,7 @@ class TrainState:
   Attributes:
     step: int32, optimizer steps done.
     params: of the network.
-    batch_stats: running means and variances of BatchNorm.
+    batch_stats: running means and variances of BatchNorm; empty for a network without it.
     opt_state: of the optimizer.
   """
 
@@ -33,8 +33,9 @@ class TrainState:
 
   @property
   def variables(self) -> dict[str, PyTree]:
-    """What `model.apply` takes."""
-    return {"params": self.params, "batch_stats": self.batch_stats}
+    """The collections that `model.apply` takes."""
+    stats = {"batch_stats": self.batch_stats} if self.batch_stats else {}
+    return {"params": self.params, **stats}
 
 
 @jax.jit

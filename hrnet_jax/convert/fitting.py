@@ -81,10 +81,20 @@ def fit(model: nn.Module, state_dict: Mapping[str, np.ndarray], reinit: Sequence
 
 
 def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
-  """Shapes of a model's variables by path, the collection first."""
+  """Shapes of a model's variables by path, the collection first.
+
+  Raises:
+    UserError: the model has GroupNorm, which the reference has not.
+  """
   image = jax.ShapeDtypeStruct(image_shape(model, (64, 64)), jnp.float32)
   shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-  return traverse_util.flatten_dict(shapes)
+  flat = traverse_util.flatten_dict(shapes)
+  if any("gn" in path for path in flat):
+    raise UserError(
+      "the reference has BatchNorm and no weights for GroupNorm; set model.norm to 'batch', or "
+      "start from a checkpoint of your own with config.init_from"
+    )
+  return flat
 
 
 def _name(path: Path, scheme: NamingScheme) -> str | None:

@@ -109,8 +109,10 @@ def build(
   sizes = sizes_of(loaded.config.transform.get("eval", {}))
   sizes = sizes if size is None else _fixed(sizes, size)
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
-  model, params = fold_batchnorm(task.model, loaded.variables)
-  folded_task = dataclasses.replace(task, model=model)
+  folded_task, params = task, loaded.variables
+  if "batch_stats" in params:
+    model, params = fold_batchnorm(task.model, params)
+    folded_task = dataclasses.replace(task, model=model)
 
   names = [x.name for x in sizes.inputs]
 

@@ -173,8 +173,7 @@ def trace(
 def _trace(
   model: Network, variables: Mapping[str, Any], images: jax.Array, enlarge: bool
 ) -> dict[str, jax.Array]:
-  last = f"stage1_{model.backbone.config.bottlenecks - 1}"
-  parts = {"stem_2": "stem", last: "stage1"} | {stage: stage for stage in STAGES}
+  parts = {"stem_2": "stem", "stage1": "stage1"} | {stage: stage for stage in STAGES}
   wanted = {("backbone", name) for name in parts}
   outputs, state = model.apply(
     variables, images, train=False, capture_intermediates=lambda module, _: module.path in wanted

@@ -46,7 +46,7 @@ def make_train_step(
       **task.inputs(batch),
     )
     loss, scalars = task.loss(outputs, batch)
-    return loss, (updates["batch_stats"], {"loss": loss, **scalars})
+    return loss, (updates.get("batch_stats", {}), {"loss": loss, **scalars})
 
   gradient = jax.grad(loss_fn, has_aux=True)
 
