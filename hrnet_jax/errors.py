@@ -1,6 +1,6 @@
 """Errors about the user's input, which commands show as one line; all others are bugs of ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import functools
 import os
@@ -15,6 +15,27 @@ class UserError(ValueError):
 
 class ConfigKeyError(UserError, TypeError):
   """A section of the config has a key that nothing takes, or lacks one that is needed."""
+
+
+def check_known(name: str, known: Iterable[str], kind: str) -> None:
+  """Refuses a name that nothing has.
+
+  Args:
+    name: as the user wrote it.
+    known: all names there are, in the order in which they are told.
+    kind: what it is a name of, such as a key of the config.
+
+  Raises:
+    UserError: it is not among them.
+  """
+  if name not in (names := list(known)):
+    raise UserError(f"unknown {kind} {name!r}; known: {', '.join(names)}")
+
+
+def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
+  """The entry of a table by its name; raises as `check_known`."""
+  check_known(name, sorted(table), kind)
+  return table[name]
 
 
 # All errors about input. Those of the operating system are of files that the user named, or of the

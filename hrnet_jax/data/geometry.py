@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hrnet_jax.ops import mirror
+
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
   """Resizes bilinearly without antialiasing: `(H, W, C) -> (*size, C)`."""
@@ -125,10 +127,7 @@ def swap_values(label: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarr
   """Exchanges the two values of every pair in a uint8 label map, e.g. left and right arm."""
   if not pairs:
     return label
-  table = np.arange(256, dtype=np.uint8)
-  for a, b in pairs:
-    table[a], table[b] = b, a
-  return table[label]
+  return mirror.partners(pairs, 256).astype(np.uint8)[label]
 
 
 def shift_brightness(image: np.ndarray, shift: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.errors import check_known
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
 from hrnet_jax.ops.conv import conv
 from hrnet_jax.ops.group_norm import group_norm
@@ -57,8 +58,7 @@ class LayerConfig:
         f"bn_momentum is the weight of the new batch, as in PyTorch (0.1 or 0.01); "
         f"got {self.bn_momentum}; Flax's momentum is one minus it"
       )
-    if self.norm not in NORMS:
-      raise ValueError(f"unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
+    check_known(self.norm, NORMS, "norm")
     if self.bn_group_size < 0:
       raise ValueError(
         f"bn_group_size is {self.bn_group_size}; expected a number of examples, or 0 for the whole "
@@ -69,8 +69,7 @@ class LayerConfig:
         f"bn_group_size is {self.bn_group_size}, but with norm {self.norm!r} no examples share "
         "statistics; leave it at 0"
       )
-    if self.init not in INITIALIZERS:
-      raise ValueError(f"unknown init {self.init!r}; known: {', '.join(sorted(INITIALIZERS))}")
+    check_known(self.init, sorted(INITIALIZERS), "init")
     if str(self.dtype) not in DTYPES:
       raise ValueError(f"unknown dtype {str(self.dtype)!r}; known: {', '.join(DTYPES)}")
     object.__setattr__(self, "dtype", jnp.dtype(self.dtype))

@@ -1,6 +1,5 @@
 """Backbone, neck and head joined into a network: `(B, H, W, C)` -> task outputs."""
 
-from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -8,6 +7,7 @@ import flax.linen as nn
 import jax
 
 from hrnet_jax import registry
+from hrnet_jax.errors import check_known, lookup
 from hrnet_jax.models import necks
 from hrnet_jax.models.backbone import VARIANTS, HRNet, HRNetConfig
 from hrnet_jax.models.layers import LayerConfig
@@ -110,8 +110,7 @@ def build_backbone(
   layer_config = LayerConfig(
     dtype=dtype, norm=norm, bn_momentum=bn_momentum, bn_group_size=bn_group_size, init=init
   )
-  if upsample not in list(Resize):
-    raise ValueError(f"unknown upsample {upsample!r}; known: {', '.join(Resize)}")
+  check_known(upsample, Resize, "upsample")
   if channels < 1:
     raise ValueError(f"channels is {channels}; expected the number that images have, such as 3")
   if "modules" in size:
@@ -146,10 +145,3 @@ def build_neck(
     "v2p": lambda: necks.HRNetV2p(backbone.layer_config),
   }
   return lookup({key: table[key] for key in known}, name, "representation")()
-
-
-def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
-  """The entry of a table, or a ValueError that says which there are."""
-  if name not in table:
-    raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
-  return table[name]

@@ -1,9 +1,36 @@
 """Left and right change places: `heat maps (B, h, w, L) -> (B, h, w, L)`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def checked_pairs(value: Any, key: str, kind: str) -> Pairs:
+  """Pairs that change places in a mirrored image, as tuples.
+
+  Args:
+    value: of the config, perhaps in lists.
+    key: of the config.
+    kind: what the numbers stand for, in the singular.
+
+  Raises:
+    ValueError: not pairs of whole numbers from 0, or a number that is there twice.
+  """
+  try:
+    pairs = tuple((int(a), int(b)) for a, b in value)
+  except (TypeError, ValueError):
+    many = kind + ("es" if kind.endswith("s") else "s")
+    raise ValueError(f"{key} is {value!r}, expected pairs of {many}") from None
+  numbers = [n for pair in pairs for n in pair]
+  if len(set(numbers)) != len(numbers):
+    raise ValueError(f"{key} {pairs} names a {kind} twice; each {kind} may be in one pair")
+  if min(numbers, default=0) < 0:
+    raise ValueError(f"{key} {pairs} has a number below 0; a {kind} counts from 0")
+  return pairs
 
 
 def partners(pairs: Sequence[tuple[int, int]], num_points: int) -> np.ndarray:

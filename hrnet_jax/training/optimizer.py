@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hrnet_jax.errors import lookup
+
 
 def _poly(learning_rate: float, steps: int, *, power: float = 0.9) -> optax.Schedule:
   """`learning_rate * (1 - (t - 1) / steps) ** power`, and `learning_rate` itself at t = 0.
@@ -125,14 +127,14 @@ def build(
   kind = schedule.pop("name")
   if kind in _COUNT_EPOCHS:
     schedule["steps_per_epoch"] = steps_per_epoch
-  make_curve = _lookup(SCHEDULES, kind, "schedule")
+  make_curve = lookup(SCHEDULES, kind, "schedule")
   curve = make_curve(learning_rate, steps, **schedule)
   if extra is not None:
     if kind in _COUNT_EPOCHS:
       raise ValueError(f"train.fine_tune: schedule {kind!r} cannot run anew; use poly or constant")
     curve = _one_after_another(curve, make_curve(extra[1], extra[0], **schedule), steps)
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-  core = _lookup(OPTIMIZERS, name, "optimizer")(**options)
+  core = lookup(OPTIMIZERS, name, "optimizer")(**options)
   factors = [scale_parts(multipliers)] if multipliers else []
   return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve), *factors)
 
@@ -201,9 +203,3 @@ def _one_after_another(first: optax.Schedule, second: optax.Schedule, steps: int
     return jnp.where(count <= steps, first(count), second(count - steps))
 
   return schedule
-
-
-def _lookup(table: dict[str, Any], name: str, kind: str) -> Any:
-  if name not in table:
-    raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
-  return table[name]

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from hrnet_jax.data import geometry
+from hrnet_jax.errors import check_known
 
 TRIES = 10  # to find a window inside the image
 Window = tuple[int, int, int, int]  # x, y, width, height
@@ -60,10 +61,7 @@ class ClassificationTrainTransform(transforms.RandomMap):
           f"transform.{field} is {(low, high)}, expected 0 < smallest <= largest <= {largest}"
         )
       object.__setattr__(self, field, (low, high))
-    if self.sampling not in SAMPLING:
-      raise ValueError(
-        f"unknown transform.sampling {self.sampling!r}; known: {', '.join(sorted(SAMPLING))}"
-      )
+    check_known(self.sampling, sorted(SAMPLING), "transform.sampling")
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Reads a record, draws the decisions from `rng` and applies them."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hrnet_jax.errors import check_known
 from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.ops.roi_align import Method as Reading
 
@@ -94,12 +95,9 @@ def build_method(
   """
   if roi_batch_size < 4:
     raise ValueError(f"model.roi_batch_size is {roi_batch_size}, expected 4 or more")
-  if name not in NAMES:
-    raise ValueError(f"unknown method {name!r}; known: {', '.join(NAMES)}")
-  if convention not in list(Convention):
-    raise ValueError(f"unknown convention {convention!r}; known: {', '.join(Convention)}")
-  if roi_align not in list(Reading):
-    raise ValueError(f"unknown roi_align {roi_align!r}; known: {', '.join(Reading)}")
+  check_known(name, NAMES, "method")
+  check_known(convention, Convention, "convention")
+  check_known(roi_align, Reading, "roi_align")
   cascade, masks = name in (CASCADE, CASCADE_MASK), name in (MASK, CASCADE_MASK)
   method = Method(
     convention=Convention(convention),

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import Dataset, DatasetInfo
+from hrnet_jax.errors import check_known
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import heatmaps, mirror, targets
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
@@ -39,9 +40,7 @@ class Decoding:
   flip: bool = False
 
   def __post_init__(self):
-    if self.refine not in heatmaps.REFINEMENTS:
-      known = ", ".join(sorted(heatmaps.REFINEMENTS))
-      raise ValueError(f"unknown eval.decoding.refine {self.refine!r}; known: {known}")
+    check_known(self.refine, sorted(heatmaps.REFINEMENTS), "eval.decoding.refine")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,8 +98,7 @@ class Landmarks:
   metric: str = "negative_nme"
 
   def __post_init__(self):
-    if self.targets not in TARGETS:
-      raise ValueError(f"unknown loss.targets {self.targets!r}; known: {', '.join(TARGETS)}")
+    check_known(self.targets, TARGETS, "loss.targets")
     if not self.sigma > 0:
       raise ValueError(f"loss.sigma is {self.sigma}, expected more than 0")
     if self.normalizers[0] not in (known := {*metrics.BOXES, *self.groups}):
@@ -289,7 +287,8 @@ def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[i
       "eval.decoding.flip averages with the mirrored crop, but the data set has no flip pairs; set "
       "it to False, or give transform.train.flip_pairs"
     )
-  return tuple((int(a), int(b)) for a, b in options.get("flip_pairs", dataset.flip_pairs))
+  pairs = options.get("flip_pairs", dataset.flip_pairs)
+  return mirror.checked_pairs(pairs, "transform.train.flip_pairs", "landmark")
 
 
 def _normalizers(first: str, groups: metrics.Groups, count: int) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ from typing import Any
 from grain import transforms
 import numpy as np
 
+from hrnet_jax.errors import check_known
+from hrnet_jax.ops import mirror
+from hrnet_jax.ops.mirror import Pairs
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.crop import crop_affine, crop_reference
-
-Pairs = tuple[tuple[int, int], ...]
 
 MISSING = -1000.0  # so far from the heat map that nothing is drawn into it
 
@@ -79,8 +80,7 @@ class Cropping:
   stretch_shrunk: bool = True
 
   def __post_init__(self):
-    if self.crop not in CROPS:
-      raise ValueError(f"unknown transform.crop {self.crop!r}; known: {', '.join(sorted(CROPS))}")
+    check_known(self.crop, sorted(CROPS), "transform.crop")
     if self.crop == "reference" and self.first_pixel:
       raise ValueError(
         f"transform.first_pixel is {self.first_pixel}, but crop 'reference' takes coordinates as"
@@ -130,7 +130,8 @@ class LandmarksTrainTransform(Cropping, transforms.RandomMap):
 
   def __post_init__(self):
     super().__post_init__()
-    object.__setattr__(self, "flip_pairs", _pairs(self.flip_pairs))
+    pairs = mirror.checked_pairs(self.flip_pairs, "transform.flip_pairs", "landmark")
+    object.__setattr__(self, "flip_pairs", pairs)
     if not 0 <= self.scale_factor < 1:
       raise ValueError(f"transform.scale_factor is {self.scale_factor}, expected 0 .. below 1")
     if not 0 <= self.rotation_probability <= 1:
@@ -270,16 +271,3 @@ def read(record: Mapping[str, Any]) -> FaceRecord:
       " scale more than 0"
     )
   return FaceRecord(record["image"], points, center, scale)
-
-
-def _pairs(value) -> tuple[tuple[int, int], ...]:
-  try:
-    pairs = tuple((int(a), int(b)) for a, b in value)
-  except (TypeError, ValueError):
-    raise ValueError(f"transform.flip_pairs is {value!r}, expected pairs of landmarks") from None
-  indices = [n for pair in pairs for n in pair]
-  if len(set(indices)) != len(indices) or min(indices, default=0) < 0:
-    raise ValueError(
-      f"transform.flip_pairs {pairs}: each landmark may be in one pair, and counts from 0"
-    )
-  return pairs

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from hrnet_jax.errors import lookup
 from hrnet_jax.models.heads import PixelHead
-from hrnet_jax.models.network import Network, build_backbone, build_neck, lookup
+from hrnet_jax.models.network import Network, build_backbone, build_neck
 from hrnet_jax.tasks.segmentation.ocr import OCRHead
 
 

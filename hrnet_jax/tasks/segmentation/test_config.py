@@ -4,6 +4,9 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
+from hrnet_jax.errors import check_known
+from hrnet_jax.ops import mirror
+
 KINDS = ("whole", "windows")
 
 
@@ -42,8 +45,7 @@ class MultiScaleConfig:
   keep_padding: bool = False
 
   def __post_init__(self):
-    if self.kind not in KINDS:
-      raise ValueError(f"unknown eval.protocol.kind {self.kind!r}; known: {', '.join(KINDS)}")
+    check_known(self.kind, KINDS, "eval.protocol.kind")
     _check("base_size", self.base_size, lambda x: int(x) == x and x > 0, "a number of pixels")
     _check("crop_size", self.crop_size, _is_size, "(height, width) in pixels")
     _check("scales", self.scales, lambda x: len(x) and min(x) > 0, "one scale or more, above 0")
@@ -51,7 +53,7 @@ class MultiScaleConfig:
     for field in ("crop_size", "scales", "resize"):
       value = getattr(self, field)
       object.__setattr__(self, field, None if value is None else tuple(value))
-    pairs = tuple((int(a), int(b)) for a, b in self.flip_pairs)
+    pairs = mirror.checked_pairs(self.flip_pairs, "eval.protocol.flip_pairs", "class")
     object.__setattr__(self, "flip_pairs", pairs)
 
   @property
@@ -69,12 +71,10 @@ class MultiScaleConfig:
     """
     if not self.flip_pairs:
       return None
-    order = list(range(num_classes))
-    for a, b in self.flip_pairs:
-      if not 0 <= min(a, b) <= max(a, b) < num_classes:
-        raise ValueError(f"eval.protocol.flip_pairs has {(a, b)}; there are {num_classes} classes")
-      order[a], order[b] = b, a
-    return order
+    for pair in self.flip_pairs:
+      if max(pair) >= num_classes:
+        raise ValueError(f"eval.protocol.flip_pairs has {pair}; there are {num_classes} classes")
+    return mirror.partners(self.flip_pairs, num_classes).tolist()
 
 
 def _check(field: str, value: Any, good: Callable[[Any], Any], expected: str) -> None:

@@ -13,6 +13,7 @@ from grain import transforms
 import numpy as np
 
 from hrnet_jax.data import geometry, images
+from hrnet_jax.ops import mirror
 
 MAX_BRIGHTNESS_SHIFT = 10  # grey levels
 
@@ -75,7 +76,9 @@ class SegmentationTrainTransform(transforms.RandomMap):
     geometry.set_size(self, "resize", optional=True)
     _check_first(self.resize, self.short_side)
     _check_ids("ignore", (self.ignore,))
-    object.__setattr__(self, "flip_pairs", _pairs(self.flip_pairs))
+    pairs = mirror.checked_pairs(self.flip_pairs, "transform.flip_pairs", "class")
+    _check_ids("flip_pairs", [n for pair in pairs for n in pair])
+    object.__setattr__(self, "flip_pairs", pairs)
     if self.scale_factor is not None and self.scale_factor < 0:
       raise ValueError(
         f"transform.scale_factor is {self.scale_factor}, expected 0 or more, or None"
@@ -229,18 +232,6 @@ def _resize(image, label, size):
 def _example(image, label) -> dict[str, np.ndarray]:
   # Copies: a view would keep the whole decoded image alive in the prefetch buffer.
   return {"image": np.array(image, order="C"), "label": np.array(label, order="C")}
-
-
-def _pairs(value) -> tuple[tuple[int, int], ...]:
-  try:
-    pairs = tuple((int(a), int(b)) for a, b in value)
-  except (TypeError, ValueError):
-    raise ValueError(f"transform.flip_pairs is {value!r}, expected pairs of class ids") from None
-  ids = [n for pair in pairs for n in pair]
-  _check_ids("flip_pairs", ids)
-  if len(set(ids)) != len(ids):
-    raise ValueError(f"transform.flip_pairs {pairs} names a class twice; each may be in one pair")
-  return pairs
 
 
 def _check_first(resize, short_side):
