@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import apart, harness
 
-CONFIG = "configs/segmentation/camvid_w18_small_v1.py"
+CONFIG = "configs/segmentation/camvid.py"
 WORKERS = (0, 2)
 OURS, THEIRS = "hrnet_jax", "PyTorch DataLoader"
 ONE_THREAD = f"{OURS}, no threads"

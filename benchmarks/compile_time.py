@@ -21,9 +21,7 @@ from absl import app, flags
 import jax
 
 from benchmarks import harness
-from configs.segmentation.cityscapes import (
-  seg_hrnet_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484 as recipe,
-)
+from configs.segmentation import cityscapes
 from hrnet_jax.preflight import program
 from hrnet_jax.preflight.topology import open_topology
 
@@ -127,7 +125,7 @@ def measure(
 
 def set_up(variant: str, target: str, **options: Any) -> program.StepSetup:
   """The step of the Cityscapes recipe with another network, for the target's devices."""
-  config = recipe.get_config()
+  config = cityscapes.get_config()
   config.model.update(variant=variant, **options)
   config.train.batch_size = config.eval.batch_size = BATCH.get(target, SLICE_BATCH)
   return program.set_up(config, open_topology("cpu:1" if target == "cpu" else target))

@@ -1,6 +1,6 @@
 """Trains a landmark config in PyTorch, to compare with `train.py`: config -> NME over time (JSON).
 
-    python -m benchmarks.landmarks_torch --config=configs/landmarks/face68_w18_small_v1.py \
+    python -m benchmarks.landmarks_torch --config=configs/landmarks/face68.py \
       --seconds=1200 --output=torch.jsonl
 
 Batches, initial weights, learning rates, decoding and metrics are ours; network, gradients and the

@@ -9,7 +9,6 @@ no TPU and no data.
 """
 
 from collections.abc import Sequence
-import importlib
 import json
 import os
 import pathlib
@@ -21,42 +20,27 @@ from absl import app, flags
 import jax
 
 from benchmarks import harness
+from hrnet_jax import config as configs
 from hrnet_jax.preflight import check
 
-_CITYSCAPES = "segmentation/cityscapes/seg_hrnet_{}_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484"
+_CITYSCAPES = "segmentation/cityscapes:w48"
 _BF16, _REMAT = {"model.dtype": "bfloat16"}, {"model.remat": True}
 
-# Name, file in configs/, slice, and changes to the config.
+# Name, config, slice, and changes to the config.
 CASES: list[tuple[str, str, str, dict[str, Any]]] = [
-  ("WFLW, W18", "landmarks/wflw_w18", "v5e:2x2", {}),
-  ("ImageNet, W18", "classification/imagenet_w18", "v5e:2x4", {}),
-  ("Cityscapes, W18-small-v1", _CITYSCAPES.format("w18_small_v1"), "v5e:2x2", {}),
-  ("Cityscapes, W48", _CITYSCAPES.format("w48_train"), "v5e:2x2", {}),
-  ("Cityscapes, W48, bfloat16", _CITYSCAPES.format("w48_train"), "v5e:2x2", _BF16),
-  ("Cityscapes, W48, bfloat16, remat", _CITYSCAPES.format("w48_train"), "v5e:2x2", _BF16 | _REMAT),
-  (
-    "Cityscapes, W48 with OCR, bfloat16",
-    "segmentation/ocr_branch/cityscapes/"
-    "seg_hrnet_ocr_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484",
-    "v5e:2x2",
-    _BF16,
-  ),
-  (
-    "LIP, W48, bfloat16",
-    "segmentation/lip/seg_hrnet_w48_473x473_sgd_lr7e_3_wd5e_4_bs_40_epoch150",
-    "v5e:2x4",
-    _BF16,
-  ),
-  (
-    "PASCAL-Context, W48, bfloat16",
-    "segmentation/pascal_ctx/seg_hrnet_w48_cls59_480x480_sgd_lr4e_3_wd1e_4_bs_16_epoch200",
-    "v5e:4x4",
-    _BF16,
-  ),
-  ("ImageNet, W48, bfloat16", "classification/imagenet_w48", "v5e:4x4", _BF16),
+  ("WFLW, W18", "landmarks/wflw:w18", "v5e:2x2", {}),
+  ("ImageNet, W18", "classification/imagenet:w18", "v5e:2x4", {}),
+  ("Cityscapes, W18-small-v1", "segmentation/cityscapes:w18_small_v1", "v5e:2x2", {}),
+  ("Cityscapes, W48", _CITYSCAPES, "v5e:2x2", {}),
+  ("Cityscapes, W48, bfloat16", _CITYSCAPES, "v5e:2x2", _BF16),
+  ("Cityscapes, W48, bfloat16, remat", _CITYSCAPES, "v5e:2x2", _BF16 | _REMAT),
+  ("Cityscapes, W48 with OCR, bfloat16", f"{_CITYSCAPES}_ocr", "v5e:2x2", _BF16),
+  ("LIP, W48, bfloat16", "segmentation/lip:w48", "v5e:2x4", _BF16),
+  ("PASCAL-Context, W48, bfloat16", "segmentation/pascal_context:w48", "v5e:4x4", _BF16),
+  ("ImageNet, W48, bfloat16", "classification/imagenet:w48", "v5e:4x4", _BF16),
   (
     "Cityscapes, W48, batch 16, bfloat16",
-    _CITYSCAPES.format("w48_train"),
+    _CITYSCAPES,
     "v5e:4x4",
     _BF16 | {"train.batch_size": 16},
   ),
@@ -136,13 +120,13 @@ def row(case: dict[str, Any]) -> list[str]:
 
 
 def _measure(number: int) -> dict[str, Any]:
-  name, file, topology, changes = CASES[number]
-  config = importlib.import_module(f"configs.{file.replace('/', '.')}").get_config()
+  name, text, topology, changes = CASES[number]
+  config = configs.load(text)
   for key, value in changes.items():
     block, _, leaf = key.partition(".")
     config[block][leaf] = value
   jax.config.update("jax_enable_compilation_cache", False)
-  return {"name": name, "changes": changes} | check.check(f"configs/{file}.py", config, topology)
+  return {"name": name, "changes": changes} | check.check(text, config, topology)
 
 
 def _apart(number: int, path: pathlib.Path, minutes: float) -> None:

@@ -1,6 +1,6 @@
 """How one device's part of a train step shrinks as devices are added: config -> Markdown table.
 
-    python -m benchmarks.scaling --config=configs/segmentation/camvid_w18_small_v1.py \
+    python -m benchmarks.scaling --config=configs/segmentation/camvid.py \
       --config.transform.train.crop_size="(256,512)"
 
 Compiles the config's step for 1, 2, 4 and 8 simulated devices, first along the batch, then along

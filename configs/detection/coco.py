@@ -1,17 +1,16 @@
 """The paper's detectors on COCO 2017: HRNetV2p in R-CNNs, by mmdetection's recipes.
 
-  python -m hrnet_jax.prepare --dataset=coco --source=FOLDER
-  python train.py --config=configs/detection/coco.py --workdir=runs/coco \\
+  hrnet prepare --dataset=coco --source=FOLDER
+  hrnet train --config=detection/coco:faster_rcnn_w18_1x --workdir=runs/coco \\
     --config.init_from=IMAGENET
 
-trains `faster_rcnn_w18_1x`; others are named after a colon, METHOD_WIDTH_SCHEDULE, as in
-`--config=configs/detection/coco.py:mask_rcnn_w32_2x`: `faster_rcnn`, `mask_rcnn`, `cascade_rcnn`
-or `cascade_mask_rcnn`; w18, w32, w40 or w48; 1x, 2x or 20e. IMAGENET is the converted
-classification network of that width, from which all published results start. Nothing of this has
-been trained with this package yet.
+The argument is METHOD_WIDTH_SCHEDULE, as in `mask_rcnn_w32_2x`, by default `faster_rcnn_w18_1x`:
+`faster_rcnn`, `mask_rcnn`, `cascade_rcnn` or `cascade_mask_rcnn`; w18, w32, w40 or w48; 1x, 2x or
+20e. IMAGENET is the converted classification network of that width, from which all published
+results start. Nothing of this has been trained with this package yet.
 
-Cost: Faster R-CNN W18 takes 1.6e11 multiply-accumulates for an image of 800x1216, W48 4e11
-(docs/models.md); with the backward pass about 7e17 for the 12 epochs of 117 thousand images.
+Cost: Faster R-CNN W18 takes 1.6e11 multiply-accumulates for an image of 800x1216, W48 4e11; with
+the backward pass about 7e17 for the 12 epochs of 117 thousand images.
 
 Reference, box AP / mask AP in % on val2017 (mmdetection, configs/hrnet; W48: mmdetection 1.x):
 
@@ -26,10 +25,24 @@ import re
 
 import ml_collections
 
-DEFAULT = "faster_rcnn_w18_1x"
+from configs import common
+from configs.detection.common import METHODS, base
+
+WIDTHS = ("w18", "w32", "w40", "w48")
 # Epochs, and those after which the rate falls to a tenth.
 SCHEDULES = {"1x": (12, (8, 11)), "2x": (24, (16, 22)), "20e": (20, (16, 19))}
-_NAME = re.compile(r"((?:faster|mask|cascade|cascade_mask)_rcnn)_(w18|w32|w40|w48)_(1x|2x|20e)")
+DEFAULT = "faster_rcnn_w18_1x"
+EXPERIMENTS = (
+  DEFAULT,
+  *(
+    name
+    for method in METHODS
+    for width in WIDTHS
+    for schedule in (("20e",) if "cascade" in method else ("1x", "2x"))
+    if (name := f"{method}_{width}_{schedule}") != DEFAULT
+  ),
+)
+_NAME = re.compile(rf"({'|'.join(METHODS)})_({'|'.join(WIDTHS)})_({'|'.join(SCHEDULES)})")
 
 
 def get_config(name: str = DEFAULT) -> ml_collections.ConfigDict:
@@ -49,65 +62,16 @@ def get_config(name: str = DEFAULT) -> ml_collections.ConfigDict:
     )
   method, width, schedule = match.groups()
   epochs, milestones = SCHEDULES[schedule]
-  config = ml_collections.ConfigDict()
-  config.seed = 0
-  config.init_from = ""
-  config.mesh = {"data": -1, "space": 1}
-  config.model = {
-    "task": "detection",
-    "method": method,
-    "variant": width,
-    "num_classes": 80,
-    "convention": "modern",
-    "norm_eval": True,
-    "min_score": 0.05,
-    "max_detections": 100,
-    "roi_batch_size": 512,
-    "roi_align": "gather",
-    "bn_momentum": 0.1,
-    "dtype": "float32",
-    "init": "kaiming",
-    "bn_group_size": 0,
-    "scan_layers": True,
-    "remat": False,
-  }
-  config.data = {
-    "name": "coco",
-    "data_dir": "",
-    "train_split": "train2017_objects",
-    "eval_split": "val2017",
-    "workers": 4,
-    "threads": 2,
-  }
-  canvas, masks = ((800, 1344), (1344, 800)), "mask" in method
-  config.transform = {
-    "train": {
-      "canvas": canvas,
-      "scales": ((1333, 800),),
-      "scale_mode": "value",
-      "flip": True,
-      "max_objects": 100,
-      "masks": masks,
-    },
-    "eval": {"canvas": canvas, "scale": (1333, 800), "max_objects": 100, "masks": masks},
-  }
-  config.loss = {}
-  config.optimizer = {
-    "name": "sgd",
-    "learning_rate": 0.02,
-    "momentum": 0.9,
-    "weight_decay": 1e-4,
-    "clip_norm": 0.0,
-    "schedule": {
-      "name": "step",
-      "milestones": milestones,
-      "factor": 0.1,
-      "warmup_steps": 500,
-      "warmup_ratio": 0.001,
-    },
-  }
-  config.train = {"epochs": epochs, "steps": 0, "batch_size": 16, "accumulate": 1, "log_every": 50}
-  config.train.watchdog = {"warn": 300.0, "abort": 0.0}
-  config.eval = {"batch_size": 16, "every_epochs": 1, "pictures": 8}
-  config.checkpoint = {"every_steps": 2000, "keep_last": 2}
+  config = base(method, width, "coco", num_classes=80)
+  config.data.update({"train_split": "train2017_objects", "eval_split": "val2017", "workers": 4})
+  canvas = ((800, 1344), (1344, 800))
+  config.transform.train.update({"canvas": canvas, "scales": ((1333, 800),)})
+  config.transform.eval.update({"canvas": canvas, "scale": (1333, 800)})
+  steps = {"name": "step", "milestones": milestones, "factor": 0.1}
+  warmup = {"warmup_steps": 500, "warmup_ratio": 0.001}
+  config.optimizer = common.optimizer(
+    common.SGD, steps | warmup, learning_rate=0.02, weight_decay=1e-4
+  )
+  config.train.update({"epochs": epochs, "log_every": 50})
+  config.checkpoint.every_steps = 2000
   return config

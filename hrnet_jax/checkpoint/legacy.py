@@ -26,6 +26,7 @@ ABSENT: Mapping[str, Any] = {
   "model.norm": "batch",
   "model.head": "pixel",
   "model.representation": "v2",
+  "model.upsample": "nearest",
   "data.normalize": {},
   "transform.train.aspect": [3 / 4, 4 / 3],
   "transform.train.base_size": None,

@@ -78,7 +78,8 @@ class Inputs:
     """
     transform = self.spec.part("eval_transform")
     options = dict(self.config.transform.eval)
-    if "size" in {field.name for field in dataclasses.fields(transform)} - options.keys():
+    sized = "size" in {field.name for field in dataclasses.fields(transform)}
+    if sized and options.get("size") is None:
       options["size"] = self._eval_size(height_multiple)
     split = self.config.data.eval_split
     source, transform = self.dataset.source(split), transform(**options)
@@ -148,7 +149,7 @@ class Inputs:
       ValueError: nobody says so, and the examples are to be mirrored.
     """
     options = dict(self.config.transform.train)
-    if not self.spec.mirrors_by_pairs or "flip_pairs" in options:
+    if not self.spec.mirrors_by_pairs or options.get("flip_pairs"):
       return options
     if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
       raise ValueError(

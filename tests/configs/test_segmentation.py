@@ -1,8 +1,8 @@
 """The published experiments of semantic segmentation, row by row, against their configs."""
 
 import dataclasses
-import importlib
 import pathlib
+import re
 
 from flax import traverse_util
 import jax
@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import hrnet_jax
+from hrnet_jax import config as configs
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert.reference import reference_of
 from hrnet_jax.convert.rules import torch_name
 from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.training import optimizer
 
-FOLDER = pathlib.Path(__file__).parents[2] / "configs" / "segmentation"
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "configs.md"
 OHEM = {"threshold": 0.9, "min_kept": 131072}
 LIP_PAIRS = ((14, 15), (16, 17), (18, 19))
 SGD = {"momentum": 0.9, "clip_norm": 0.0, "schedule": {"name": "poly", "power": 0.9}}
@@ -43,6 +44,11 @@ EVAL = {
   "pascal_ctx": {"resize": (480, 480), "size": (480, 480)},
 }
 EVAL_O = {"short_side": 520, "center_crop": (520, 520), "size": (520, 520)}
+
+
+# Options that only some of the experiments have, as the transforms have them otherwise.
+TRAIN_DEFAULTS = {"brightness": False, "flip_pairs": (), "resize": None, "short_side": None}
+EVAL_DEFAULTS = dict.fromkeys(("resize", "short_side", "base_size", "center_crop", "size"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,27 +175,33 @@ each_row = pytest.mark.parametrize(
 )
 
 
-def path_of(branch: str, row: Row) -> pathlib.Path:
-  return FOLDER / branch / f"{row.name.replace('-', '_')}.py"
+# Branch and name of the reference's file -> config, as the docs have it.
+NAMES = {
+  ("ocr_branch" if branch == "HRNet-OCR" else ".", file): name
+  for branch, file, name in re.findall(
+    r"\| HRNet-Semantic-Segmentation, (\S+) \| `(\S+)\.yaml` \| `(\S+)` \|", PAGE.read_text()
+  )
+}
 
 
 def load(branch: str, row: Row) -> ml_collections.ConfigDict:
-  name = path_of(branch, row).relative_to(FOLDER.parents[1]).with_suffix("").as_posix()
-  return importlib.import_module(name.replace("/", ".")).get_config()
+  return configs.load(NAMES[branch, row.name])
 
 
 def test_every_published_experiment_has_a_config_and_no_other_is_beside_them() -> None:
   assert len(MASTER) == 9
   assert len(OCR_BRANCH) == 26
-  folders = (*DATA, "ocr_branch")
-  found = {path for folder in folders for path in (FOLDER / folder).rglob("*.py")}
-  assert found == {path_of(*published) for published in PUBLISHED}
+  assert NAMES.keys() == {(branch, row.name) for branch, row in PUBLISHED}
+  assert len(set(NAMES.values())) == 35
+  folders = {*(f"segmentation/{data[0]}" for data in (DATA | DATA_O).values())}
+  listed = {f"{x}:{name}" for x in folders for name in configs.module(x).EXPERIMENTS}
+  assert set(NAMES.values()) == listed
 
 
 @each_row
 def test_model(branch: str, row: Row) -> None:
   model = load(branch, row).model.to_dict()
-  assert model.pop("head", "pixel") == ("ocr" if "ocr" in row.loss else "pixel")
+  assert model.pop("head") == ("ocr" if "ocr" in row.loss else "pixel")
   assert model == {
     "task": "segmentation",
     "variant": row.variant,
@@ -201,12 +213,13 @@ def test_model(branch: str, row: Row) -> None:
     "bn_group_size": 0,
     "scan_layers": True,
     "remat": False,
+    "representation": "v2",
   }
 
 
 @each_row
 def test_loss(branch: str, row: Row) -> None:
-  expected: dict = {"ignore": 255}
+  expected: dict = {"ignore": 255, "class_weights": None, "aux_weights": (), "ohem": {}}
   if "+w" in row.loss:
     expected["class_weights"] = "dataset"
   if "ocr" in row.loss:
@@ -220,14 +233,13 @@ def test_loss(branch: str, row: Row) -> None:
 def test_optimizer_and_length(branch: str, row: Row) -> None:
   config = load(branch, row)
   expected = SGD | {"name": "sgd", "learning_rate": row.rate, "weight_decay": row.decay}
-  if row.ten:
-    expected["multipliers"] = {"head": 10.0}
+  expected["multipliers"] = {"head": 10.0} if row.ten else {}
   assert config.optimizer.to_dict() == expected
   train = config.train.to_dict()
   assert (train["epochs"], train["steps"]) == (row.epochs, 0)
   assert train["batch_size"] == row.gpus[0] * row.gpus[1]
   phase = {"epochs": row.epochs, "split": "trainval", "learning_rate": 0.001}
-  assert train.get("fine_tune", {}) == (phase if row.extra else {})
+  assert train["fine_tune"] == (phase if row.extra else {})
 
 
 @each_row
@@ -241,15 +253,15 @@ def test_data_and_transforms(branch: str, row: Row) -> None:
     train |= {"resize": crop, "flip_pairs": LIP_PAIRS}
   if crop == (520, 520):
     train["short_side"] = 520
-  assert config.transform.train.to_dict() == train
+  assert config.transform.train.to_dict() == TRAIN_DEFAULTS | train
   expected = EVAL_O if crop == (520, 520) else EVAL[folder]
-  assert config.transform.eval.to_dict() == expected
+  assert config.transform.eval.to_dict() == EVAL_DEFAULTS | expected
 
 
 @each_row
 def test_validation_and_test(branch: str, row: Row) -> None:
   config, folder = load(branch, row), row.name.partition("/")[0]
-  assert config.eval.get("examples", 0) == row.validation
+  assert config.eval.examples == row.validation
   assert config.eval.every_epochs == 1
   assert config.eval.batch_size == row.gpus[0] * row.test_batch
   kind, base, crop, options = (DATA_O if branch == "ocr_branch" else DATA)[folder][3]

@@ -67,7 +67,7 @@ def test_train_evaluate_predict(tmp_path):
 @pytest.mark.parametrize("variant", ["w18", "w64"])
 def test_configs_that_import_others_load_on_the_command_line(variant, tmp_path):
   done = subprocess.run(
-    [sys.executable, "train.py", f"--config=configs/classification/imagenet_{variant}.py",
+    [sys.executable, "train.py", f"--config=configs/classification/imagenet.py:{variant}",
      f"--workdir={tmp_path / 'run'}", f"--config.data.data_dir={tmp_path}"],
     cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
   )  # fmt: skip

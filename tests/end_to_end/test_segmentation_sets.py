@@ -3,7 +3,6 @@
 The shipped configs are used as they are but for sizes: of network, images and run.
 """
 
-import importlib
 import json
 import math
 import pathlib
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from hrnet_jax import config as configs
 from hrnet_jax.data import images, prepared
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation import score
@@ -28,31 +28,28 @@ LENGTHS = {473: 64, 480: 48, 512: 32, 520: 64, 1024: 64, 2048: 96}
 DEPTH = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 BATCH = 4  # divides into the four groups of hard example mining
 PROTOCOL = {"scales": (0.5, 1.25), "flip": True}
-TWO_PHASES = "cityscapes/seg_hrnet_w48_trainval_ohem_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484x2"
-ONE_PHASE = "cityscapes/seg_hrnet_w18_small_v1_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484"
-CTX_60 = "pascal_ctx/seg_hrnet_w48_cls60_480x480_sgd_lr4e_3_wd1e_4_bs_16_epoch200"
-CTX_59 = "ocr_branch/pascal_ctx/seg_hrnet_w48_cls59_520x520_sgd_lr1e_3_wd1e_4_bs_16_epoch200"
+TWO_PHASES, ONE_PHASE = "cityscapes:w48_trainval_ohem", "cityscapes:w18_small_v1"
 
 # The source folder, the config, the classes, and the files' ids of the first and the last class.
 CASES = {
   "cityscapes": (miniatures.cityscapes, TWO_PHASES, 19, (7, 33)),
   "lip": (
     miniatures.lip,
-    "lip/seg_hrnet_w48_473x473_sgd_lr7e_3_wd5e_4_bs_40_epoch150",
+    "lip:w48",
     20,
     (0, 19),
   ),
-  "pascal_context": (miniatures.pascal_context_json, CTX_59, 59, (2, 458)),
-  "pascal_context60": (miniatures.pascal_context_png, CTX_60, 60, (0, 458)),
+  "pascal_context": (miniatures.pascal_context_json, "pascal_context:w48_ocrbranch", 59, (2, 458)),
+  "pascal_context60": (miniatures.pascal_context_png, "pascal_context:w48_cls60", 60, (0, 458)),
   "ade20k with OCR": (
     miniatures.ade20k,
-    "ocr_branch/ade20k/seg_hrnet_ocr_w48_520x520_ohem_sgd_lr2e_2_wd1e_4_bs_16_epoch120",
+    "ade20k:w48_ocr_ohem",
     150,
     (1, 150),
   ),
   "cocostuff10k": (
     miniatures.cocostuff10k,
-    "ocr_branch/cocostuff/seg_hrnet_w48_520x520_ohem_sgd_lr1e_3_wd1e_4_bs_16_epoch110",
+    "cocostuff10k:w48_ohem",
     171,
     (1, 182),
   ),
@@ -61,13 +58,12 @@ CASES = {
 
 def small(name: str) -> ml_collections.ConfigDict:
   """A shipped config with everything in it shrunk; one epoch, two where there are two phases."""
-  config = importlib.import_module(f"configs.segmentation.{name.replace('/', '.')}").get_config()
-  config = ml_collections.ConfigDict(shrunk(config.to_dict()))
+  config = ml_collections.ConfigDict(shrunk(configs.load(f"segmentation/{name}").to_dict()))
   # Kaiming and quick statistics, so that one step leaves predictions that differ by pixel.
   config.model.update(DEPTH, init="kaiming", bn_momentum=0.5)
   config.data.update(workers=0, threads=1)
   config.train.update(epochs=1, batch_size=BATCH, log_every=1)
-  if "fine_tune" in config.train:
+  if config.train.fine_tune:
     config.train.fine_tune.epochs = 1
   config.eval.update(batch_size=BATCH, pictures=1)
   config.eval.protocol.update(PROTOCOL)
@@ -107,7 +103,7 @@ def test_prepare_train_test_and_export(case, data, tmp_path):
   state = loop.train(config, tmp_path / "run")
   entries = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
   losses = [entry["loss"] for entry in entries if entry["split"] == "train"]
-  assert state.step == len(losses) == (3 if "fine_tune" in config.train else 1)
+  assert state.step == len(losses) == (3 if config.train.fine_tune else 1)
   assert all(0 < loss < 4 * math.log(count) for loss in losses)
 
   report = score.score(config, tmp_path / "run", export=tmp_path / "export")

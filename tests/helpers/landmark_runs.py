@@ -28,11 +28,11 @@ TOY = {
 }
 # The shipped config, what makes the data set, and the split to evaluate if it is another.
 CASES: dict[str, tuple[str, Callable[[pathlib.Path], pathlib.Path], str]] = {
-  "aflw": ("aflw_w18", face_miniatures.aflw, ""),
-  "cofw": ("cofw_w18", face_miniatures.cofw, ""),
-  "face300w": ("face300w_w18", face_miniatures.face300w, "full_and_test"),
-  "landmarks_csv": ("csv_w18_small_v1", face_miniatures.landmarks_csv, ""),
-  "wflw": ("wflw_w18", face_miniatures.wflw, ""),
+  "aflw": ("aflw", face_miniatures.aflw, ""),
+  "cofw": ("cofw", face_miniatures.cofw, ""),
+  "face300w": ("face300w", face_miniatures.face300w, "full_and_test"),
+  "landmarks_csv": ("landmarks_csv", face_miniatures.landmarks_csv, ""),
+  "wflw": ("wflw", face_miniatures.wflw, ""),
 }
 
 

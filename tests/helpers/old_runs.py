@@ -12,7 +12,7 @@ import sys
 from absl import flags
 import ml_collections
 
-from configs.landmarks import shapes_w18_small_v1
+from configs.landmarks import shapes
 from tests.helpers import toy, toy_classification, toy_detection
 
 
@@ -46,7 +46,7 @@ def classification() -> ml_collections.ConfigDict:
 
 def landmarks() -> ml_collections.ConfigDict:
   """The toy's trunk on the built-in scenes."""
-  config = _common(shapes_w18_small_v1.get_config())
+  config = _common(shapes.get_config())
   model = {key: x for key, x in toy.MODEL.items() if key not in ("task", "num_classes")}
   count = config.model.num_landmarks
   config.model = {**model, "task": "landmarks", "num_landmarks": count}

@@ -2,12 +2,12 @@
 
 import ml_collections
 
-from configs.classification import shapes_w18_small_v1
+from configs.classification import shapes
 
 
 def get_config() -> ml_collections.ConfigDict:
   """Sixty steps at 32x32; validation at the last."""
-  config = shapes_w18_small_v1.get_config()
+  config = shapes.get_config()
   config.model = {
     "task": "classification",
     "num_classes": 5,

@@ -1,13 +1,12 @@
 """Batches of data sets that are not here: shapes of the config's own transform."""
 
-import importlib
 import pathlib
 from typing import Any
 
-import ml_collections
 import numpy as np
 import pytest
 
+from hrnet_jax import config as configs
 from hrnet_jax import registry
 from hrnet_jax.data.prepared import published_facts
 from hrnet_jax.preflight import fake_data
@@ -15,7 +14,7 @@ from hrnet_jax.task_spec import resolve
 from tests.helpers import toy
 
 UINT8, FLOAT32, INT32, BOOL = (np.dtype(name) for name in ("uint8", "float32", "int32", "bool"))
-CITYSCAPES = "segmentation.cityscapes.seg_hrnet_w48_train_512x1024_sgd_lr1e_2_wd5e_4_bs_12_epoch484"
+CITYSCAPES = "segmentation/cityscapes:w48"
 
 
 # A square stands on the canvas of tall images, which is as large as the other.
@@ -28,11 +27,6 @@ OBJECTS = {
 }
 
 
-def load(name: str) -> ml_collections.ConfigDict:
-  module, *options = name.split(":")
-  return importlib.import_module(f"configs.{module}").get_config(*options)
-
-
 @pytest.fixture(autouse=True)
 def _nothing_prepared(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
   monkeypatch.setenv("HRNET_JAX_DATA", str(tmp_path / "none"))
@@ -43,26 +37,26 @@ def _nothing_prepared(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
   [
     (CITYSCAPES, {"image": ((12, 512, 1024, 3), UINT8), "label": ((12, 512, 1024), UINT8)}),
     (
-      "landmarks.wflw_w18",
+      "landmarks/wflw:w18",
       {"image": ((16, 256, 256, 3), UINT8), "heatmap_points": ((16, 98, 2), FLOAT32)},
     ),
     (
-      "landmarks.csv_w18_small_v1",
+      "landmarks/landmarks_csv",
       {"image": ((16, 128, 128, 3), UINT8), "heatmap_points": ((16, 5, 2), FLOAT32)},
     ),
     (
-      "classification.imagenet_w18",
+      "classification/imagenet",
       {"image": ((128, 224, 224, 3), UINT8), "label": ((128,), INT32)},
     ),
-    ("detection.coco:faster_rcnn_w18_1x", OBJECTS),
+    ("detection/coco:faster_rcnn_w18_1x", OBJECTS),
     (
-      "detection.coco:cascade_mask_rcnn_w48_20e",
+      "detection/coco:cascade_mask_rcnn_w48_20e",
       OBJECTS | {"masks": ((16, 100, 112, 112), UINT8)},
     ),
   ],
 )
 def test_shapes_without_data(name: str, shapes: dict[str, Any]) -> None:
-  config = load(name)
+  config = configs.load(name)
   dataset, prepared = fake_data.open_dataset(config)
   assert not prepared
   assert fake_data.batch_shapes(config, dataset) == shapes
@@ -71,7 +65,7 @@ def test_shapes_without_data(name: str, shapes: dict[str, Any]) -> None:
 
 
 def test_published_facts_are_the_data_sets_own(tmp_path: pathlib.Path) -> None:
-  dataset, _ = fake_data.open_dataset(load(CITYSCAPES))
+  dataset, _ = fake_data.open_dataset(configs.load(CITYSCAPES))
   assert dataset.class_names[:2] == ("road", "sidewalk")
   assert dataset.class_weights[0] == 0.8373
   assert not (tmp_path / "none").exists()

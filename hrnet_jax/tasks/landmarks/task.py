@@ -282,12 +282,12 @@ def _check_transforms(config: Any) -> None:
 
 
 def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[int, int], ...]:
-  if needed and "flip_pairs" not in options and not dataset.flip_pairs:
+  pairs = options.get("flip_pairs") or dataset.flip_pairs
+  if needed and not pairs:
     raise ValueError(
       "eval.decoding.flip averages with the mirrored crop, but the data set has no flip pairs; set "
       "it to False, or give transform.train.flip_pairs"
     )
-  pairs = options.get("flip_pairs", dataset.flip_pairs)
   return mirror.checked_pairs(pairs, "transform.train.flip_pairs", "landmark")
 
 
