@@ -59,6 +59,7 @@ def base(task: str, variant: str, data: str, **model: Any) -> ml_collections.Con
     "eval_split": "val",
     "workers": 0,  # processes that read and augment
     "threads": 2,  # of each
+    "normalize": {},  # mean and std of the channels; empty is ImageNet's
   }
   config.transform = {"train": {}, "eval": {}}
   config.loss = {}

@@ -31,7 +31,7 @@ def base(variant: str, data: str, *, num_landmarks: int) -> ml_collections.Confi
     "rotation": 30.0,
     "rotation_probability": 0.6,
     "flip": True,
-    "flip_pairs": (),  # those of the data set
+    "flip_pairs": None,  # those of the data set
   }
   config.transform.eval = crop
   config.loss = {"targets": "gaussian", "sigma": 1.5}

@@ -33,7 +33,7 @@ def base(variant: str, data: str, *, num_classes: int) -> ml_collections.ConfigD
     "base_size": None,  # to which the long side is brought before scaling
     "scale_factor": 16,  # scales from 0.5 to 0.5 + this / 10
     "flip": True,
-    "flip_pairs": (),
+    "flip_pairs": None,  # classes that change places in the mirrored image
     "resize": None,
     "short_side": None,
     "brightness": False,

@@ -33,7 +33,7 @@ ABSENT: Mapping[str, Any] = {
   "transform.train.brightness": False,
   "transform.train.first_pixel": 0.0,
   "transform.train.flip": True,
-  "transform.train.flip_pairs": [],
+  "transform.train.flip_pairs": None,
   "transform.train.margin": 1.25,
   "transform.train.mask_size": 112,
   "transform.train.min_area": 0.0,

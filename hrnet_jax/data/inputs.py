@@ -149,7 +149,7 @@ class Inputs:
       ValueError: nobody says so, and the examples are to be mirrored.
     """
     options = dict(self.config.transform.train)
-    if not self.spec.mirrors_by_pairs or options.get("flip_pairs"):
+    if not self.spec.mirrors_by_pairs or options.get("flip_pairs") is not None:
       return options
     if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
       raise ValueError(

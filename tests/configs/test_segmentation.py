@@ -47,7 +47,7 @@ EVAL_O = {"short_side": 520, "center_crop": (520, 520), "size": (520, 520)}
 
 
 # Options that only some of the experiments have, as the transforms have them otherwise.
-TRAIN_DEFAULTS = {"brightness": False, "flip_pairs": (), "resize": None, "short_side": None}
+TRAIN_DEFAULTS = {"brightness": False, "flip_pairs": None, "resize": None, "short_side": None}
 EVAL_DEFAULTS = dict.fromkeys(("resize", "short_side", "base_size", "center_crop", "size"))
 
 

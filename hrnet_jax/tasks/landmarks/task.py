@@ -282,13 +282,14 @@ def _check_transforms(config: Any) -> None:
 
 
 def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[int, int], ...]:
-  pairs = options.get("flip_pairs") or dataset.flip_pairs
-  if needed and not pairs:
+  pairs = options.get("flip_pairs")
+  if needed and pairs is None and not dataset.flip_pairs:
     raise ValueError(
       "eval.decoding.flip averages with the mirrored crop, but the data set has no flip pairs; set "
       "it to False, or give transform.train.flip_pairs"
     )
-  return mirror.checked_pairs(pairs, "transform.train.flip_pairs", "landmark")
+  return mirror.checked_pairs(
+    dataset.flip_pairs if pairs is None else pairs, "transform.train.flip_pairs", "landmark")
 
 
 def _normalizers(first: str, groups: metrics.Groups, count: int) -> tuple[str, ...]:

@@ -126,11 +126,11 @@ class LandmarksTrainTransform(Cropping, transforms.RandomMap):
   rotation: float = 30.0
   rotation_probability: float = 0.6
   flip: bool = True
-  flip_pairs: Pairs = ()
+  flip_pairs: Pairs | None = ()
 
   def __post_init__(self):
     super().__post_init__()
-    pairs = mirror.checked_pairs(self.flip_pairs, "transform.flip_pairs", "landmark")
+    pairs = mirror.checked_pairs(self.flip_pairs or (), "transform.flip_pairs", "landmark")
     object.__setattr__(self, "flip_pairs", pairs)
     if not 0 <= self.scale_factor < 1:
       raise ValueError(f"transform.scale_factor is {self.scale_factor}, expected 0 .. below 1")

@@ -67,7 +67,7 @@ class SegmentationTrainTransform(transforms.RandomMap):
   ignore: int = 255
   label_stride: int = 1
   brightness: bool = False
-  flip_pairs: tuple[tuple[int, int], ...] = ()
+  flip_pairs: tuple[tuple[int, int], ...] | None = ()
   resize: tuple[int, int] | None = None
   short_side: int | None = None
 
@@ -76,7 +76,7 @@ class SegmentationTrainTransform(transforms.RandomMap):
     geometry.set_size(self, "resize", optional=True)
     _check_first(self.resize, self.short_side)
     _check_ids("ignore", (self.ignore,))
-    pairs = mirror.checked_pairs(self.flip_pairs, "transform.flip_pairs", "class")
+    pairs = mirror.checked_pairs(self.flip_pairs or (), "transform.flip_pairs", "class")
     _check_ids("flip_pairs", [n for pair in pairs for n in pair])
     object.__setattr__(self, "flip_pairs", pairs)
     if self.scale_factor is not None and self.scale_factor < 0:
