@@ -44,6 +44,8 @@ def base(task: str, variant: str, data: str, **model: Any) -> ml_collections.Con
     "task": task,
     "variant": variant,
     "upsample": "bilinear",
+    "channels": 3,  # of the input
+    "norm": "batch",
     "bn_momentum": 0.1,
     "bn_group_size": 0,  # examples that share BatchNorm's statistics; 0 is the whole batch
     "dtype": "float32",

@@ -214,6 +214,8 @@ def test_model(branch: str, row: Row) -> None:
     "scan_layers": True,
     "remat": False,
     "representation": "v2",
+    "channels": 3,
+    "norm": "batch",
   }
 
 
