@@ -289,7 +289,8 @@ def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[i
       "it to False, or give transform.train.flip_pairs"
     )
   return mirror.checked_pairs(
-    dataset.flip_pairs if pairs is None else pairs, "transform.train.flip_pairs", "landmark")
+    dataset.flip_pairs if pairs is None else pairs, "transform.train.flip_pairs", "landmark"
+  )
 
 
 def _normalizers(first: str, groups: metrics.Groups, count: int) -> tuple[str, ...]:
