@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import harness
 from hrnet_jax import convert
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import padded_batch, prepared
 from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.models.network import build_model
@@ -109,7 +109,7 @@ def measure(
     palette=dataset.palette,
   )
   if path:
-    weights = convert.to_torch(model, manager.load(path).variables)
+    weights = convert.to_torch(model, networks.load(path).variables)
   else:
     photos = np.concatenate([batch["image"] for batch in batches[:CALIBRATION]])
     weights = torch_testing.random_weights(VARIANT, count, UPSAMPLE, photos)

@@ -39,12 +39,14 @@ def to_save(arrays: Mapping[str, Any], plain: Mapping[str, Any]) -> ocp.args.Com
   return ocp.args.Composite(**items)
 
 
-def read(folder: pathlib.Path, arrays: Mapping[str, Any], plain: tuple[str, ...]) -> dict[str, Any]:
+def read(
+  folder: pathlib.Path, arrays: Mapping[str, Any], plain: tuple[str, ...] = ()
+) -> dict[str, Any]:
   """Items of a checkpoint on the host, checked against their digests.
 
   Args:
     folder: of the checkpoint.
-    arrays: by item, trees of the shapes and dtypes to expect.
+    arrays: by item, trees of the shapes and dtypes to expect, or None for whatever was written.
     plain: further items.
 
   Raises:
@@ -59,7 +61,8 @@ def read(folder: pathlib.Path, arrays: Mapping[str, Any], plain: tuple[str, ...]
       )
   # Checkpoints of earlier versions have no digests.
   known = (*plain, "digests") if (folder / "digests").is_dir() else plain
-  args = {item: ocp.args.StandardRestore(jax.tree.map(_blank, x)) for item, x in arrays.items()}
+  blank = {item: x if x is None else jax.tree.map(_blank, x) for item, x in arrays.items()}
+  args = {item: ocp.args.StandardRestore(x) for item, x in blank.items()}
   args |= {item: ocp.args.JsonRestore() for item in known}
   handler = ocp.CompositeCheckpointHandler(
     *NAMES,
@@ -69,7 +72,8 @@ def read(folder: pathlib.Path, arrays: Mapping[str, Any], plain: tuple[str, ...]
     found = dict(checkpointer.restore(folder, ocp.args.Composite(**args)).items())
   checksums.check(found, found.pop("digests", {}))
   for item, expected in arrays.items():
-    _check_shapes(folder / item, found[item], expected)
+    if expected is not None:
+      _check_shapes(folder / item, found[item], expected)
   return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from flax import traverse_util
 import jax
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import TrainState
 
 Path = tuple[str, ...]
@@ -71,7 +71,7 @@ def start_from(path: str | pathlib.Path, state: TrainState) -> tuple[TrainState,
   """
   where = jax.tree.leaves(state.params)[0].sharding
   try:
-    loaded = manager.load(path, where)
+    loaded = networks.load(path, where)
   except FileNotFoundError as error:
     raise FileNotFoundError(f"config.init_from: {error}") from None
   target = traverse_util.flatten_dict(state.variables)

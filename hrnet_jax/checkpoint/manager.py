@@ -1,12 +1,11 @@
 """Saves and restores runs: state <-> `WORKDIR/checkpoints`.
 
-A checkpoint is a folder `checkpoints/<step>` with the items of `items`, among them the config and
-facts about the data, so that it can be used without the folder around it. Process 0 writes, every
-process reads; the folder has to be one that all of them see.
+A checkpoint is a folder `checkpoints/<step>` with the items of `handlers`, among them the config
+and facts about the data, so that it can be used without the folder around it. Process 0 writes,
+every process reads; the folder has to be one that all of them see.
 """
 
 from collections.abc import Mapping
-import dataclasses
 import logging
 import math
 import pathlib
@@ -15,16 +14,12 @@ import time
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, Sharding, SingleDeviceSharding
-from ml_collections import ConfigDict
+from jax.sharding import Mesh
 import orbax.checkpoint as ocp
 
-from hrnet_jax import registry
-from hrnet_jax.checkpoint import handlers, legacy
-from hrnet_jax.checkpoint.checksums import Damaged
-from hrnet_jax.checkpoint.train_state import TrainState, init_variables
+from hrnet_jax.checkpoint import handlers
+from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import collectives, sharding
-from hrnet_jax.models.network import build_model
 from hrnet_jax.run_log import log
 
 FOLDER, DAMAGED = "checkpoints", "damaged"
@@ -73,9 +68,6 @@ class Checkpoints:
 
   def __exit__(self, *exc_info: object) -> None:
     if self._manager is not None:
-      # Left-overs are removed in the background. Nothing public waits for that, and a program that
-      # ends before it is done prints a traceback.
-      self._manager._maybe_await_cleanup_tmp_directory()
       self._settle()
       self._manager.close()
 
@@ -184,18 +176,18 @@ class Checkpoints:
 
   def _open(self) -> ocp.CheckpointManager:
     self._folder.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(self._folder)
     policies = ocp.checkpoint_managers
-    best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
+    best = policies.BestN(get_metric_fn=best_score, n=1, keep_checkpoints_without_metrics=False)
     return ocp.CheckpointManager(
       self._folder,
       item_names=handlers.NAMES,
       options=ocp.CheckpointManagerOptions(
         create=False,
-        best_fn=_score,  # without it the score is not written
+        best_fn=best_score,  # without it the score is not written
         preservation_policy=policies.AnyPreservationPolicy(
           [policies.LatestN(self._keep_last), best]
         ),
-        cleanup_tmp_directories=True,
         multiprocessing_options=handlers.alone("write"),
       ),
     )
@@ -255,7 +247,17 @@ def steps_in(folder: pathlib.Path) -> list[int]:
   return [int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
 
 
-def _score(metrics: dict[str, float]) -> float:
+def _remove_unfinished(folder: pathlib.Path) -> None:
+  """Removes what a run that was killed had begun to write.
+
+  Orbax would do it in a thread, which prints a traceback if the program ends first.
+  """
+  for path in folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def best_score(metrics: dict[str, float]) -> float:
+  """The number by which the best checkpoint is chosen, from what is stored beside each."""
   return metrics.get(_SCORE, -math.inf)
 
 
@@ -276,106 +278,3 @@ def _line(error: Exception) -> str:
   """The first line of what an error says, which for those of storage libraries is long."""
   text = str(error).strip() or type(error).__name__
   return text.splitlines()[0][:300]
-
-
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-  """A trained network.
-
-  Attributes:
-    config: of its run.
-    variables: parameters and BatchNorm statistics.
-    step: at which it was saved.
-    dataset: facts about the data: `name`, `class_names`, `palette`, `fingerprint`.
-    path: of the checkpoint.
-  """
-
-  config: ConfigDict
-  variables: dict[str, Any]
-  step: int
-  dataset: dict[str, Any]
-  path: pathlib.Path
-
-
-def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
-  """Loads a network for use.
-
-  Args:
-    path: a workdir, whose best checkpoint is taken (the newest if none has a score), or one
-      checkpoint.
-    where: to put the arrays; the first device of this process by default.
-
-  Raises:
-    FileNotFoundError: there is no checkpoint.
-    Damaged: its content is not what was written.
-  """
-  folder = find(path)
-  try:
-    facts = handlers.read(folder, {}, ("facts",))["facts"]
-    config = ConfigDict(legacy.upgrade(facts["config"]))
-    registry.load_plugins(config.get("plugins", ()))  # the network may be a plug-in's
-    model = build_model(**config.model)
-    abstract = jax.eval_shape(lambda: init_variables(model, seed=0))
-    variables = handlers.read(folder, {"variables": abstract}, ())["variables"]
-  except Damaged as error:
-    raise Damaged(f"{folder} is damaged: {error}; use another checkpoint") from None
-  where = where or SingleDeviceSharding(jax.local_devices()[0])
-  variables = sharding.device_put_global(variables, where)
-  return Loaded(config, variables, int(folder.name), facts["dataset"], folder)
-
-
-def export(
-  folder: str | pathlib.Path, variables: dict[str, Any], facts: dict[str, Any]
-) -> pathlib.Path:
-  """Writes a network without a run, as step 0 of a folder that `load` takes.
-
-  Args:
-    folder: new or empty.
-    variables: parameters and BatchNorm statistics of `build_model(**facts["config"]["model"])`.
-    facts: `config` and `dataset` as a run stores them; JSON.
-
-  Returns:
-    The checkpoint.
-
-  Raises:
-    ValueError: the folder holds something.
-  """
-  folder = pathlib.Path(folder).expanduser().absolute()
-  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-    raise ValueError(f"{folder} exists and is not empty; name another folder")
-  args = handlers.to_save({"variables": variables}, {"facts": facts})
-  with ocp.CheckpointManager(folder / FOLDER, item_names=handlers.NAMES) as manager:
-    manager.save(0, args=args)
-    manager.wait_until_finished()
-  return folder / FOLDER / "0"
-
-
-def find(path: str | pathlib.Path) -> pathlib.Path:
-  """The checkpoint folder that `path` (see `load`) stands for.
-
-  Raises:
-    FileNotFoundError: there is none.
-  """
-  path = pathlib.Path(path).absolute()
-  if (path / "facts").is_dir():
-    return path
-  root = path if path.name == FOLDER else path / FOLDER
-  if not root.is_dir():
-    raise FileNotFoundError(
-      f"{path} holds no checkpoint: expected {root} or an item folder 'facts'"
-    )
-  with ocp.CheckpointManager(
-    root,
-    item_names=handlers.NAMES,
-    options=ocp.CheckpointManagerOptions(
-      best_fn=_score,
-      read_only=True,
-      create=False,
-      multiprocessing_options=handlers.alone("find"),
-    ),
-  ) as manager:
-    step = manager.best_step()
-    step = manager.latest_step() if step is None else step
-  if step is None:
-    raise FileNotFoundError(f"{root} holds no complete checkpoint")
-  return root / str(step)

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hrnet_jax.models.network import image_shape
-
 PyTree = Any
 
 
@@ -46,7 +44,9 @@ def all_finite(tree: PyTree) -> jax.Array:
 
 def init_variables(model: nn.Module, seed: int) -> dict[str, PyTree]:
   """Initial parameters and statistics; call it under `jit` or `eval_shape`."""
-  image = jnp.zeros(image_shape(model, (64, 64)), jnp.float32)
+  # Not from `models`, so that a checkpoint can be read without them.
+  channels = getattr(model, "channels", 3)
+  image = jnp.zeros((1, 64, 64, channels), jnp.float32)
   return model.init(jax.random.key(seed), image, train=False)
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.convert import containers, origin
 from hrnet_jax.convert.files import read_state_dict, write_state_dict
@@ -59,7 +59,7 @@ def from_file(
   found = fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)
   variables = traverse_util.unflatten_dict(found.loaded | _initialise(model, config.seed, found))
   facts = {"config": config.to_dict(), "dataset": _dataset_facts(config)}
-  path = manager.export(output, variables, facts)
+  path = networks.export(output, variables, facts)
   with pathlib.Path(source).expanduser().open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
   report = {
@@ -82,9 +82,10 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
   Raises:
     FileNotFoundError: no checkpoint. UserError: the reference has no such network.
   """
-  loaded = manager.load(source)
+  loaded = networks.load(source)
   registry.load_plugins(loaded.config.get("plugins", ()))
-  state_dict = to_torch(build_model(**loaded.config.model), loaded.variables)
+  model = build_model(**loaded.config.model)
+  state_dict = to_torch(model, loaded.variables_for(model))
   write_state_dict(target, state_dict)
   print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
 

@@ -10,7 +10,7 @@ import jax
 from tensorboardX import SummaryWriter
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.legacy import ABSENT
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import sharding
@@ -93,13 +93,13 @@ def score(
   return result.report
 
 
-def _load(config: Any, path: Path, mesh: Any) -> manager.Loaded:
-  loaded = manager.load(path, sharding.replicated(mesh))
+def _load(config: Any, path: Path, mesh: Any) -> networks.Loaded:
+  loaded = networks.load(path, sharding.replicated(mesh))
   _check_model(config.model.to_dict(), loaded)
   return loaded
 
 
-def _check_model(model: dict[str, Any], loaded: manager.Loaded) -> None:
+def _check_model(model: dict[str, Any], loaded: networks.Loaded) -> None:
   """Values that do not change what the weights mean may differ."""
   free = ("dtype", "bn_momentum", "bn_group_size", "init", "scan_layers", "remat")
   # A key that one of them lacks has the value that its absence means.

@@ -14,7 +14,7 @@ import jax
 from jax import export
 
 import hrnet_jax
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.export import check, program
 from hrnet_jax.files import write_whole
 
@@ -41,7 +41,7 @@ def target(output: str | pathlib.Path, *, overwrite: bool) -> pathlib.Path:
 
 
 def describe(
-  loaded: manager.Loaded, exported: export.Exported, made: program.Program, outputs: str
+  loaded: networks.Loaded, exported: export.Exported, made: program.Program, outputs: str
 ) -> dict[str, Any]:
   """What the JSON file says."""
   tree = jax.tree.unflatten(exported.out_tree, exported.out_avals)
@@ -138,7 +138,7 @@ def export_network(
     FileNotFoundError: no checkpoint. ValueError: the task or the output does not allow it.
   """
   path = target(output, overwrite=overwrite)
-  loaded = manager.load(checkpoint)
+  loaded = networks.load(checkpoint)
   made = program.build(loaded, outputs, size=size, batch_size=batch_size)
   print(f"Network of step {loaded.step} from {checkpoint}: {loaded.config.model.task}")
   exported = program.trace(made, platforms)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint.manager import Loaded
+from hrnet_jax.checkpoint.networks import Loaded
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.tasks.interface import Task
@@ -109,7 +109,8 @@ def build(
   sizes = sizes_of(loaded.config.transform.get("eval", {}))
   sizes = sizes if size is None else _fixed(sizes, size)
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
-  folded_task, params = task, loaded.variables
+  variables = loaded.variables_for(task.model)
+  folded_task, params = task, variables
   if "batch_stats" in params:
     model, params = fold_batchnorm(task.model, params)
     folded_task = dataclasses.replace(task, model=model)
@@ -137,7 +138,7 @@ def build(
   return Program(
     task=task,
     folded=folded,
-    trained=functools.partial(judged, task, loaded.variables),
+    trained=functools.partial(judged, task, variables),
     batch=str(batch_size or "b"),
     sizes=sizes,
   )

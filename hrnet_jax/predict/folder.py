@@ -18,7 +18,7 @@ import numpy as np
 import tqdm
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
@@ -40,7 +40,7 @@ class TrainedNetwork:
   predictor: Predictor
 
 
-def trained_network(loaded: manager.Loaded, **options: Any) -> TrainedNetwork:
+def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   """Builds the network of a checkpoint, compiled once for every shape of batch.
 
   Its norms are folded, which halves the time to compile and leaves less to compute.
@@ -58,7 +58,7 @@ def trained_network(loaded: manager.Loaded, **options: Any) -> TrainedNetwork:
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
     raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
-  variables = loaded.variables
+  variables = loaded.variables_for(task.model)
   if "batch_stats" in variables:
     model, variables = fold_batchnorm(task.model, variables)
     task = dataclasses.replace(task, model=model)
@@ -204,7 +204,7 @@ def predict_folder(
   """
   paths = find_photos(source)
   check_output(source, output)
-  loaded = manager.load(checkpoint)
+  loaded = networks.load(checkpoint)
   network = trained_network(loaded, **options)
   output.mkdir(parents=True, exist_ok=True)
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")

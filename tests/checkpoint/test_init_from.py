@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.init_from import start_from
 from hrnet_jax.checkpoint.train_state import TrainState, init_variables
 from hrnet_jax.models.network import Network
@@ -52,7 +52,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pathlib.Pat
     if key not in made:
       folder = tmp_path_factory.mktemp("checkpoint") / "network"
       facts = {"config": {"model": options}, "dataset": {"name": "toy"}}
-      manager.export(folder, filled(hrnet_jax.build_model(**options), 1.0), facts)
+      networks.export(folder, filled(hrnet_jax.build_model(**options), 1.0), facts)
       made[key] = folder
     return made[key]
 

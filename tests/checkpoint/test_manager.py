@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import time
 
 import jax
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import manager, networks
+from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.manager import Checkpoints
 from hrnet_jax.training import optimizer
 from tests.helpers import toy
@@ -94,11 +97,11 @@ def test_a_state_may_change_while_it_is_written(tmp_path):
     saver.save(state, {"next_batch": 1})
     for x in jax.tree.leaves(state):
       x.delete()  # as donation to the next step does
-  assert_same_bits(manager.load(tmp_path).variables, state_at(7).variables)
+  assert_same_bits(networks.load(tmp_path).variables, state_at(7).variables)
 
 
 def test_a_workdir_stands_for_its_best_checkpoint(run):
-  loaded = manager.load(run)
+  loaded = networks.load(run)
   assert (loaded.step, loaded.path) == (2, run / "checkpoints" / "2")
   assert_same_bits(loaded.variables, state_at(2).variables)
   assert loaded.config.model.to_dict() == toy.get_config().model.to_dict() | {"modules": [1, 1, 1]}
@@ -107,16 +110,39 @@ def test_a_workdir_stands_for_its_best_checkpoint(run):
 
 
 def test_a_folder_stands_for_itself(run):
-  loaded = manager.load(str(run / "checkpoints" / "5"))
+  loaded = networks.load(str(run / "checkpoints" / "5"))
   assert loaded.step == 5
   assert_same_bits(loaded.variables, state_at(5).variables)
-  assert manager.find(run / "checkpoints") == run / "checkpoints" / "2"
+  assert networks.find(run / "checkpoints") == run / "checkpoints" / "2"
+
+
+def test_variables_are_checked_against_the_network_that_takes_them(run):
+  loaded = networks.load(run)
+  assert loaded.variables_for(MODEL) is loaded.variables
+  other = hrnet_jax.build_model(**toy.MODEL | {"num_classes": 4, "blocks": 2})
+  with pytest.raises(ValueError, match="does not fit the network that its config") as error:
+    loaded.variables_for(other)
+  lines = str(error.value).splitlines()
+  assert str(loaded.path) in lines[0]
+  assert lines[1].endswith("absent in the checkpoint, float32(4,) in the network")
+  assert re.fullmatch(r"  and \d+ more", lines[-1])
+
+
+def test_reading_a_checkpoint_needs_no_network(run):
+  code = (
+    "import sys\n"
+    "from hrnet_jax.checkpoint import manager, networks\n"
+    f"networks.load({str(run)!r})\n"
+    "print([x for x in sys.modules if x.startswith(('hrnet_jax.models', 'hrnet_jax.tasks'))])"
+  )
+  done = subprocess.run([sys.executable, "-c", code], cwd=toy.ROOT, capture_output=True, text=True)
+  assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_without_a_score_the_newest_is_taken(tmp_path):
   save(tmp_path, {3: None, 8: None, 11: None})
   assert steps(tmp_path) == [8, 11]
-  assert manager.find(tmp_path) == tmp_path / "checkpoints" / "11"
+  assert networks.find(tmp_path) == tmp_path / "checkpoints" / "11"
 
 
 def test_one_may_be_kept_beside_the_best(tmp_path):
@@ -130,18 +156,19 @@ def test_what_was_not_completed_does_not_count(tmp_path):
   save(tmp_path, {1: None})
   left = tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp"
   (left / "variables").mkdir(parents=True)
-  assert manager.find(tmp_path).name == "1"
+  assert networks.find(tmp_path).name == "1"
   with Checkpoints(tmp_path, facts=FACTS) as saver:
     assert saver.latest == 1
+  assert not left.exists()
 
 
 def test_no_checkpoint_is_said_with_the_place(tmp_path):
   message = rf"{re.escape(str(tmp_path))} holds no checkpoint: expected .*checkpoints"
   with pytest.raises(FileNotFoundError, match=message):
-    manager.load(tmp_path)
+    networks.load(tmp_path)
   (tmp_path / "checkpoints").mkdir()
   with pytest.raises(FileNotFoundError, match="checkpoints holds no complete checkpoint"):
-    manager.load(tmp_path)
+    networks.load(tmp_path)
   assert Checkpoints(tmp_path, facts=FACTS).latest is None
 
 
@@ -171,7 +198,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, capsys, chan
   assert f"moved to {tmp_path / 'damaged' / '2_'}" in said
   assert steps(tmp_path) == [1, 2]
   assert len(list((tmp_path / "damaged").iterdir())) == 1
-  assert_same_bits(manager.load(tmp_path).variables, state_at(2).variables)
+  assert_same_bits(networks.load(tmp_path).variables, state_at(2).variables)
 
 
 def test_a_damaged_position_is_seen(tmp_path):
@@ -192,8 +219,8 @@ def test_if_none_can_be_used_nothing_is_changed(tmp_path):
     with pytest.raises(ValueError, match=message):
       saver.restore(state_at(0), toy.make_mesh(1))
   assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-  with pytest.raises(manager.Damaged, match=r"checkpoints/2 is damaged: .*use another"):
-    manager.load(tmp_path)
+  with pytest.raises(Damaged, match=r"checkpoints/2 is damaged: .*use another"):
+    networks.load(tmp_path)
 
 
 def test_checkpoints_without_digests_are_taken(tmp_path):
@@ -228,7 +255,7 @@ def test_a_step_can_be_written_again_with_its_score(tmp_path):
     saver.save(state_at(1), {"next_batch": 10, "evaluation_due": 1})
     saver.save(state_at(1), {"next_batch": 10}, score=0.5, replace=True)
     saver.save(state_at(2), {"next_batch": 20}, score=0.4)
-  assert manager.find(tmp_path).name == "1"
+  assert networks.find(tmp_path).name == "1"
   with Checkpoints(tmp_path, facts=FACTS) as saver:
     assert saver.latest == 2
 

@@ -13,9 +13,10 @@ import jaxlib
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
+from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data import prepared
-from tests.helpers import toy
+from tests.helpers import old_runs, toy
 
 OTHER_PROCESSOR = 1e-5  # relative; rounding of two steps
 # A bias in front of a norm has no gradient but rounding, which Adam scales up to a whole step.
@@ -85,7 +86,7 @@ def _resume(name: str, run: pathlib.Path, data: pathlib.Path) -> None:
 def _end_of(run: pathlib.Path) -> tuple[list[float], dict[str, np.ndarray]]:
   entries = [json.loads(x) for x in (run / "metrics.jsonl").read_text().splitlines()]
   losses = [x["loss"] for x in entries if x["split"] == "train"]
-  variables = manager.load(run / "checkpoints" / "4").variables
+  variables = networks.load(run / "checkpoints" / "4").variables
   leaves = traverse_util.flatten_dict(variables, sep="/")
   return losses, {key: np.asarray(x) for key, x in leaves.items()}
 
@@ -100,3 +101,19 @@ def _can_be_exact(made: dict[str, Any]) -> bool:
     and wide == made["avx512f"]
     and os.cpu_count() == made["cpus"]
   )
+
+
+@pytest.mark.parametrize("name", ["ocr", "classification", "detection"])
+def test_belongs_to_the_config_of_today(
+  name: str, golden: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  stored = (golden / "old_runs" / f"{name}_config.json").read_text()
+  dataset = {"name": name, "fingerprint": "1"}
+  (tmp_path / "checkpoints" / "2").mkdir(parents=True)
+  (tmp_path / "config.json").write_text(stored)
+  (tmp_path / "manifest.json").write_text(json.dumps({"dataset": dataset}))
+  config = old_runs.RUNS[name]().to_dict()
+  open_workdir(tmp_path, config, dataset)
+  config["model"]["bn_momentum"] = 0.2
+  with pytest.raises(ValueError, match=r"another config:\n  config.model.bn_momentum: .*\n[^ ]"):
+    open_workdir(tmp_path, config, dataset)

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.convert import checkpoints, origin, read_state_dict
 from tests.helpers.toy import CONFIG, NAME, NUM_CLASSES, ROOT, get_config
 
@@ -59,7 +59,7 @@ def test_the_result_is_a_checkpoint(
   config: ml_collections.ConfigDict, file: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   checkpoints.from_file(config, file, tmp_path / "out")
-  loaded = manager.load(tmp_path / "out")
+  loaded = networks.load(tmp_path / "out")
   assert loaded.step == 0
   assert loaded.config.model.num_classes == NUM_CLASSES
   assert loaded.dataset["class_names"] == ["class 0", "class 1", "class 2"]
@@ -85,7 +85,7 @@ def test_parts_are_initialised_by_the_seed_and_listed(
   assert "initialised: head/classify (2)\n" in said
   assert "  params/head/classify/kernel\n" in said
   assert "not used: 2 tensors of the file\n  last_layer.3.bias\n  last_layer.3.weight\n" in said
-  a, b = (manager.load(tmp_path / name).variables["params"]["head"] for name in ("a", "b"))
+  a, b = (networks.load(tmp_path / name).variables["params"]["head"] for name in ("a", "b"))
   assert np.asarray(a["classify"]["kernel"]).std() > 0
   np.testing.assert_array_equal(a["classify"]["kernel"], b["classify"]["kernel"])
   mix = read_state_dict(file)["last_layer.0.weight"]
@@ -107,7 +107,7 @@ def test_abn_is_explicit_and_suspected(
   assert "--abn: every norm scales by |weight| + 1e-5" in capsys.readouterr().out
   plain, abn = (
     np.asarray(loaded.variables["params"]["backbone"]["stem_1"]["bn"]["scale"])
-    for loaded in (manager.load(tmp_path / name) for name in ("plain", "abn"))
+    for loaded in (networks.load(tmp_path / name) for name in ("plain", "abn"))
   )
   np.testing.assert_array_equal(plain, tensors["bn1.weight"])
   np.testing.assert_allclose(abn, 1e-5 - tensors["bn1.weight"], rtol=1e-6)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from tests.helpers import commands, pods, toy
 from tests.helpers.pods import final_state, logged, saved
 
@@ -165,7 +165,7 @@ def test_divergence_ends_with_the_step_and_leaves_no_bad_checkpoint(tmp_path, da
   assert saved(tmp_path) == good
   if good:
     assert f"last good checkpoint is {tmp_path / 'checkpoints' / '1'}" in result.stderr
-    weights = jax.tree.leaves(manager.load(tmp_path).variables)
+    weights = jax.tree.leaves(networks.load(tmp_path).variables)
     assert all(np.isfinite(x).all() for x in weights)
   else:
     assert "no checkpoint was written before" in result.stderr

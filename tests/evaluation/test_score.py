@@ -5,7 +5,7 @@ import re
 import pytest
 
 import hrnet_jax
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import manager, networks
 from hrnet_jax.evaluation import score
 from hrnet_jax.training import optimizer
 from tests.helpers import toy
@@ -42,7 +42,7 @@ def test_another_model_is_refused_with_every_differing_value(run, tmp_path):
 def test_precision_momentum_and_init_may_differ(run):
   model = toy.get_config().model.to_dict()
   model |= {"dtype": "bfloat16", "bn_momentum": 0.01, "init": "normal_0.001"}
-  score._check_model(model, manager.load(run))
+  score._check_model(model, networks.load(run))
 
 
 def test_no_checkpoint_is_said(tmp_path):

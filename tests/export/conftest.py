@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.normalize import Normalize
@@ -105,7 +105,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pathlib.
       _balance(model, variables)
     if task == "detection":  # else all objects would be of the first class
       variables["params"]["head"]["boxes"]["classify"]["bias"][0] -= 1.3
-    manager.export(folder, variables, {"config": config, "dataset": facts})
+    networks.export(folder, variables, {"config": config, "dataset": facts})
     return folder
 
   return store

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.cli.main import main
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.export import artefact, program
@@ -54,7 +54,7 @@ print([x for x in ("hrnet_jax", "flax", "orbax", "ml_collections") if x in sys.m
 
 def expected(folder: pathlib.Path, images: np.ndarray, **inputs: np.ndarray) -> dict:
   """Predictions of the network as it was trained, of images padded as the predict command does."""
-  loaded = manager.load(folder)
+  loaded = networks.load(folder)
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   height, width = images.shape[1:3]
   padded = np.pad(images, ((0, 0), (0, -height % 32), (0, -width % 32), (0, 0)))

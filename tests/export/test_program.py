@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.export import program
 from hrnet_jax.ops.normalize import Normalize
@@ -22,7 +22,7 @@ def compiled(function: Callable, *args: object) -> object:
 def test_raw_outputs_are_those_of_the_padded_image(stored: Callable) -> None:
   """With corners aligned, where open sizes need positions that the call computes."""
   shape = (2, 33, 70, 3)
-  loaded = manager.load(stored("segmentation"))
+  loaded = networks.load(stored("segmentation"))
   exported = program.trace(program.build(loaded, "raw"), ("cpu",))
   images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
   padded = np.pad(images, ((0, 0), (0, -shape[1] % 32), (0, -shape[2] % 32), (0, 0)))
@@ -40,7 +40,7 @@ def spec(made: program.Program) -> str:
 
 def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
   build = functools.cache(
-    lambda task, **options: program.build(manager.load(stored(task)), "predictions", **options)
+    lambda task, **options: program.build(networks.load(stored(task)), "predictions", **options)
   )
   assert spec(build("segmentation")) == "b, h, w"
   assert spec(build("segmentation", size=(45, 70), batch_size=3)) == "3, 45, 70"

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from configs.detection import coco
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.data import prepared
 from hrnet_jax.models.network import build_model
@@ -59,7 +59,7 @@ def store(folder: pathlib.Path, facts: dict[str, Any], **model: Any) -> pathlib.
   config = get_config().to_dict()
   config["model"] |= model
   variables = random_variables(build_model(**config["model"]))
-  manager.export(folder, variables, {"config": config, "dataset": facts})
+  networks.export(folder, variables, {"config": config, "dataset": facts})
   return folder
 
 

@@ -26,6 +26,7 @@ class Brightness:
   """Stands for a task: class 1 where the red channel is above the mean colour, else 0."""
 
   normalize = Normalize()
+  model = None
 
   def __init__(self):
     self.shapes = []
@@ -44,9 +45,11 @@ def task(monkeypatch):
   """Puts `Brightness` in the place of what the checkpoint holds."""
   config = ml_collections.ConfigDict({"model": {"task": "segmentation"}})
   variables = {"params": np.float32(0)}
-  fake = types.SimpleNamespace(config=config, variables=variables, step=7, dataset=DATASET)
+  fake = types.SimpleNamespace(
+    config=config, variables_for=lambda model: variables, step=7, dataset=DATASET
+  )
   stand_in = Brightness()
-  monkeypatch.setattr(folder.manager, "load", lambda path: fake)
+  monkeypatch.setattr(folder.networks, "load", lambda path: fake)
   monkeypatch.setattr(folder.registry, "build_task", lambda config, dataset: stand_in)
   return stand_in
 
@@ -198,9 +201,10 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
   pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
   store(tmp_path / "a.png", pixels)
   model = {"task": "segmentation", "num_classes": 3, "upsample": "bilinear_aligned"}
+  variables = {"params": {"weight": np.float32([1, -1, 0.5])}}
   loaded = types.SimpleNamespace(
     config=ml_collections.ConfigDict({"model": model, "loss": {}}),
-    variables={"params": {"weight": np.float32([1, -1, 0.5])}},
+    variables_for=lambda model: variables,
     dataset={**DATASET, "name": "colours", "fingerprint": "0"},
   )
   monkeypatch.setattr(segmentation, "build_model", lambda **options: Channels())

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from hrnet_jax import visualize
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
@@ -57,7 +57,7 @@ class ClassificationPredictor:
     self._begun = True
 
 
-def build(loaded: manager.Loaded) -> ClassificationPredictor:
+def build(loaded: networks.Loaded) -> ClassificationPredictor:
   """Takes the names and the transform of evaluation from a checkpoint."""
   transform = ClassificationEvalTransform(**loaded.config.transform.eval)
   return ClassificationPredictor(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax import visualize
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.files import write_whole
@@ -103,7 +103,7 @@ class DetectionPredictor:
       yield entry
 
 
-def build(loaded: manager.Loaded) -> DetectionPredictor:
+def build(loaded: networks.Loaded) -> DetectionPredictor:
   """Takes names, colours and the transform of evaluation from a checkpoint."""
   info = DatasetInfo.from_dict(loaded.dataset)
   return DetectionPredictor(

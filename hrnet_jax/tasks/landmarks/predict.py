@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from hrnet_jax import visualize
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
@@ -109,7 +109,7 @@ class LandmarksPredictor:
     self._begun = True
 
 
-def build(loaded: manager.Loaded, boxes: str | None = None) -> LandmarksPredictor:
+def build(loaded: networks.Loaded, boxes: str | None = None) -> LandmarksPredictor:
   """Takes the transform of evaluation from a checkpoint, and boxes from a file; see `boxes.py`.
 
   Raises:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from hrnet_jax import visualize
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import geometry, images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
@@ -74,7 +74,7 @@ class SegmentationPredictor:
     visualize.write_png(f"{stem}_overlay.png", picture)
 
 
-def build(loaded: manager.Loaded) -> SegmentationPredictor:
+def build(loaded: networks.Loaded) -> SegmentationPredictor:
   """Takes names and colours from a checkpoint."""
   info = DatasetInfo.from_dict(loaded.dataset)
   channels = loaded.config.model.get("channels", 3)
