@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.errors import UserError
+
 _SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 
@@ -135,7 +137,7 @@ class Dataset(DatasetInfo):
     if "sizes" in values:
       return np.array(values["sizes"], np.int32)
     if not values["uniform_size"]:
-      raise ValueError(f"data set {self.name!r} does not tell the size of each image")
+      raise UserError(f"data set {self.name!r} does not tell the size of each image")
     return np.tile(np.array(values["max_size"], np.int32), (values["num_examples"], 1))
 
   def _part(self, split):
@@ -147,7 +149,7 @@ class Dataset(DatasetInfo):
     bounds = slice(*(int(match[key]) if match[key] else None for key in ("first", "end")))
     positions = range(self._count(match["split"]))[bounds]
     if not positions:
-      raise ValueError(f"data set {self.name!r}: {split!r} has no examples")
+      raise UserError(f"data set {self.name!r}: {split!r} has no examples")
     return match["split"], tuple(positions)
 
   def _count(self, split):
@@ -167,7 +169,7 @@ class Dataset(DatasetInfo):
       part for part in self.unions.get(split, (split,)) if part not in self.statistics
     ]:
       known = ", ".join([*self.statistics, *self.subsets, *self.unions])
-      raise ValueError(f"data set {self.name!r} has no split {missing[0]!r}; known: {known}")
+      raise UserError(f"data set {self.name!r} has no split {missing[0]!r}; known: {known}")
     return [self.statistics[part] for part in self.unions.get(split, (split,))]
 
 
@@ -203,7 +205,7 @@ class Source:
   @functools.cached_property
   def _builder(self):
     if read_metadata(self._directory)["fingerprint"] != self._fingerprint:
-      raise ValueError(f"{self._directory}: was prepared anew since it was opened; start again")
+      raise UserError(f"{self._directory}: was prepared anew since it was opened; start again")
     return tfds.builder_from_directory(self._directory)
 
   @functools.cached_property

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import mirror
 
 
@@ -149,5 +150,5 @@ def set_size(transform: Any, field: str, *, optional: bool = False) -> None:
   except (TypeError, ValueError):
     height = width = 0
   if height <= 0 or width <= 0:
-    raise ValueError(f"transform.{field} is {value!r}, expected (height, width) in pixels")
+    raise UserError(f"transform.{field} is {value!r}, expected (height, width) in pixels")
   object.__setattr__(transform, field, (height, width))

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hrnet_jax.errors import UserError
+
 ARRAY_SUFFIX = ".npy"
 _FILE_CHANNELS = (1, 3, 4)
 _ORIENTATION = 0x112  # EXIF
@@ -40,13 +42,13 @@ def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.n
   """
   if isinstance(data, np.ndarray):
     if data.dtype != np.uint8 or data.ndim != 3 or data.shape[2] != channels:
-      raise ValueError(
+      raise UserError(
         f"{name}: the image is {data.dtype} {data.shape}, expected uint8 (H, W, {channels}), where "
         f"model.channels is {channels}"
       )
     return data
   if channels not in _FILE_CHANNELS:
-    raise ValueError(
+    raise UserError(
       f"{name}: image files are read with 1, 3 or 4 channels, but model.channels is {channels}; "
       f"store such images as arrays, uint8 (H, W, {channels})"
     )
@@ -58,7 +60,7 @@ def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.n
   # OpenCV would not turn an image upright that it does not convert.
   image = np.asarray(ImageOps.exif_transpose(_load_strictly(data, name)))
   if image.dtype != np.uint8 or image.shape[2:] != (4,):
-    raise ValueError(
+    raise UserError(
       f"{name}: the image is {image.dtype} {image.shape}, but model.channels is 4; expected 4 "
       "channels of 8 bits"
     )
@@ -73,7 +75,7 @@ def read_image(path: pathlib.Path, channels: int = 3) -> np.ndarray:
     return decode_image(np.load(path, allow_pickle=False), str(path), channels)
   except (EOFError, ValueError) as error:
     text = str(error)
-    raise ValueError(text if str(path) in text else f"{path}: not an array: {text}") from None
+    raise UserError(text if str(path) in text else f"{path}: not an array: {text}") from None
 
 
 def decode_label(data: bytes, name: str) -> np.ndarray:
@@ -93,15 +95,15 @@ def decode_label(data: bytes, name: str) -> np.ndarray:
     ValueError: not a PNG, not complete, more than one channel or more than eight bits.
   """
   if not data.startswith(_PNG_SIGNATURE) or len(data) < 26:
-    raise ValueError(f"{name}: not a PNG{_empty(data)}; labels are single-channel 8-bit PNG files")
+    raise UserError(f"{name}: not a PNG{_empty(data)}; labels are single-channel 8-bit PNG files")
   depth, colour_type = data[24], data[25]
   if colour_type not in (_GREY, _PALETTE):
     kind = _COLOUR_TYPES.get(colour_type, f"unknown colour type {colour_type}")
-    raise ValueError(
+    raise UserError(
       f"{name}: the label is a colour image ({kind}); store class ids in a single channel"
     )
   if depth > 8:
-    raise ValueError(f"{name}: the label has {depth} bits a pixel; store class ids in 8 bits")
+    raise UserError(f"{name}: the label has {depth} bits a pixel; store class ids in 8 bits")
   _require_complete(data, name)
   if colour_type == _GREY and depth == 8:
     return _decode(data, cv2.IMREAD_GRAYSCALE, name)
@@ -127,7 +129,7 @@ def encode_jpeg(array: np.ndarray, quality: int) -> bytes:
 def forget_orientation(data: bytes) -> bytes:
   """The same file with the camera's note of orientation, if there is one, set to "upright".
 
-  Decoders of this package obey the note, as viewers do; landmarks that were placed on the stored
+  Decoders of this package obey the note, as viewers do; points that were placed on the stored
   pixels would then lie elsewhere. Pixels and length of the file do not change.
   """
   if not data.startswith(b"\xff\xd8") or _orientation(data) in (None, 1):
@@ -151,9 +153,9 @@ def _decode(data, mode, name):
   try:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
   except cv2.error as error:
-    raise ValueError(f"{name}: cannot be decoded ({error.err})") from error
+    raise UserError(f"{name}: cannot be decoded ({error.err})") from error
   if image is None:
-    raise ValueError(f"{name}: corrupt, cannot be decoded; replace the file by an intact copy")
+    raise UserError(f"{name}: corrupt, cannot be decoded; replace the file by an intact copy")
   return image
 
 
@@ -166,7 +168,7 @@ def _decode_indices(data, name, depth, colour_type):
 def _require_complete(data, name):
   """OpenCV fills the missing end of a truncated file with grey and says nothing."""
   if not data:
-    raise ValueError(f"{name}: empty file; replace it by an intact copy")
+    raise UserError(f"{name}: empty file; replace it by an intact copy")
   if data.startswith(b"\xff\xd8"):
     # Thumbnails inside the header end with the same marker, hence "after the last scan".
     complete = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
@@ -183,9 +185,9 @@ def _load_strictly(data, name):
     image = Image.open(io.BytesIO(data))
     image.load()
   except UnidentifiedImageError as error:  # its own text shows a memory address
-    raise ValueError(f"{name}: corrupt or truncated; replace the file by an intact copy") from error
+    raise UserError(f"{name}: corrupt or truncated; replace the file by an intact copy") from error
   except (OSError, SyntaxError, ValueError) as error:
-    raise ValueError(
+    raise UserError(
       f"{name}: corrupt or truncated ({error}); replace the file by an intact copy"
     ) from error
   return image

@@ -14,6 +14,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import images, padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part
 from hrnet_jax.data.prepared import open_dataset as open_prepared
+from hrnet_jax.errors import UserError
 from hrnet_jax.task_spec import TaskSpec, resolve
 
 
@@ -143,7 +144,7 @@ class Inputs:
     return transform.groups(self.dataset.sizes(split))
 
   def _train_options(self, transform: type) -> dict[str, Any]:
-    """Those of the config; which landmarks are partners is known from the data set, if not there.
+    """Those of the config; the pairs that change places are the data set's, if not there.
 
     Raises:
       ValueError: nobody says so, and the examples are to be mirrored.
@@ -152,7 +153,7 @@ class Inputs:
     if not self.spec.mirrors_by_pairs or options.get("flip_pairs") is not None:
       return options
     if options.get("flip", transform.flip) and not self.dataset.flip_pairs:
-      raise ValueError(
+      raise UserError(
         f"data set {self.dataset.name!r} has no flip pairs, so its examples cannot be mirrored; "
         "set transform.train.flip to False, or prepare it with a flip_pairs.txt"
       )

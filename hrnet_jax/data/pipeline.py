@@ -16,6 +16,7 @@ import grain
 import numpy as np
 
 from hrnet_jax.data import grouping
+from hrnet_jax.errors import UserError
 
 _PROFILING_FLAG = "grain_enable_multiprocess_worker_profiling"
 
@@ -139,7 +140,7 @@ def train_loader(
   """
   local = _local_batch_size(source, batch_size, process_index, process_count)
   if seed < 0 or start < 0:
-    raise ValueError(f"seed is {seed} and start is {start}; expected 0 or more for both")
+    raise UserError(f"seed is {seed} and start is {start}; expected 0 or more for both")
   # Own seeds for the two uses: those that grain derives change when a step is put between.
   shuffle_seed, transform_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
   records, groups = _Records(source), grouping.checked(groups, len(source))
@@ -214,11 +215,11 @@ def as_function(
 def _local_batch_size(source, batch_size: int, process_index: int, process_count: int) -> int:
   """Examples per batch and process, after checking what both loaders are given."""
   if not len(source):
-    raise ValueError("the source is empty; expected at least one example")
+    raise UserError("the source is empty; expected at least one example")
   if not 0 <= process_index < process_count:
     raise ValueError(f"process_index is {process_index}, expected 0 .. {process_count - 1}")
   if batch_size <= 0 or batch_size % process_count:
-    raise ValueError(
+    raise UserError(
       f"batch_size is {batch_size}, expected a positive multiple of the {process_count} processes"
       f" (it counts the examples of all processes); use e.g."
       f" {max(round(batch_size / process_count), 1) * process_count}"
@@ -229,7 +230,7 @@ def _local_batch_size(source, batch_size: int, process_index: int, process_count
 def _read(ds: grain.MapDataset, workers: int, threads: int, prefetch: int) -> grain.IterDataset:
   """Adds threads or worker processes; neither changes what the batches hold."""
   if min(workers, threads, prefetch) < 0:
-    raise ValueError(
+    raise UserError(
       f"workers, threads, prefetch are {workers}, {threads}, {prefetch}; expected 0 or more"
     )
   if workers:
@@ -309,7 +310,7 @@ def _stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray
   for key in examples[0]:
     values = [np.asarray(example[key]) for example in examples]
     if len(shapes := sorted({value.shape for value in values})) > 1:
-      raise ValueError(
+      raise UserError(
         f"the examples of a batch have {key!r} of several shapes: {shapes}; set one size in the"
         f" transform, or batch_size so that each process gets one example at a time"
       )

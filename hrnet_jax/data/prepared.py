@@ -18,6 +18,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import storage, tfds_prepared
 from hrnet_jax.data.dataset import Dataset, DatasetInfo, read_metadata
 from hrnet_jax.data.datasets import base
+from hrnet_jax.errors import UserError
 from hrnet_jax.task_spec import resolve
 
 
@@ -129,14 +130,14 @@ def published_facts(name: str) -> DatasetInfo | None:
 def _locate(name, data_dir):
   builder, slash, variant = name.partition("/")
   if name in tfds_prepared.SPLITS:
-    raise ValueError(f"data set {name!r} is not prepared here: {tfds_prepared.advice(name)}")
+    raise UserError(f"data set {name!r} is not prepared here: {tfds_prepared.advice(name)}")
   if builder not in (builders := registry.dataset_builders()):
-    raise ValueError(f"unknown data set {name!r}; known: {', '.join(known_datasets())}")
+    raise UserError(f"unknown data set {name!r}; known: {', '.join(known_datasets())}")
   builder_class = resolve(builders[builder])
   if slash and not builder_class.HAS_VARIANTS:
-    raise ValueError(f"data set {builder!r} has no variants, got {name!r}")
+    raise UserError(f"data set {builder!r} has no variants, got {name!r}")
   if slash and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", variant):
-    raise ValueError(f"data set {name!r}: use letters, digits, _ and - after {builder}/")
+    raise UserError(f"data set {name!r}: use letters, digits, _ and - after {builder}/")
   version = str(builder_class.VERSION)
   return builder_class, storage.Place(storage.resolve_data_dir(data_dir), name, version)
 
@@ -144,12 +145,12 @@ def _locate(name, data_dir):
 def _check_source(builder, place, name, source, overwrite):
   if not builder.NEEDS_SOURCE:
     if source:
-      raise ValueError(f"data set {name!r} is built in and takes no source, got {source}")
+      raise UserError(f"data set {name!r} is built in and takes no source, got {source}")
     return None
   if source is None:
     if place.complete and not overwrite:
       return None
-    raise ValueError(
+    raise UserError(
       f"data set {name!r} needs --source=FOLDER, where FOLDER holds {builder.SOURCE_LAYOUT}"
     )
   path = pathlib.Path(source).expanduser().absolute()

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import Dataset, Source
+from hrnet_jax.errors import UserError
 
 # For each data set our names of its splits, and theirs; `test` of ImageNet has no labels.
 SPLITS: dict[str, dict[str, str]] = {"imagenet2012": {"train": "train", "val": "validation"}}
@@ -36,7 +37,7 @@ def open_prepared(name: str, data_dir: pathlib.Path) -> Dataset:
   described = versions[-1].read_bytes()
   file_format = json.loads(described).get("fileFormat")
   if file_format != "array_record":
-    raise ValueError(f"{directory}: prepared as {file_format}, not as array_record: {advice(name)}")
+    raise UserError(f"{directory}: prepared as {file_format}, not as array_record: {advice(name)}")
   info = tfds.builder_from_directory(directory).info
   class_names = tuple(info.features["label"].names)
   names = json.dumps(class_names).encode()
@@ -70,7 +71,7 @@ class _Prepared(Dataset):
     return _Renamed(self.directory, SPLITS[self.name][split], self.fingerprint)
 
   def max_size(self, split: str) -> tuple[int, int]:
-    raise ValueError(f"data set {self.name!r} does not tell the sizes of its images")
+    raise UserError(f"data set {self.name!r} does not tell the sizes of its images")
 
   def uniform_size(self, split: str) -> bool:
     self._of(split)

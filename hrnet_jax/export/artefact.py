@@ -15,6 +15,7 @@ from jax import export
 
 import hrnet_jax
 from hrnet_jax.checkpoint import networks
+from hrnet_jax.errors import UserError
 from hrnet_jax.export import check, program
 from hrnet_jax.files import write_whole
 
@@ -33,10 +34,10 @@ def target(output: str | pathlib.Path, *, overwrite: bool) -> pathlib.Path:
   if path.is_dir() or not path.suffix:
     path /= NAME + SUFFIX
   if path.suffix == ".json":
-    raise ValueError(f"--output: {path} would be the JSON file; name it *{SUFFIX}, or a folder")
+    raise UserError(f"--output: {path} would be the JSON file; name it *{SUFFIX}, or a folder")
   for file in (path, path.with_suffix(".json")):
     if file.is_dir() or (file.exists() and not overwrite):
-      raise ValueError(f"--output: {file} is there already; give --overwrite, or another name")
+      raise UserError(f"--output: {file} is there already; give --overwrite, or another name")
   return path
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from hrnet_jax import registry
 from hrnet_jax.checkpoint.networks import Loaded
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.tasks.interface import Task
 
@@ -172,7 +173,7 @@ def _fixed(sizes: Sizes, size: tuple[int, int]) -> Sizes:
   if not sizes.padded:
     free = sizes.free and not (height % STRIDE or width % STRIDE)
     if not free and size != sizes.usual:
-      raise ValueError(f"--size={height}x{width} does not suit this network: {sizes.text}")
+      raise UserError(f"--size={height}x{width} does not suit this network: {sizes.text}")
   return dataclasses.replace(
     sizes, height=str(height), width=str(width), usual=size, text=f"{height}x{width} alone"
   )

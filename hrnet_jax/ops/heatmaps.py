@@ -1,4 +1,4 @@
-"""Heat maps to landmarks: `(B, h, w, L) -> (B, L, 2)`, x and y.
+"""Heat maps to keypoints: `(B, h, w, L) -> (B, L, 2)`, x and y.
 
 A position in a heat map is whole in the middle of a cell. The rules are those of
 HRNet/HRNet-Facial-Landmark-Detection, lib/core/evaluation.py, apart from `dark`.
@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MISSING = -1.0  # both coordinates of a landmark whose heat map is nowhere positive
+MISSING = -1.0  # both coordinates of a keypoint whose heat map is nowhere positive
 _SMALLEST = 1e-10  # below this a heat map has no logarithm worth having
 _REACH = 2  # cells that the stencil of the second derivative extends
 _STENCIL = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)] + [(2, 0), (-2, 0), (0, 2), (0, -2)]
 
 
 def decode(heatmaps: jax.Array, refine: str, *, sigma: float = 1.0) -> jax.Array:
-  """Position of every landmark in its heat map.
+  """Position of every keypoint in its heat map.
 
   Args:
     heatmaps: `(B, h, w, L)`.
@@ -121,8 +121,8 @@ def to_whole_pixels(positions: jax.Array, table: jax.Array) -> jax.Array:
 
 
 def _flat(heatmaps):
-  batch, height, width, landmarks = heatmaps.shape
-  return heatmaps.reshape(batch, height * width, landmarks)
+  batch, height, width, keypoints = heatmaps.shape
+  return heatmaps.reshape(batch, height * width, keypoints)
 
 
 def _around(heatmaps, cells, offsets):

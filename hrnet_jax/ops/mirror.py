@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -24,12 +26,12 @@ def checked_pairs(value: Any, key: str, kind: str) -> Pairs:
     pairs = tuple((int(a), int(b)) for a, b in value)
   except (TypeError, ValueError):
     many = kind + ("es" if kind.endswith("s") else "s")
-    raise ValueError(f"{key} is {value!r}, expected pairs of {many}") from None
+    raise UserError(f"{key} is {value!r}, expected pairs of {many}") from None
   numbers = [n for pair in pairs for n in pair]
   if len(set(numbers)) != len(numbers):
-    raise ValueError(f"{key} {pairs} names a {kind} twice; each {kind} may be in one pair")
+    raise UserError(f"{key} {pairs} names a {kind} twice; each {kind} may be in one pair")
   if min(numbers, default=0) < 0:
-    raise ValueError(f"{key} {pairs} has a number below 0; a {kind} counts from 0")
+    raise UserError(f"{key} {pairs} has a number below 0; a {kind} counts from 0")
   return pairs
 
 
@@ -42,7 +44,7 @@ def partners(pairs: Sequence[tuple[int, int]], num_points: int) -> np.ndarray:
   order = np.arange(num_points)
   for a, b in pairs:
     if max(a, b) >= num_points:
-      raise ValueError(
+      raise UserError(
         f"the pair {a}, {b} names a point beyond the last of {num_points}, which is"
         f" {num_points - 1}; flip pairs count from 0"
       )

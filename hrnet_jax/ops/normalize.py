@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 # ImageNet statistics in RGB order, used by every reference checkpoint.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -46,7 +48,7 @@ class Normalize:
     if images.dtype != np.uint8:
       raise ValueError(f"normalize expects uint8 images, got {images.dtype}")
     if images.shape[-1] != self.channels:
-      raise ValueError(
+      raise UserError(
         f"the images have {images.shape[-1]} channels, but model.channels is {self.channels}"
       )
     scaled = jnp.asarray(images).astype(jnp.float32) / 255.0
@@ -72,19 +74,19 @@ def make_normalize(
   example = f"{{'mean': ({channels} numbers), 'std': ({channels} numbers)}}"
   if not mean and not std:
     if channels != len(MEAN):
-      raise ValueError(
+      raise UserError(
         f"model.channels is {channels}, for which there is no common normalisation; set "
         f"data.normalize to {example}, the statistics of your training images in [0, 1]"
       )
     return IMAGENET
   for name, values in (("mean", mean), ("std", std)):
     if len(values) != channels:
-      raise ValueError(
+      raise UserError(
         f"data.normalize.{name} has {len(values)} values, but model.channels is {channels}; "
         f"expected {example}"
       )
   if not all(0 <= x <= 1 for x in mean) or not all(0 < x <= 1 for x in std):
-    raise ValueError(
+    raise UserError(
       f"data.normalize is mean {tuple(mean)} and std {tuple(std)}; expected shares of 255 grey "
       "levels, in [0, 1], and std more than 0"
     )

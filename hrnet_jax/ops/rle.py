@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from hrnet_jax.errors import UserError
+
 Size = tuple[int, int]  # height, width
 _MIN_COORDINATES = 6  # of a polygon: three corners
 
@@ -49,7 +51,7 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: Size) -> str:
   arrays = [_checked_polygon(polygon) for polygon in polygons]
   proper = [array.tolist() for array in arrays if len(array) >= _MIN_COORDINATES]
   if not proper:
-    raise ValueError(f"{len(arrays)} polygons, none of which has three corners")
+    raise UserError(f"{len(arrays)} polygons, none of which has three corners")
   return coco_mask.merge(coco_mask.frPyObjects(proper, *size))["counts"].decode()
 
 
@@ -61,7 +63,7 @@ def from_runs(lengths: Sequence[int], size: Size) -> str:
   """
   array = np.asarray(lengths)
   if array.ndim != 1 or array.dtype.kind not in "iu":
-    raise ValueError("the run lengths are not a list of whole numbers")
+    raise UserError("the run lengths are not a list of whole numbers")
   _check_lengths(array, size)
   return coco_mask.frPyObjects({"size": list(size), "counts": array.tolist()}, *size)[
     "counts"
@@ -89,11 +91,11 @@ def runs(counts: str) -> np.ndarray:
   # Of six bits the highest says that more digits follow; in the last digit the next is the sign.
   ends = np.flatnonzero(digits & 32 == 0)
   if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-    raise ValueError("the compressed run lengths are damaged")
+    raise UserError("the compressed run lengths are damaged")
   starts = np.concatenate([[0], ends[:-1] + 1])
   place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
   if place.max() > 6:  # 35 bits are more than any image has
-    raise ValueError("the compressed run lengths are damaged")
+    raise UserError("the compressed run lengths are damaged")
   values = np.add.reduceat((digits & 31) << 5 * place, starts)
   values -= (digits[ends] & 16) << 5 * place[ends] + 1
   for first in (1, 2):
@@ -104,7 +106,7 @@ def runs(counts: str) -> np.ndarray:
 def _check_lengths(lengths: np.ndarray, size: Size) -> None:
   height, width = size
   if (lengths < 0).any() or lengths.sum() != height * width:
-    raise ValueError(
+    raise UserError(
       f"the run lengths are of {int(lengths.sum())} pixels, but the image has {width}x{height}, "
       f"{height * width}"
     )
@@ -116,5 +118,5 @@ def _checked_polygon(polygon: Sequence[float]) -> np.ndarray:
   except (TypeError, ValueError):
     array = np.zeros((1, 1))
   if array.ndim != 1 or len(array) % 2 or not np.isfinite(array).all():
-    raise ValueError("a polygon is not a list of finite numbers x0, y0, x1, y1, ...")
+    raise UserError("a polygon is not a list of finite numbers x0, y0, x1, y1, ...")
   return array

@@ -1,4 +1,4 @@
-"""Heat maps with one bump for each landmark: `points (B, L, 2) -> (B, h, w, L)` float32.
+"""Heat maps with one bump for each keypoint: `points (B, L, 2) -> (B, h, w, L)` float32.
 
 Drawn where they are compared, because a heat map is a thousand times as large as its point. Points
 are x and y; a whole position is the middle of a cell.

@@ -12,6 +12,8 @@ import math
 import pathlib
 from typing import Any
 
+from hrnet_jax.errors import UserError
+
 Box = tuple[float, float, float, float]
 CORNERS = ("x0", "y0", "x1", "y1")
 COLUMNS = ("photo", *CORNERS)
@@ -29,10 +31,10 @@ def read_boxes(path: str | pathlib.Path) -> dict[str, list[Box]]:
   rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
   for where, row in rows:
     if missing := [key for key in COLUMNS if row.get(key) in (None, "")]:
-      raise ValueError(f"{where} has no {missing[0]!r}; expected {', '.join(COLUMNS)}")
+      raise UserError(f"{where} has no {missing[0]!r}; expected {', '.join(COLUMNS)}")
     boxes.setdefault(str(row["photo"]), []).append(_box(row, where))
   if not boxes:
-    raise ValueError(f"{path}: no box in it")
+    raise UserError(f"{path}: no box in it")
   return boxes
 
 
@@ -40,7 +42,7 @@ def _csv_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
   with path.open(newline="", encoding="utf-8-sig") as file:
     reader = csv.DictReader(file)
     if missing := [key for key in COLUMNS if key not in (reader.fieldnames or ())]:
-      raise ValueError(
+      raise UserError(
         f"{path}: no column {missing[0]!r} in the header; expected {','.join(COLUMNS)}"
       )
     for number, row in enumerate(reader, start=2):  # as a spreadsheet counts
@@ -51,9 +53,9 @@ def _json_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
   try:
     rows = json.loads(path.read_text(encoding="utf-8"))
   except ValueError as error:
-    raise ValueError(f"{path}: not JSON: {error}") from None
+    raise UserError(f"{path}: not JSON: {error}") from None
   if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-    raise ValueError(f"{path}: expected a list of objects with the keys {', '.join(COLUMNS)}")
+    raise UserError(f"{path}: expected a list of objects with the keys {', '.join(COLUMNS)}")
   for number, row in enumerate(rows, start=1):
     yield f"{path}, entry {number}", row
 
@@ -66,9 +68,9 @@ def _box(row: Mapping[str, Any], where: str) -> Box:
     except (TypeError, ValueError):
       number = math.nan
     if not math.isfinite(number):
-      raise ValueError(f"{where}: {key} is {row[key]!r}, expected a finite number")
+      raise UserError(f"{where}: {key} is {row[key]!r}, expected a finite number")
     numbers.append(number)
   x0, y0, x1, y1 = numbers
   if x1 <= x0 or y1 <= y0:
-    raise ValueError(f"{where}: the box {numbers} is empty; expected x0 < x1 and y0 < y1")
+    raise UserError(f"{where}: the box {numbers} is empty; expected x0 < x1 and y0 < y1")
   return x0, y0, x1, y1

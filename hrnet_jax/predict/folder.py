@@ -20,6 +20,7 @@ import tqdm
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
 
@@ -56,7 +57,7 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   make_predictor = registry.task_part(name, "predictor", "predictions")
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
-    raise ValueError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
+    raise UserError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   variables = loaded.variables_for(task.model)
   if "batch_stats" in variables:
@@ -93,7 +94,7 @@ def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
   for photo in photos:
     other = by_stem.setdefault(photo.stem, photo)
     if other != photo:
-      raise ValueError(
+      raise UserError(
         f"--input: {other.name} and {photo.name} would both be written to {photo.stem}_*.png; "
         "rename one of them"
       )
@@ -108,9 +109,9 @@ def check_output(source: pathlib.Path, output: pathlib.Path) -> None:
   """
   folder = source if source.is_dir() else source.parent
   if output.resolve() == folder.resolve():
-    raise ValueError(f"--output: {output} holds the input; name another folder")
+    raise UserError(f"--output: {output} holds the input; name another folder")
   if output.exists() and not output.is_dir():
-    raise ValueError(f"--output: {output} is a file; name a folder")
+    raise UserError(f"--output: {output} is a file; name a folder")
 
 
 def batches(photos: Iterator[Photo], batch_size: int) -> Iterator[list[tuple[Photo, int]]]:

@@ -14,6 +14,7 @@ import numpy as np
 from hrnet_jax import registry
 from hrnet_jax.data import inputs, prepared
 from hrnet_jax.data.dataset import Dataset, DatasetInfo
+from hrnet_jax.errors import UserError
 
 SIDE = 256  # of the made-up images; the transforms bring them to the size of the config
 EXAMPLES = 1000  # in each split; only constants of the schedule depend on it
@@ -69,9 +70,7 @@ def open_dataset(config: Any) -> tuple[Dataset, bool]:
     pass
   spec = registry.task_of(config)
   if not spec.has("fake_record"):
-    raise ValueError(
-      f"no made-up record for task {spec.name!r}; prepare {config.data.name!r} first"
-    )
+    raise UserError(f"no made-up record for task {spec.name!r}; prepare {config.data.name!r} first")
   info = prepared.published_facts(config.data.name) or spec.part("fake_info")(config)
   image = np.zeros((SIDE, SIDE, config.model.get("channels", 3)), np.uint8)
   known = info.to_dict() | {"name": config.data.name}

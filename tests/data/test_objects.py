@@ -133,8 +133,8 @@ def test_mirror_image_of_a_kite_is_a_kite_with_the_pairs_swapped(angle, x, y, ra
   kite = shape_distance.Outline(shape_distance.KITE, (x, y), radius, 1.0, angle)
   other = shape_distance.Outline(shape_distance.KITE, (127 - x, y), radius, 1.0, -angle)
   order = [0, 2, 1, 3, 4]
-  mirrored = kite.landmarks()[order] * np.float32([-1, 1]) + np.float32([127, 0])
-  np.testing.assert_allclose(other.landmarks(), mirrored, atol=1e-4)
+  mirrored = kite.keypoints()[order] * np.float32([-1, 1]) + np.float32([127, 0])
+  np.testing.assert_allclose(other.keypoints(), mirrored, atol=1e-4)
   columns, rows = np.meshgrid(np.arange(128.0), np.arange(0, 128.0, 8))
   own = kite.distance(columns.astype(np.float32), rows.astype(np.float32))
   seen = other.distance(columns.astype(np.float32), rows.astype(np.float32))

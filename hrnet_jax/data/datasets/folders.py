@@ -7,6 +7,8 @@ import os
 import pathlib
 from typing import Protocol, TypeVar
 
+from hrnet_jax.errors import UserError
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 SPLITS = ("train", "val", "test")
 _VAL_SHARE = 0.1
@@ -50,7 +52,7 @@ def require_only_splits(folder: pathlib.Path, splits: Sequence[str]) -> None:
       )
   for path in sorted(folder.iterdir()):
     if path.name not in SPLITS and path.name[0] != ".":
-      raise ValueError(
+      raise UserError(
         f"{path}: lies beside {', '.join(f'{split}/' for split in splits)} and would be left "
         "out; move it into one of them"
       )
@@ -63,7 +65,7 @@ def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
     ValueError: a single photo, which cannot be split.
   """
   if len(found) < 2:
-    raise ValueError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
+    raise UserError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
   ranks = {entry: int(hashlib.sha256(entry.name.encode()).hexdigest()[:8], 16) for entry in found}
   val = {entry for entry, rank in ranks.items() if rank < _VAL_SHARE * 2**32}
   # In a small folder the hash can put all or nothing on one side.
@@ -96,7 +98,7 @@ def list_files(folder: pathlib.Path, suffixes: Sequence[str]) -> dict[str, pathl
       continue
     name = relative.with_suffix("").as_posix()
     if name in found:
-      raise ValueError(f"{path}: has the same name as {found[name]}; keep one of the two")
+      raise UserError(f"{path}: has the same name as {found[name]}; keep one of the two")
     found[name] = path
   return found
 

@@ -6,7 +6,7 @@ import numpy as np
 
 CLASS_NAMES = ("ground", "disc", "box", "triangle", "star", "kite")
 KITE = CLASS_NAMES.index("kite")
-LANDMARK_NAMES = ("nose", "left", "right", "tail", "centre")
+KEYPOINT_NAMES = ("nose", "left", "right", "tail", "centre")
 FLIP_PAIRS = ((1, 2),)
 
 
@@ -66,10 +66,10 @@ class Outline:
       points = points * [self.aspect, 1.0]
     return _polygon_distance(u, v, points.astype(np.float32))
 
-  def landmarks(self) -> np.ndarray:
-    """The kite's landmarks in the image, float32 (5, 2) x, y; zeros for all other shapes."""
+  def keypoints(self) -> np.ndarray:
+    """The kite's keypoints in the image, float32 (5, 2) x, y; zeros for all other shapes."""
     if self.class_id != KITE:
-      return np.zeros((len(LANDMARK_NAMES), 2), np.float32)
+      return np.zeros((len(KEYPOINT_NAMES), 2), np.float32)
     cos, sin = np.cos(self.angle), np.sin(self.angle)
     rotation = np.array([[cos, sin], [-sin, cos]])
     return (self.centre + self.radius * _KITE_LANDMARKS @ rotation).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Photo-like scenes of shapes on textured ground: `rng -> (H, W, 3)`, masks, boxes, landmarks.
+"""Photo-like scenes of shapes on textured ground: `rng -> (H, W, 3)`, masks, boxes, keypoints.
 
 Patterns, lightness and ground are drawn at random; hues lean to the class, so that a small network
-learns within minutes. Only kites carry spars and a dark nose, which tell the landmarks apart.
+learns within minutes. Only kites carry spars and a dark nose, which tell the keypoints apart.
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ class Scene:
     instances: uint8 (H, W), 0 is the ground and i + 1 the i-th shape.
     boxes: float32 (N, 4) x0 y0 x1 y1 of the visible part, in pixel edges: x1 - x0 is the width.
     classes: int32 (N,).
-    landmarks: float32 (N, 5, 2) x, y, whole numbers being pixel centres; zeros unless a kite.
-    visible: bool (N, 5), whether a landmark lies in the image and in front.
+    keypoints: float32 (N, 5, 2) x, y, whole numbers being pixel centres; zeros unless a kite.
+    visible: bool (N, 5), whether a keypoint lies in the image and in front.
   """
 
   image: np.ndarray
@@ -36,7 +36,7 @@ class Scene:
   instances: np.ndarray
   boxes: np.ndarray
   classes: np.ndarray
-  landmarks: np.ndarray
+  keypoints: np.ndarray
   visible: np.ndarray
 
 
@@ -238,7 +238,7 @@ def _annotate(shapes, image, size):
     instances=instances,
     boxes=np.stack([_box(instances == index + 1) for index in range(len(shapes))]),
     classes=classes,
-    landmarks=np.stack([shape.landmarks() for shape in shapes]),
+    keypoints=np.stack([shape.keypoints() for shape in shapes]),
     visible=np.stack([_visible(shapes, index, size) for index in range(len(shapes))]),
   )
 
@@ -250,8 +250,8 @@ def _box(mask):
 
 def _visible(shapes, index, size):
   if shapes[index].class_id != shape_distance.KITE:
-    return np.zeros(len(shape_distance.LANDMARK_NAMES), bool)
-  x, y = shapes[index].landmarks().T
+    return np.zeros(len(shape_distance.KEYPOINT_NAMES), bool)
+  x, y = shapes[index].keypoints().T
   seen = (x > -0.5) & (x < size - 0.5) & (y > -0.5) & (y < size - 0.5)
   for above in shapes[index + 1 :]:
     seen &= above.distance(x, y) >= 0

@@ -1,7 +1,7 @@
-"""Generated scenes of shapes with classes, boxes, masks and landmarks: nothing to download.
+"""Generated scenes of shapes with classes, boxes, masks and keypoints: nothing to download.
 
-A record has three encoded images and `boxes (N, 4), classes (N,), landmarks (N, 5, 2), visible
-(N, 5)`; `scenes.Scene` says what they mean.
+A record has three encoded images and `boxes (N, 4), classes (N,)`, keypoints `(N, 5, 2)`
+and `visible (N, 5)`; `shape_scenes.Scene` says what they mean.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ SEED = 0
 SPLIT_SIZES = {"train": 800, "val": 160}
 _SPLIT_IDS = {"train": 0, "val": 1}
 _JPEG_QUALITY = 92
+_KEYPOINTS = "landmarks"  # the key in records; data sets that were prepared before have it
 _PALETTE = (
   (60, 64, 72),
   (232, 90, 79),
@@ -30,7 +31,7 @@ _PALETTE = (
 _FACTS = DatasetInfo(
   class_names=shape_distance.CLASS_NAMES,
   palette=_PALETTE,
-  landmark_names=shape_distance.LANDMARK_NAMES,
+  landmark_names=shape_distance.KEYPOINT_NAMES,
   flip_pairs=shape_distance.FLIP_PAIRS,
 )
 
@@ -68,21 +69,21 @@ class Shapes(base.Builder):
       "instances": images.encode_png(scene.instances),
       "boxes": scene.boxes,
       "classes": scene.classes,
-      "landmarks": scene.landmarks,
+      _KEYPOINTS: scene.keypoints,
       "visible": scene.visible,
       "name": f"{entry.split}_{entry.index:05}",
     }
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
-    """Classes of the shapes and landmarks of the kite."""
+    """Classes of the shapes and keypoints of the kite."""
     return _FACTS
 
   def features(self) -> dict[str, Any]:
-    """Adds what detection and landmarks need."""
+    """Adds masks, boxes and keypoints of objects."""
     return super().features() | {
       "instances": tfds.features.Image(shape=(None, None, 1)),
       "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
       "classes": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-      "landmarks": tfds.features.Tensor(shape=(None, 5, 2), dtype=np.float32),
+      _KEYPOINTS: tfds.features.Tensor(shape=(None, 5, 2), dtype=np.float32),
       "visible": tfds.features.Tensor(shape=(None, 5), dtype=np.bool_),
     }

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from hrnet_jax.data import geometry
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 
 TRIES = 10  # to find a window inside the image
 Window = tuple[int, int, int, int]  # x, y, width, height
@@ -57,7 +57,7 @@ class ClassificationTrainTransform(transforms.RandomMap):
     for field, largest in (("area", 1.0), ("aspect", math.inf)):
       low, high = getattr(self, field)
       if not 0 < low <= high <= largest:
-        raise ValueError(
+        raise UserError(
           f"transform.{field} is {(low, high)}, expected 0 < smallest <= largest <= {largest}"
         )
       object.__setattr__(self, field, (low, high))
@@ -97,7 +97,7 @@ class ClassificationEvalTransform(transforms.Map):
   def __post_init__(self):
     geometry.set_size(self, "crop_size")
     if self.resize < max(self.crop_size):
-      raise ValueError(
+      raise UserError(
         f"transform.resize is {self.resize}, expected at least the sides of crop_size"
         f" {self.crop_size}"
       )
@@ -185,7 +185,7 @@ def read(record: Mapping) -> np.ndarray:
     ValueError: the record has no class; names the record.
   """
   if np.ndim(record["label"]) or isinstance(record["label"], bytes):
-    raise ValueError(
+    raise UserError(
       f"{record['name']}: this data set has label maps, not one class for each image; set data.name"
       " to one that has, such as image_folder_classification"
     )

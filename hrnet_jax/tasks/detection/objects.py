@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
 _THINNEST = 1e-3  # pixels; of thinner boxes nothing is left but what was rounded
@@ -56,9 +57,9 @@ class Padding:
   def __post_init__(self):
     for field in ("max_objects", "mask_size"):
       if getattr(self, field) < 1:
-        raise ValueError(f"transform.{field} is {getattr(self, field)}, expected 1 or more")
+        raise UserError(f"transform.{field} is {getattr(self, field)}, expected 1 or more")
     if self.min_area < 0:
-      raise ValueError(f"transform.min_area is {self.min_area}, expected 0 or more")
+      raise UserError(f"transform.min_area is {self.min_area}, expected 0 or more")
 
   def arrays(self, record: Mapping, move: Move) -> dict[str, np.ndarray]:
     """The objects of a record that a network learns from.
@@ -99,7 +100,7 @@ class Padding:
     texts = json.loads(record["masks"])
     for row, number, box in zip(out, chosen, boxes, strict=False):
       if texts[number] is None:
-        raise ValueError(
+        raise UserError(
           f"{record['name']}: annotation {record['ids'][number]} has no segmentation, so it "
           "serves networks for boxes alone (transform.train.masks and transform.eval.masks False)"
         )

@@ -13,6 +13,7 @@ from grain import transforms
 import numpy as np
 
 from hrnet_jax.data import geometry
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.detection.objects import Move, Padding, resized_size
 
 Canvases = tuple[tuple[int, int], ...]
@@ -82,7 +83,7 @@ class OnCanvas:
       image = geometry.resize_image(image, move.new)
     canvas = self.canvas_of(move.old)
     if move.new[0] > canvas[0] or move.new[1] > canvas[1]:
-      raise ValueError(
+      raise UserError(
         f"{name}: {move.new[1]}x{move.new[0]} pixels after resizing do not fit the canvas of "
         f"{canvas[1]}x{canvas[0]}; give transform.canvas a wide and a tall one, such as "
         f"({canvas}, {canvas[::-1]}), or a smaller scale"
@@ -118,9 +119,9 @@ class DetectionTrainTransform(OnCanvas, transforms.RandomMap):
     super().__post_init__()
     object.__setattr__(self, "scales", tuple(_checked_scale(self, s) for s in self.scales))
     if not self.scales:
-      raise ValueError("transform.scales is empty, expected such as ((1333, 800),)")
+      raise UserError("transform.scales is empty, expected such as ((1333, 800),)")
     if self.scale_mode not in ("range", "value"):
-      raise ValueError(f"unknown transform.scale_mode {self.scale_mode!r}; known: range, value")
+      raise UserError(f"unknown transform.scale_mode {self.scale_mode!r}; known: range, value")
 
   def random_map(self, record: Mapping, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Reads a record, draws the decisions from `rng` and applies them."""
@@ -190,7 +191,7 @@ def read(record: Mapping) -> np.ndarray:
     ValueError: the record has no boxes; names the record.
   """
   if "boxes" not in record or "ignored" not in record:
-    raise ValueError(
+    raise UserError(
       f"{record['name']}: this data set has no boxes of objects; set data.name to one that has, "
       "such as coco or shapes"
     )
@@ -206,7 +207,7 @@ def _set_canvas(transform: OnCanvas) -> None:
     sizes = []
   wide_and_tall = len(sizes) == 2 and sizes[0][0] <= sizes[0][1] and sizes[1][0] >= sizes[1][1]
   if not (len(sizes) == 1 or wide_and_tall) or min(map(min, sizes)) < 1:
-    raise ValueError(
+    raise UserError(
       f"transform.canvas is {value!r}, expected ((height, width),) or a wide and a tall one, such "
       "as ((800, 1344), (1344, 800))"
     )
@@ -220,10 +221,10 @@ def _checked_scale(transform: OnCanvas, value: Scale) -> Scale:
   except (TypeError, ValueError):
     long = short = 0
   if not 0 < short <= long:
-    raise ValueError(f"transform: scale {value!r}, expected the long and the short side in pixels")
+    raise UserError(f"transform: scale {value!r}, expected the long and the short side in pixels")
   for canvas in transform.canvas:
     if long > max(canvas) or short > min(canvas):
-      raise ValueError(
+      raise UserError(
         f"transform: images of scale {(long, short)} do not fit the canvas of {canvas[1]}x"
         f"{canvas[0]} pixels"
       )

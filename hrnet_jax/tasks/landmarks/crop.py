@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hrnet_jax.data import geometry as pixels
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks import geometry
 
 MAX_OVERSAMPLING = 8
@@ -119,7 +120,7 @@ def _window(center, scale, size, rotation):
   start, stop = geometry.transform_to_whole(inverse, corners) + 1
   sides = stop - start
   if min(sides) < 1:
-    raise ValueError(
+    raise UserError(
       f"the window around the face is {sides[0]} x {sides[1]} pixels; its scale {scale} is the side"
       " of the face in pixels / 200 and must be larger"
     )

@@ -10,6 +10,7 @@ import numpy as np
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
+from hrnet_jax.errors import UserError
 from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.landmarks import geometry
@@ -60,7 +61,7 @@ class LandmarksPredictor:
     """
     del max_side
     if self._boxes is not None and path.name not in self._boxes:
-      raise ValueError(f"{path}: the file of boxes has none for {path.name}")
+      raise UserError(f"{path}: the file of boxes has none for {path.name}")
     pixels = images.read_image(path, self._channels)
     boxes = () if self._boxes is None else tuple(self._boxes[path.name])
     placed = [_around(box) for box in boxes] or [self._whole(pixels)]

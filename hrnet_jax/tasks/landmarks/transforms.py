@@ -17,7 +17,7 @@ from typing import Any
 from grain import transforms
 import numpy as np
 
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops import mirror
 from hrnet_jax.ops.mirror import Pairs
 from hrnet_jax.tasks.landmarks import geometry
@@ -82,16 +82,16 @@ class Cropping:
   def __post_init__(self):
     check_known(self.crop, sorted(CROPS), "transform.crop")
     if self.crop == "reference" and self.first_pixel:
-      raise ValueError(
+      raise UserError(
         f"transform.first_pixel is {self.first_pixel}, but crop 'reference' takes coordinates as"
         " they are; leave it out or set crop to 'affine'"
       )
     if self.stride < 1 or self.crop_size < self.stride or self.crop_size % self.stride:
-      raise ValueError(
+      raise UserError(
         f"transform.crop_size is {self.crop_size}, expected a multiple of stride {self.stride}"
       )
     if self.margin <= 0:
-      raise ValueError(f"transform.margin is {self.margin}, expected more than 0")
+      raise UserError(f"transform.margin is {self.margin}, expected more than 0")
 
   @property
   def heatmap_size(self) -> int:
@@ -133,9 +133,9 @@ class LandmarksTrainTransform(Cropping, transforms.RandomMap):
     pairs = mirror.checked_pairs(self.flip_pairs or (), "transform.flip_pairs", "landmark")
     object.__setattr__(self, "flip_pairs", pairs)
     if not 0 <= self.scale_factor < 1:
-      raise ValueError(f"transform.scale_factor is {self.scale_factor}, expected 0 .. below 1")
+      raise UserError(f"transform.scale_factor is {self.scale_factor}, expected 0 .. below 1")
     if not 0 <= self.rotation_probability <= 1:
-      raise ValueError(
+      raise UserError(
         f"transform.rotation_probability is {self.rotation_probability}, expected 0 .. 1"
       )
 
@@ -259,14 +259,14 @@ def read(record: Mapping[str, Any]) -> FaceRecord:
   """
   name = record["name"]
   if missing := [key for key in ("points", "center", "scale") if key not in record]:
-    raise ValueError(
+    raise UserError(
       f"{name}: the record has no {', '.join(missing)}; set data.name to a data set with landmarks,"
       " such as landmarks_csv"
     )
   points, center = (np.asarray(record[key], np.float64) for key in ("points", "center"))
   scale = float(record["scale"])
   if not (np.isfinite(points).all() and np.isfinite(center).all() and 0 < scale < np.inf):
-    raise ValueError(
+    raise UserError(
       f"{name}: center {center.tolist()}, scale {scale} and the points must be finite numbers, and"
       " scale more than 0"
     )

@@ -19,7 +19,7 @@ def each_kite(dataset: Dataset) -> Dataset:
   (`datasets/faces.py`; pixels count from 0, the box is that of the landmarks), and `visible`.
   Errors can be divided by the kite's span from left to right.
   """
-  wings = tuple((shape_distance.LANDMARK_NAMES.index(name),) for name in ("left", "right"))
+  wings = tuple((shape_distance.KEYPOINT_NAMES.index(name),) for name in ("left", "right"))
   facts = {"class_names": (), "palette": (), "normalizers": {"span": wings}}
   (size,) = {dataset.max_size(split) for split in dataset.splits()}
   return view(dataset, functools.partial(EachKite, size=size), **facts)

@@ -13,6 +13,7 @@ from grain import transforms
 import numpy as np
 
 from hrnet_jax.data import geometry, images
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import mirror
 
 MAX_BRIGHTNESS_SHIFT = 10  # grey levels
@@ -80,13 +81,11 @@ class SegmentationTrainTransform(transforms.RandomMap):
     _check_ids("flip_pairs", [n for pair in pairs for n in pair])
     object.__setattr__(self, "flip_pairs", pairs)
     if self.scale_factor is not None and self.scale_factor < 0:
-      raise ValueError(
-        f"transform.scale_factor is {self.scale_factor}, expected 0 or more, or None"
-      )
+      raise UserError(f"transform.scale_factor is {self.scale_factor}, expected 0 or more, or None")
     if self.base_size is not None and self.base_size <= 0:
-      raise ValueError(f"transform.base_size is {self.base_size}, expected a number of pixels")
+      raise UserError(f"transform.base_size is {self.base_size}, expected a number of pixels")
     if self.label_stride < 1 or any(n % self.label_stride for n in self.crop_size):
-      raise ValueError(
+      raise UserError(
         f"transform.label_stride is {self.label_stride}, expected a divisor of both sides of"
         f" crop_size {self.crop_size}"
       )
@@ -171,7 +170,7 @@ class SegmentationEvalTransform(transforms.Map):
     _check_first(self.resize, self.short_side)
     _check_ids("ignore", (self.ignore,))
     if self.base_size is not None and self.base_size <= 0:
-      raise ValueError(f"transform.base_size is {self.base_size}, expected a number of pixels")
+      raise UserError(f"transform.base_size is {self.base_size}, expected a number of pixels")
 
   def map(self, record: Mapping) -> dict[str, np.ndarray]:
     """Reads a record and brings it to the size asked for."""
@@ -207,7 +206,7 @@ def read(record: Mapping) -> tuple[np.ndarray, np.ndarray]:
   name = record["name"]
   image, label = record["image"], images.decode_label(record["label"], name)
   if image.shape[:2] != label.shape:
-    raise ValueError(
+    raise UserError(
       f"{name}: the image is {image.shape[0]} x {image.shape[1]} (height x width) but the label"
       f" map is {label.shape[0]} x {label.shape[1]}; expected equal sizes"
     )
@@ -238,22 +237,22 @@ def _check_first(resize, short_side):
   if short_side is None:
     return
   if resize is not None:
-    raise ValueError(
+    raise UserError(
       f"transform.resize is {resize} and transform.short_side is {short_side}; set one of them"
     )
   if short_side <= 0:
-    raise ValueError(f"transform.short_side is {short_side}, expected a number of pixels")
+    raise UserError(f"transform.short_side is {short_side}, expected a number of pixels")
 
 
 def _check_ids(field: str, ids):
   if bad := [n for n in ids if not 0 <= n <= 255]:
-    raise ValueError(f"transform.{field} holds {bad[0]}; label maps are uint8, expected 0 .. 255")
+    raise UserError(f"transform.{field} holds {bad[0]}; label maps are uint8, expected 0 .. 255")
 
 
 def _check_fits(name, field, inner, outer, bound):
   if inner[0] > outer[0] or inner[1] > outer[1]:
     example, limit = (outer, inner) if bound == "at most" else (inner, outer)
-    raise ValueError(
+    raise UserError(
       f"{name}: the example is {example[0]} x {example[1]} (height x width) but"
       f" transform.{field} is {limit[0]} x {limit[1]}; {field} must be {bound} the size of every"
       f" example: set it to {bound} ({example[0]}, {example[1]})"

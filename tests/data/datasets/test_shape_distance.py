@@ -60,27 +60,27 @@ def test_distance_has_slope_one_and_ends_within_reach(name, angle):
 
 def test_kite_landmarks_lie_on_its_outline():
   shape = make("kite", radius=20.0, angle=0.4)
-  points = shape.landmarks()
+  points = shape.keypoints()
   np.testing.assert_allclose(distance_at(shape, *points[:4]), 0, atol=1e-3)
   assert distance_at(shape, points[4])[0] < -5
 
 
 def test_kite_upright_and_turned():
-  upright = make("kite").landmarks()
+  upright = make("kite").keypoints()
   np.testing.assert_allclose(upright, [[50, 31.5], [43, 38], [57, 38], [50, 51.5], [50, 38]])
-  clockwise = make("kite", angle=np.pi / 2).landmarks()  # the nose points right, left is up
+  clockwise = make("kite", angle=np.pi / 2).keypoints()  # the nose points right, left is up
   np.testing.assert_allclose(clockwise[:2], [[58.5, 40], [52, 33]], atol=1e-5)
 
 
 def test_mirrored_kite_is_a_kite_with_its_pairs_swapped():
   width = 101
-  mirrored = make("kite", angle=0.4).landmarks() * [-1, 1] + [width - 1, 0]
+  mirrored = make("kite", angle=0.4).keypoints() * [-1, 1] + [width - 1, 0]
   order = np.arange(5)
   for a, b in shape_distance.FLIP_PAIRS:
     order[[a, b]] = order[[b, a]]
-  np.testing.assert_allclose(mirrored[order], make("kite", angle=-0.4).landmarks(), atol=1e-4)
+  np.testing.assert_allclose(mirrored[order], make("kite", angle=-0.4).keypoints(), atol=1e-4)
 
 
 def test_other_shapes_have_no_landmarks():
-  assert not make("star").landmarks().any()
-  assert make("star").landmarks().shape == (5, 2)
+  assert not make("star").keypoints().any()
+  assert make("star").keypoints().shape == (5, 2)

@@ -55,10 +55,10 @@ def test_visible_landmarks_touch_their_kite_and_hidden_ones_do_not(many):
   for scene in many:
     for index, class_id in enumerate(scene.classes):
       if class_id != shape_distance.KITE:
-        assert not scene.landmarks[index].any()
+        assert not scene.keypoints[index].any()
         assert not scene.visible[index].any()
         continue
-      for (x, y), visible in zip(scene.landmarks[index], scene.visible[index], strict=True):
+      for (x, y), visible in zip(scene.keypoints[index], scene.visible[index], strict=True):
         near = scene.instances[max(0, int(y) - 2) : int(y) + 4, max(0, int(x) - 2) : int(x) + 4]
         if visible:
           assert (near == index + 1).any()
@@ -66,7 +66,7 @@ def test_visible_landmarks_touch_their_kite_and_hidden_ones_do_not(many):
           hidden += 1
           inside = 0 <= round(x) < 128 and 0 <= round(y) < 128
           assert not inside or (near != index + 1).any()
-      centre = scene.landmarks[index, 4]
+      centre = scene.keypoints[index, 4]
       if scene.visible[index, 4]:
         assert scene.instances[round(centre[1]), round(centre[0])] == index + 1
   assert hidden > 3

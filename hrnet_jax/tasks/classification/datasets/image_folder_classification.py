@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ImageFolderClassification(base.Builder):
     classes = itertools.groupby(photos, key=lambda photo: photo.label)  # they come in this order
     parts = [_split_class(list(group)) for _, group in classes]
     if not any(part["val"] for part in parts):
-      raise ValueError(f"{source}: no class has 2 photos, one for train and one for val")
+      raise UserError(f"{source}: no class has 2 photos, one for train and one for val")
     return {
       split: _in_turn(itertools.chain.from_iterable(part[split] for part in parts))
       for split in ("train", "val")
@@ -105,7 +106,7 @@ def _splits(source):
   if splits:
     for split in ("train", "val"):
       if split not in splits and (source / split).is_dir():
-        raise ValueError(
+        raise UserError(
           f"{source / split}: holds no folders of classes; move its photos into them, named as in "
           f"{source / splits[0]}"
         )
@@ -117,14 +118,14 @@ def _class_names(source):
   splits = _splits(source)
   found = _subfolders(source / "train" if splits else source)
   if len(found) < 2:
-    raise ValueError(
+    raise UserError(
       f"{source / 'train' if splits else source}: {len(found)} folders of classes, expected at "
       "least 2"
     )
   for split in splits[1:]:
     unknown = sorted({path.name for path in _subfolders(source / split)} - {p.name for p in found})
     if unknown:
-      raise ValueError(
+      raise UserError(
         f"{source / split / unknown[0]}: class {unknown[0]!r} is not in {source / 'train'}"
       )
   return tuple(path.name for path in found)
@@ -140,7 +141,7 @@ def _find_photos(folder, class_names) -> list[LabelledPhoto]:
   """All photos by name; one beside the folders of the classes would have no class."""
   for path in sorted(folder.iterdir()):
     if path.is_file() and path.suffix.lower() in folders.IMAGE_SUFFIXES:
-      raise ValueError(f"{path}: lies in no folder of a class and would be left out; move it")
+      raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
   found = []
   for label, name in enumerate(class_names):
     if not (folder / name).is_dir():

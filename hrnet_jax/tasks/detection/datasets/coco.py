@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 from hrnet_jax.tasks.detection.datasets import coco_json
 from hrnet_jax.tasks.detection.datasets.coco_json import AnnotatedImage
@@ -137,7 +138,7 @@ class Coco(base.Builder):
     for path, categories in read.items():
       if categories != read[first]:
         differing = sorted(set(categories.items()) ^ set(read[first].items()))
-        raise ValueError(
+        raise UserError(
           f"{path}: other categories than in {first}: {differing[0][1]!r} with id "
           f"{differing[0][0]} is in one of them only; all splits need the same"
         )
@@ -181,7 +182,7 @@ def _encoded(entry):
   if images.decode_image(stored, str(entry.image)).shape[:2] == entry.shape:
     return stored
   height, width = entry.shape
-  raise ValueError(
+  raise UserError(
     f"{entry.image}: {size[1]}x{size[0]} pixels, but {entry.where} says {width}x{height}; "
     "image and annotations have to be of the same version"
   )

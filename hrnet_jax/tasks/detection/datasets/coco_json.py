@@ -11,6 +11,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
 _LARGEST_ID = 2**31 - 1  # of images; networks and JAX count in 32 bits
@@ -49,7 +50,7 @@ class Object(NamedTuple):
     try:
       return _mask(self.segmentation, shape)
     except ValueError as error:
-      raise ValueError(f"{self.where}: bad segmentation: {error}") from error
+      raise UserError(f"{self.where}: bad segmentation: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +93,13 @@ def read_json(path: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
   try:
     content = json.loads(folders.read_bytes(path))
   except json.JSONDecodeError as error:
-    raise ValueError(f"{path}: not valid JSON ({error}); it may be cut off") from error
+    raise UserError(f"{path}: not valid JSON ({error}); it may be cut off") from error
   except UnicodeDecodeError as error:
-    raise ValueError(f"{path}: not a text file ({error})") from error
+    raise UserError(f"{path}: not a text file ({error})") from error
   for key in ("images", "annotations", "categories"):
     rows = content.get(key) if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-      raise ValueError(
+      raise UserError(
         f'{path}: no list "{key}"; expected COCO\'s format for objects, with the lists of '
         '"images", "annotations" and "categories"'
       )
@@ -116,12 +117,12 @@ def read_categories(content: dict[str, Any], path: pathlib.Path) -> dict[int, st
     where = f"{path}, category {row.get('name')!r}"
     number = _whole(row, "id", where)
     if not isinstance(row.get("name"), str):
-      raise ValueError(f"{path}, category {number}: has no name")
+      raise UserError(f"{path}, category {number}: has no name")
     if number in found:
-      raise ValueError(f"{where}: id {number} is that of {found[number]!r}, too")
+      raise UserError(f"{where}: id {number} is that of {found[number]!r}, too")
     found[number] = row["name"]
   if not found:
-    raise ValueError(f"{path}: no categories")
+    raise UserError(f"{path}: no categories")
   return dict(sorted(found.items()))
 
 
@@ -148,9 +149,9 @@ def read_photos(
   for row in content["images"]:
     photo = _photo(row, path, places)
     if photo.image_id in photos:
-      raise ValueError(f"{photo.where}: this id is there twice")
+      raise UserError(f"{photo.where}: this id is there twice")
     if photo.image in files:
-      raise ValueError(f"{photo.where}: {photo.image.name} is that of {files[photo.image]}, too")
+      raise UserError(f"{photo.where}: {photo.image.name} is that of {files[photo.image]}, too")
     photos[photo.image_id], files[photo.image] = photo, photo.where
   ranks = {category: rank for rank, category in enumerate(categories)}
   seen = set()
@@ -158,13 +159,13 @@ def read_photos(
     where = f"{path}, annotation {row.get('id')}"
     number, image_id = _whole(row, "id", where), _whole(row, "image_id", where)
     if image_id not in photos:
-      raise ValueError(f'{where}: image_id is {image_id}, which is not among the "images"')
+      raise UserError(f'{where}: image_id is {image_id}, which is not among the "images"')
     if number in seen:
-      raise ValueError(f"{where}: this id is there twice")
+      raise UserError(f"{where}: this id is there twice")
     seen.add(number)
     photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
   if not photos:
-    raise ValueError(f"{path}: no images")
+    raise UserError(f"{path}: no images")
   return [photos[image_id] for image_id in sorted(photos)]
 
 
@@ -172,12 +173,12 @@ def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) 
   where = f"{path}, image {row.get('id')}"
   number, height, width = (_whole(row, key, where) for key in ("id", "height", "width"))
   if not 0 <= number <= _LARGEST_ID:
-    raise ValueError(f"{where}: expected an id between 0 and {_LARGEST_ID}")
+    raise UserError(f"{where}: expected an id between 0 and {_LARGEST_ID}")
   if height <= 0 or width <= 0:
-    raise ValueError(f"{where}: width and height are {width} and {height}")
+    raise UserError(f"{where}: width and height are {width} and {height}")
   name = row.get("file_name")
   if not isinstance(name, str) or not name:
-    raise ValueError(f"{where}: file_name is {name!r}, expected the name of a file")
+    raise UserError(f"{where}: file_name is {name!r}, expected the name of a file")
   image = next((p for p in (place / name for place in places) if p.is_file()), None)
   if image is None:
     raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
@@ -188,13 +189,13 @@ def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) 
 def _object(row, where, shape, ranks) -> Object:
   category = _whole(row, "category_id", where)
   if category not in ranks:
-    raise ValueError(f'{where}: category_id is {category}, which is not among the "categories"')
+    raise UserError(f'{where}: category_id is {category}, which is not among the "categories"')
   bbox = row.get("bbox")
   if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
-    raise ValueError(f"{where}: bbox is {bbox!r}, expected x, y, width and height in pixels")
+    raise UserError(f"{where}: bbox is {bbox!r}, expected x, y, width and height in pixels")
   area = row.get("area")
   if area is not None and not _is_number(area):
-    raise ValueError(f"{where}: area is {area!r}, expected a number of pixels")
+    raise UserError(f"{where}: area is {area!r}, expected a number of pixels")
   crowd = bool(row.get("iscrowd", 0))
   x, y, w, h = map(float, bbox)
   outside = min(x + w, shape[1]) <= max(x, 0) or min(y + h, shape[0]) <= max(y, 0)
@@ -211,10 +212,10 @@ def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
   if isinstance(segmentation, list):
     return rle.from_polygons(segmentation, shape)
   if not isinstance(segmentation, dict) or "counts" not in segmentation:
-    raise ValueError('expected a list of polygons, or run lengths as {"size": ..., "counts": ...}')
+    raise UserError('expected a list of polygons, or run lengths as {"size": ..., "counts": ...}')
   size, counts = segmentation.get("size"), segmentation["counts"]
   if size != list(shape):
-    raise ValueError(f"size is {size}, but the image's height and width are {list(shape)}")
+    raise UserError(f"size is {size}, but the image's height and width are {list(shape)}")
   if not isinstance(counts, str):
     return rle.from_runs(counts, shape)
   rle.checked_runs(counts, shape)
@@ -224,7 +225,7 @@ def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
 def _whole(row: dict[str, Any], key: str, where: str) -> int:
   value = row.get(key)
   if not isinstance(value, int) or isinstance(value, bool):
-    raise ValueError(f"{where}: {key} is {value!r}, expected a whole number")
+    raise UserError(f"{where}: {key} is {value!r}, expected a whole number")
   return value
 
 

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 
 NAMES = (
@@ -102,7 +103,7 @@ class Cofw(faces.FacesBuilder):
     with _opened(entry.image) as file:
       pixels = file[file[entry.variable][()].flat[entry.index]][()].T
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-      raise ValueError(
+      raise UserError(
         f"{entry.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
         "(H, W, 3)"
       )
@@ -132,7 +133,7 @@ def _opened(path) -> Iterator[Any]:
     file = h5py.File(path, "r")
   except OSError as error:
     folders.read_bytes(path)  # a file that cannot be read has an error of its own
-    raise ValueError(
+    raise UserError(
       f"{path}: not a MATLAB file of version 7.3 (HDF5), or not all of it; save it with "
       "'-v7.3' or download it again"
     ) from error
@@ -144,11 +145,11 @@ def _list_faces(path, pixels, points):
   with _opened(path) as file:
     for name in (pixels, points):
       if name not in file:
-        raise ValueError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
+        raise UserError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
     rows = file[points][()].T
     cells = file[pixels][()].ravel()
     if rows.shape != (len(cells), 3 * len(NAMES)):
-      raise ValueError(
+      raise UserError(
         f"{path}: {points} is {rows.shape}, expected {(len(cells), 3 * len(NAMES))}: a row for "
         f"each of the {len(cells)} images of {pixels}"
       )
@@ -159,7 +160,7 @@ def _list_faces(path, pixels, points):
 def _face(path, variable, index, row, size):
   where = f"{path}, face {index + 1} of {variable}"
   if not np.isfinite(row).all():
-    raise ValueError(f"{where}: a landmark is {row[~np.isfinite(row)][0]}, expected finite numbers")
+    raise UserError(f"{where}: a landmark is {row[~np.isfinite(row)][0]}, expected finite numbers")
   x, y, covered = np.asarray(row, np.float64).reshape(3, len(NAMES))
   points = np.stack([x, y], 1)
   center, scale = tables.box_of_points(points)

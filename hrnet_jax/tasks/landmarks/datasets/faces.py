@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
@@ -107,7 +108,7 @@ class FacesBuilder(base.Builder):
     for name, groups in self.facts(self._source).normalizers.items():
       first, second = (face.points[list(group)].mean(0) for group in groups)
       if (first == second).all():
-        raise ValueError(
+        raise UserError(
           f"{face.where}: landmarks {list(groups[0])} and {list(groups[1])} lie in one place, so "
           f"errors cannot be divided by the distance {name!r} between them"
         )
@@ -118,7 +119,7 @@ class FacesBuilder(base.Builder):
     num_points = len(self.facts(self._source).landmark_names)
     expected = 1 + len(self.LEADING) + 2 * num_points
     if len(columns) != expected:
-      raise ValueError(
+      raise UserError(
         f"{table}: {len(columns)} columns, expected {expected}: image_name, "
         f"{', '.join(self.LEADING)}, and x and y of {num_points} landmarks"
       )
@@ -154,7 +155,7 @@ def _positions(rows, points, faces, table):
   for row, own in zip(rows, points, strict=True):
     left = known.get((row.image_name, own.tobytes()))
     if not left:
-      raise ValueError(
+      raise UserError(
         f"{row.where}: no face of {row.image_name} in {table} has these landmarks (or the row is "
         "here twice); the two files have to be of the same version"
       )

@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
@@ -62,7 +63,7 @@ class LandmarksCsv(faces.FacesBuilder):
     record, (height, width), counts = super().measured(entry)
     reach = 100 * entry.scale
     if (entry.center + reach < 0).any() or (entry.center - reach > [width, height]).any():
-      raise ValueError(
+      raise UserError(
         f"{entry.where}: the box, center {entry.center.tolist()} and scale {entry.scale:g}, lies "
         f"outside of the image of {width}x{height} pixels"
       )
@@ -85,7 +86,7 @@ class LandmarksCsv(faces.FacesBuilder):
     landmarks, box = _find_columns(columns, table)
     expected = len(self.facts(self._source).landmark_names)
     if len(landmarks) != expected:
-      raise ValueError(f"{table}: {len(landmarks)} landmarks, but the first table has {expected}")
+      raise UserError(f"{table}: {len(landmarks)} landmarks, but the first table has {expected}")
     places = [root / folder for folder in self.IMAGES]
     return tables.name_faces([_face(row, landmarks, box, places) for row in rows])
 
@@ -97,7 +98,7 @@ def _tables(source):
   if not found:
     return {_ALONE: alone}
   if alone.is_file():
-    raise ValueError(f"{alone}: lies beside {next(iter(found))}.csv; keep one or the other")
+    raise UserError(f"{alone}: lies beside {next(iter(found))}.csv; keep one or the other")
   for split in ("train", "val"):
     if split not in found:
       raise FileNotFoundError(
@@ -110,7 +111,7 @@ def _tables(source):
 def _find_columns(columns, table):
   """Positions of the landmarks' x and y, (L, 2), and `{name: position}` of the other numbers."""
   if columns[0] != _IMAGE_NAME:
-    raise ValueError(f"{table}: the first column is {columns[0]!r}, expected {_IMAGE_NAME!r}")
+    raise UserError(f"{table}: the first column is {columns[0]!r}, expected {_IMAGE_NAME!r}")
   landmarks, others = {}, {}
   for position, column in enumerate(columns[1:]):
     match = _LANDMARK.fullmatch(column)
@@ -119,14 +120,14 @@ def _find_columns(columns, table):
       key = (int(match["index"] or match["index2"] or 0), match["axis"] or match["axis2"])
     elif column not in (*_CENTER, *_CORNERS, _BOX_SIZE):
       known = ", ".join((*_CENTER, *_CORNERS, _BOX_SIZE))
-      raise ValueError(f"{table}: unknown column {column!r}; known: {known}, and x0, y0, x1, ...")
+      raise UserError(f"{table}: unknown column {column!r}; known: {known}, and x0, y0, x1, ...")
     if key in landmarks or key in others:
-      raise ValueError(f"{table}: two columns {column!r}")
+      raise UserError(f"{table}: two columns {column!r}")
     (landmarks if match else others)[key] = position
   count = max((index for index, _ in landmarks), default=-1) + 1
   for key in [(index, axis) for index in range(max(count, 1)) for axis in "xy"]:
     if key not in landmarks:
-      raise ValueError(f"{table}: no column {key[1]}{key[0]} (nor original_{key[0]}_{key[1]})")
+      raise UserError(f"{table}: no column {key[1]}{key[0]} (nor original_{key[0]}_{key[1]})")
   _require_one_box(others, table)
   return [[landmarks[index, axis] for axis in "xy"] for index in range(count)], others
 
@@ -135,9 +136,9 @@ def _require_one_box(others, table):
   for group, other in ((_CENTER, _CORNERS), (_CORNERS, _CENTER)):
     missing = [name for name in group if name not in others]
     if not missing and other[0] in others:
-      raise ValueError(f"{table}: has both {', '.join(group)} and {', '.join(other)}; keep one")
+      raise UserError(f"{table}: has both {', '.join(group)} and {', '.join(other)}; keep one")
     if missing and len(missing) < len(group):
-      raise ValueError(f"{table}: no column {missing[0]!r}, although there are others of the box")
+      raise UserError(f"{table}: no column {missing[0]!r}, although there are others of the box")
 
 
 def _face(row, landmarks, box, places):
@@ -161,14 +162,14 @@ def _box(row, box, points):
   if _CORNERS[0] in box:
     low, high = row.numbers[[box[name] for name in _CORNERS]].reshape(2, 2)
     if (high <= low).any():
-      raise ValueError(
+      raise UserError(
         f"{row.where}: the box from {low.tolist()} to {high.tolist()} is empty; x_max and y_max "
         "have to be larger than x_min and y_min"
       )
     return (low + high) / 2, float((high - low).max() / 200)
   center, scale = tables.box_of_points(points)
   if scale == 0:
-    raise ValueError(
+    raise UserError(
       f"{row.where}: all landmarks lie in one place, which makes no box; add columns of a box"
     )
   return center, scale
@@ -180,7 +181,7 @@ def _require_different(found):
   for face in found:
     first = seen.setdefault((face.image_name, face.points.tobytes()), face)
     if first is not face:
-      raise ValueError(
+      raise UserError(
         f"{face.where}: {face.image_name} with the same landmarks stands in {first.where} already"
       )
 
@@ -203,10 +204,10 @@ def _read_names(path, count):
     return tuple(str(index) for index in range(count))
   names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
   if len(names) != count:
-    raise ValueError(f"{path}: {len(names)} names, but the tables have {count} landmarks")
+    raise UserError(f"{path}: {len(names)} names, but the tables have {count} landmarks")
   for name in names:
     if names.count(name) > 1:
-      raise ValueError(f"{path}: the name {name!r} stands there twice")
+      raise UserError(f"{path}: the name {name!r} stands there twice")
   return names
 
 
@@ -220,12 +221,12 @@ def _read_pairs(path, count):
       continue
     where = f"{path}, line {number}"
     if len(words) != 2 or not all(word.isdecimal() for word in words):
-      raise ValueError(f"{where}: {line.strip()!r}, expected the numbers of two landmarks")
+      raise UserError(f"{where}: {line.strip()!r}, expected the numbers of two landmarks")
     pair = int(words[0]), int(words[1])
     if max(pair) >= count or pair[0] == pair[1]:
-      raise ValueError(f"{where}: {line.strip()!r}, expected two of the landmarks 0 to {count - 1}")
+      raise UserError(f"{where}: {line.strip()!r}, expected two of the landmarks 0 to {count - 1}")
     for index in pair:
       if any(index in other for other in pairs):
-        raise ValueError(f"{where}: landmark {index} has a partner already")
+        raise UserError(f"{where}: landmark {index} has a partner already")
     pairs.append(pair)
   return tuple(pairs)

@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class AnnotatedFace:
   def __post_init__(self):
     for field in ("scale", "box_size"):
       if not getattr(self, field) > 0:
-        raise ValueError(
+        raise UserError(
           f"{self.where}: {field} is {getattr(self, field):g}, expected a positive number"
         )
 
@@ -85,12 +86,12 @@ def read_table(path: pathlib.Path, layout: str) -> tuple[list[str], list[Row]]:
   for number, cells in lines:
     where = f"{path}, row {number}"
     if len(cells) != len(header):
-      raise ValueError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
+      raise UserError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
     if not cells[0].strip():
-      raise ValueError(f"{where}: no name of an image in the first column")
+      raise UserError(f"{where}: no name of an image in the first column")
     rows.append(Row(where, cells[0].strip(), _numbers(where, header[1:], cells[1:])))
   if not rows:
-    raise ValueError(f"{path}: a header without rows")
+    raise UserError(f"{path}: a header without rows")
   return header, rows
 
 
@@ -148,14 +149,14 @@ def _read_lines(path, layout):
       reader = csv.reader(file)
       lines = [(reader.line_num, cells) for cells in reader if cells]
   except (UnicodeDecodeError, csv.Error) as error:
-    raise ValueError(f"{path}: not comma-separated text in UTF-8 ({error})") from error
+    raise UserError(f"{path}: not comma-separated text in UTF-8 ({error})") from error
   if not lines:
-    raise ValueError(f"{path}: empty file")
+    raise UserError(f"{path}: empty file")
   header = [cell.strip() for cell in lines[0][1]]
   if len(header) < 3:
-    raise ValueError(f"{path}: the header has {len(header)} columns; they are separated by commas")
+    raise UserError(f"{path}: the header has {len(header)} columns; they are separated by commas")
   if _is_number(header[1]):
-    raise ValueError(f"{path}: no header; row 1 has to name the columns")
+    raise UserError(f"{path}: no header; row 1 has to name the columns")
   return header, lines[1:]
 
 
@@ -167,7 +168,7 @@ def _numbers(where, header, cells):
   if len(numbers) == len(cells) and np.isfinite(numbers).all():
     return numbers
   name, cell = next(pair for pair in zip(header, cells, strict=True) if not _is_number(pair[1]))
-  raise ValueError(f"{where}: {name} is {cell.strip()!r}, expected a finite number")
+  raise UserError(f"{where}: {name} is {cell.strip()!r}, expected a finite number")
 
 
 def _is_number(cell):

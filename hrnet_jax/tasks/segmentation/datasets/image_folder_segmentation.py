@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
 _LINE = re.compile(r"(.+?)(?:\s+(?:#([0-9a-fA-F]{6})|(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})))?")
@@ -70,17 +71,17 @@ def read_classes(path: pathlib.Path) -> DatasetInfo:
   for number, line in enumerate(lines, 1):
     name, colour = _parse_line(line, f"{path}, line {number}")
     if name in classes:
-      raise ValueError(f"{path}, line {number}: class {name!r} is there twice")
+      raise UserError(f"{path}, line {number}: class {name!r} is there twice")
     classes[name] = colour or folders.make_colour(number - 1)
   if not 1 <= len(classes) <= base.IGNORED:
-    raise ValueError(f"{path}: {len(classes)} classes; there can be 1 to {base.IGNORED}")
+    raise UserError(f"{path}: {len(classes)} classes; there can be 1 to {base.IGNORED}")
   return DatasetInfo(class_names=tuple(classes), palette=tuple(classes.values()))
 
 
 def _parse_line(line, where):
   match = _LINE.fullmatch(line.strip())
   if not match:
-    raise ValueError(f"{where}: empty; the line number is the id, so no line can be left out")
+    raise UserError(f"{where}: empty; the line number is the id, so no line can be left out")
   name, code, *values = match.groups()
   if code:
     return name, tuple(bytes.fromhex(code))
@@ -88,5 +89,5 @@ def _parse_line(line, where):
     return name, None
   colour = tuple(int(value) for value in values)
   if max(colour) > 255:
-    raise ValueError(f"{where}: colour {colour}; red, green and blue go from 0 to 255")
+    raise UserError(f"{where}: colour {colour}; red, green and blue go from 0 to 255")
   return name, colour

@@ -8,6 +8,7 @@ import numpy as np
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 
 LABEL_SUFFIXES = (".png",)
 
@@ -119,7 +120,7 @@ def map_ids(label: np.ndarray, stored: Mapping[int, int], name: str) -> np.ndarr
   unknown = [int(i) for i in np.flatnonzero(counts) if i not in stored]
   if unknown:
     pixels = ", ".join(f"value {i} in {counts[i]} pixels" for i in unknown[:5])
-    raise ValueError(f"{name}: {pixels}; {_describe(stored)}")
+    raise UserError(f"{name}: {pixels}; {_describe(stored)}")
   table = np.zeros(len(counts), np.uint8)
   table[list(stored)] = list(stored.values())
   return table[label]
@@ -130,7 +131,7 @@ def require_same_size(
 ) -> None:
   """Raises ValueError, with both names, unless a label has the height and width of its image."""
   if label_size != size:
-    raise ValueError(
+    raise UserError(
       f"{label}: the label is {label_size[1]}x{label_size[0]} (width x height), but its image "
       f"{image} is {size[1]}x{size[0]}; both must have the same size"
     )

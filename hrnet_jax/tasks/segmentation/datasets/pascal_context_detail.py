@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
 FILE = "trainval_merged.json"
@@ -69,13 +70,13 @@ def read_entries(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, 
       if entry["phase"] in found:
         found[entry["phase"]].append(_entry(entry, masks, json_file, image_dir))
   except (TypeError, ValueError, KeyError, AttributeError) as error:
-    raise ValueError(
+    raise UserError(
       f"{json_file}: not the JSON file of PASCAL in Detail ({type(error).__name__}: {error}); "
       "expected images and annos_segmentation"
     ) from error
   for split, entries in found.items():
     if not entries:
-      raise ValueError(f"{json_file}: no image of phase {split!r}")
+      raise UserError(f"{json_file}: no image of phase {split!r}")
   return found
 
 
@@ -90,9 +91,9 @@ def draw(entry: DetailEntry) -> np.ndarray:
   for number, (category, code) in enumerate(entry.masks):
     where = f"{entry.json_file}, image {entry.name}, mask {number} (category {category})"
     if tuple(code.get("size", ())) != entry.shape:
-      raise ValueError(f"{where}: size {code.get('size')}; expected {list(entry.shape)}")
+      raise UserError(f"{where}: size {code.get('size')}; expected {list(entry.shape)}")
     if not 0 <= category < _MAX_CATEGORIES:
-      raise ValueError(f"{where}: the category is no id; expected 0 to {_MAX_CATEGORIES - 1}")
+      raise UserError(f"{where}: the category is no id; expected 0 to {_MAX_CATEGORIES - 1}")
     label[decode_runs(code.get("counts"), entry.shape, where)] = category
   return label
 
@@ -106,11 +107,11 @@ def decode_runs(text: Any, shape: tuple[int, int], where: str) -> np.ndarray:
   try:
     runs = rle.runs(text if isinstance(text, str) else "")
   except ValueError:
-    raise ValueError(
+    raise UserError(
       f"{where}: counts is {text!r:.40}; expected a compressed run-length code"
     ) from None
   if runs.min() < 0 or runs.sum() != shape[0] * shape[1]:
-    raise ValueError(f"{where}: counts covers {runs.sum()} pixels; expected {shape[0] * shape[1]}")
+    raise UserError(f"{where}: counts covers {runs.sum()} pixels; expected {shape[0] * shape[1]}")
   return rle.decode(text, shape).astype(bool)
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
 
@@ -138,7 +139,7 @@ def read_list(
     if not columns:
       continue
     if len(columns) < len(kinds):
-      raise ValueError(f"{where}: {line!r}; expected an image and its label, separated by a space")
+      raise UserError(f"{where}: {line!r}; expected an image and its label, separated by a space")
     paths = [
       _find_entry(where, kind, entry, folders_)
       for (kind, _), entry, folders_ in zip(kinds, columns, places, strict=False)
@@ -148,10 +149,10 @@ def read_list(
       name.removesuffix(split.image_ending), *paths, *[None] * (2 - len(paths))
     )
     if pair.name in found:
-      raise ValueError(f"{where}: {columns[0]} is there twice; remove one of the lines")
+      raise UserError(f"{where}: {columns[0]} is there twice; remove one of the lines")
     found[pair.name] = pair
   if not found:
-    raise ValueError(f"{list_file}: the list is empty")
+    raise UserError(f"{list_file}: the list is empty")
   return list(found.values())
 
 
