@@ -1,7 +1,7 @@
-"""The networks that are compared, with inputs and weights: case -> folder of arrays.
+"""The compared networks with their inputs: name -> config, config -> arrays of a batch.
 
-Arrays: `image (B, H, W, 3)` uint8 and, by the task, `label (B, H, W)` or `(B,)`, or
-`heatmap_points (B, L, 2)` with the heat maps `targets (B, h, w, L)` that they stand for.
+Each case is the shipped config of a data set with another network and size of the batch, so that
+both sides run what `train.py` would run. The data set need not be prepared.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,21 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from ml_collections import ConfigDict
 import numpy as np
 
-UPSAMPLE, IGNORE, SIGMA, STRIDE = "bilinear", 255, 1.5, 4
-MOMENTUM, WEIGHT_DECAY, LEARNING_RATE = 0.9, 5e-4, 1e-3
-INPUTS, WEIGHTS = "inputs.npz", "weights.npz"
+from hrnet_jax import config as configs
+
+INPUTS, WEIGHTS = "inputs.npz", "weights.npz"  # files of a comparison's folder
+_IGNORED_SHARE = 0.05  # of the pixels of label maps
+_OPTIMIZER = {
+  "name": "sgd",
+  "learning_rate": 1e-3,
+  "momentum": 0.9,
+  "weight_decay": 5e-4,
+  "clip_norm": 0.0,
+  "schedule": {"name": "constant"},
+}
 Arrays = dict[str, np.ndarray]
 
 
@@ -22,76 +32,95 @@ class Case:
   """One network and the size of its batch.
 
   Attributes:
-    task: `segmentation`, `landmarks` or `classification`.
-    network: `{"variant": name}`, or the fields of a `HRNetConfig`.
+    dataset: whose config it is.
+    variant: of the network.
     size: batch, height and width.
-    outputs: classes or landmarks.
+    changes: further values of the config by dotted key.
   """
 
-  task: str
-  network: Mapping[str, Any]
+  dataset: str
+  variant: str
   size: tuple[int, int, int]
-  outputs: int
+  changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-  def __str__(self) -> str:
-    return f"{self.task} {'x'.join(map(str, self.size))}"
+  def config(self) -> ConfigDict:
+    """The whole experiment, new for each call."""
+    config = dataset_config(self.dataset)
+    count, *size = self.size
+    train = config.transform.train
+    train.crop_size = tuple(size) if isinstance(train.crop_size, tuple) else size[0]
+    config.train.batch_size = count
+    del config["optimizer"]
+    config.optimizer = _OPTIMIZER
+    with config.ignore_type():  # a key of the config may hold a name or numbers
+      config.update_from_flattened_dict({"model.variant": self.variant, **self.changes})
+    return config
 
-  @property
-  def model(self) -> dict[str, Any]:
-    """Keywords of `build_model`; in loops, as all configs have it."""
-    count = "num_landmarks" if self.task == "landmarks" else "num_classes"
-    options = {"upsample": UPSAMPLE} if self.task == "segmentation" else {}
-    return {"task": self.task, **self.network, **options, count: self.outputs, "scan_layers": True}
 
-  def plain(self) -> dict[str, Any]:
-    """Values for JSON, from which `Case(**values)` makes the case again."""
-    return dataclasses.asdict(self)
-
-
+_PLAIN_LOSS = {"loss.class_weights": None}
 CASES = {
-  "w18_small_v1": Case("segmentation", {"variant": "w18_small_v1"}, (2, 360, 480), 19),
-  "w18": Case("segmentation", {"variant": "w18"}, (1, 512, 1024), 19),
-  "w48": Case("segmentation", {"variant": "w48"}, (1, 512, 1024), 19),
-  "w18_landmarks": Case("landmarks", {"variant": "w18"}, (8, 256, 256), 68),
-  "w18_classification": Case("classification", {"variant": "w18"}, (8, 224, 224), 1000),
+  "w18_small_v1": Case("cityscapes", "w18_small_v1", (2, 360, 480), _PLAIN_LOSS),
+  "w18": Case("cityscapes", "w18", (1, 512, 1024), _PLAIN_LOSS),
+  "w48": Case("cityscapes", "w48", (1, 512, 1024), _PLAIN_LOSS),
+  "w18_face68": Case("face68", "w18", (8, 256, 256)),
+  "w18_imagenet": Case("imagenet", "w18", (8, 224, 224)),
 }
-# What `--quick` measures: whether everything runs, not how fast.
-QUICK = {"w18_small_v1": Case("segmentation", {"variant": "w18_small_v1"}, (1, 64, 128), 19)}
+# Measured with `--quick`, which shows whether everything runs, not how fast.
+QUICK = {"w18_small_v1": Case("cityscapes", "w18_small_v1", (1, 64, 128), _PLAIN_LOSS)}
 
 
-def write(case: Mapping[str, Any], folder: str, seed: int = 0) -> Any:
-  """Writes inputs and weights; a target of `apart`, so that the parent needs neither library."""
-  from benchmarks import apart, theirs
-
-  case = Case(**case)
-  arrays = inputs(case, seed)
-  np.savez(pathlib.Path(folder) / INPUTS, **arrays)
-  np.savez(pathlib.Path(folder) / WEIGHTS, **theirs.random_weights(case, arrays["image"], seed))
-  return apart.Rival({}, lambda calls: 0.0)
+def dataset_config(dataset: str) -> ConfigDict:
+  """Our config for a data set, whatever its task."""
+  return configs.load(next(x for x in configs.names() if x.endswith(f"/{dataset}")))
 
 
-def inputs(case: Case, seed: int) -> Arrays:
-  """Random images and what the network has to find in them; some pixels are ignored."""
+def from_json(values: Mapping[str, Any]) -> ConfigDict:
+  """A config from the values of its JSON text, whose lists were tuples."""
+  return ConfigDict({key: _tuples(value) for key, value in values.items()})
+
+
+def make_inputs(config: ConfigDict, seed: int) -> Arrays:
+  """Draws a batch: random images and what the network has to find in them.
+
+  Args:
+    config: its own transform says which arrays a batch has, and their shapes.
+    seed: of everything.
+
+  Returns:
+    `image (B, H, W, 3)` uint8 and, as the config's batches have them, `label (B,)`, or
+    `label (B, H, W)` in which some pixels are ignored, or `heatmap_points (B, L, 2)` with the heat
+    maps `targets (B, h, w, L)` that they stand for.
+  """
+  from hrnet_jax.ops.targets import gaussian_targets
+  from hrnet_jax.preflight import fake_data
+
+  dataset, _ = fake_data.open_dataset(config)
+  shapes = fake_data.batch_shapes(config, dataset)
   rng = np.random.default_rng(seed)
-  count, height, width = case.size
-  arrays = {"image": rng.integers(0, 256, (*case.size, 3), dtype=np.uint8)}
-  if case.task == "segmentation":
-    label = rng.integers(0, case.outputs, case.size, dtype=np.uint8)
-    return arrays | {"label": np.where(rng.random(case.size) < 0.05, np.uint8(IGNORE), label)}
-  if case.task == "classification":
-    return arrays | {"label": rng.integers(0, case.outputs, count, dtype=np.int32)}
-  size = (height // STRIDE, width // STRIDE)
-  points = rng.integers(0, size[::-1], (count, case.outputs, 2)).astype(np.float32)
-  return arrays | {"heatmap_points": points, "targets": _heat_maps(points, size)}
+  arrays = {"image": rng.integers(0, 256, shapes["image"][0], dtype=np.uint8)}
+  if "label" in shapes:
+    shape, dtype = shapes["label"]
+    label = rng.integers(0, config.model.num_classes, shape, dtype=dtype)
+    if label.ndim == 3:
+      ignored = rng.random(shape) < _IGNORED_SHARE
+      label = np.where(ignored, dtype.type(config.loss.ignore), label)
+    arrays["label"] = label
+  if "heatmap_points" in shapes:
+    shape, dtype = shapes["heatmap_points"]
+    size = tuple(n // 4 for n in arrays["image"].shape[1:3])  # heat maps are at stride 4
+    points = rng.integers(0, size[::-1], shape).astype(dtype)
+    targets = np.asarray(gaussian_targets(points, size, config.loss.sigma))
+    arrays |= {"heatmap_points": points, "targets": targets}
+  return arrays
 
 
 def read(folder: str, name: str) -> Arrays:
-  """The arrays of a file of the folder."""
+  """The arrays of a file of a comparison's folder."""
   with np.load(pathlib.Path(folder) / name) as file:
     return dict(file)
 
 
-def _heat_maps(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  from hrnet_jax.tasks.landmarks.task import TARGETS
-
-  return np.asarray(TARGETS["rounded"](points, size, SIGMA))
+def _tuples(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {key: _tuples(x) for key, x in value.items()}
+  return tuple(map(_tuples, value)) if isinstance(value, list) else value

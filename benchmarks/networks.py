@@ -1,44 +1,45 @@
-"""This project beside PyTorch, network by network: `case -> seconds, memory, compilation`.
+"""This project beside PyTorch, network by network: `config -> seconds, memory, compilation`.
 
-Every rival is a process of its own (`apart`). Before the clock runs they have to agree: about the
-outputs, or about the losses of the first steps.
+Every contender is a process of its own (`worker`). Before the clock runs they have to agree: about
+the outputs, or about the losses of the first steps.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import contextlib
 import dataclasses
+import json
 import pathlib
 import shutil
 import statistics
-import sys
 import tempfile
 from typing import Any
 
-from absl import flags
+from ml_collections import ConfigDict
 import numpy as np
 
-from benchmarks import apart, cases, harness
+from benchmarks import worker
+from benchmarks.worker import Worker, WorkerFailed
 
-OURS = "hrnet_jax"
+JAX = "hrnet_jax"
 TOLERANCE = 1e-4  # relative, of outputs and of the first loss
 LATER_TOLERANCE = 1e-3  # of the losses after updates
 STEPS = 3  # whose losses are compared
-_TURN_SECONDS = 1.0  # how long the turn of a fast rival lasts
+_ROUND_SECONDS = 1.0  # how long a fast contender works in a round
 _MOST_CALLS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """One rival.
+  """One contender.
 
   Attributes:
-    target: in its process; the mode is the function's name.
-    options: for it.
+    module: with its targets; the mode is the function's name.
+    options: for the function.
     eager: whether PyTorch runs it as it is written.
     optional: whether the comparison may go on without it.
   """
 
-  target: str
+  module: str
   options: Mapping[str, Any]
   eager: bool = False
   optional: bool = False
@@ -46,27 +47,27 @@ class Entry:
 
 def _torch(layout: str, *, compiled: bool = False) -> Entry:
   options = {"layout": layout, "compiled": compiled}
-  return Entry("benchmarks.theirs", options, eager=not compiled, optional=compiled)
+  return Entry("benchmarks.torch_side", options, eager=not compiled, optional=compiled)
 
 
-_THEIRS = {
+_TORCH = {
   "PyTorch, NCHW": _torch("nchw"),
   "PyTorch, channels last": _torch("channels_last"),
   "PyTorch, channels last, compiled": _torch("channels_last", compiled=True),
 }
 MODES: dict[str, dict[str, Entry]] = {
   "inference": {
-    OURS: Entry("benchmarks.ours", {"folded": True}),
-    f"{OURS}, norms not folded": Entry("benchmarks.ours", {"folded": False}),
-    **_THEIRS,
+    JAX: Entry("benchmarks.jax_side", {"folded": True}),
+    f"{JAX}, norms not folded": Entry("benchmarks.jax_side", {"folded": False}),
+    **_TORCH,
   },
-  "training": {OURS: Entry("benchmarks.ours", {}), **_THEIRS},
+  "training": {JAX: Entry("benchmarks.jax_side", {}), **_TORCH},
 }
 
 
 def compare(
   name: str,
-  case: cases.Case,
+  config: ConfigDict,
   mode: str,
   *,
   rounds: int,
@@ -74,98 +75,65 @@ def compare(
   compiled: bool = True,
   limit: float = 1800,
 ) -> dict[str, Any]:
-  """Lets all rivals of a mode take turns at one network.
+  """Measures all contenders of a mode at one network.
 
   Args:
     name: of the network, for the result.
-    case: see `cases.CASES`.
+    config: of a case, see `cases.CASES`.
     mode: a key of `MODES`.
-    rounds: turns of each rival.
-    threads: of each rival.
+    rounds: how often each contender is measured.
+    threads: of each contender.
     compiled: whether `torch.compile` takes part.
     limit: seconds that it may take to compile.
 
   Returns:
-    Figures of every rival; our time as a multiple of the best eager variant's and of the best's;
-    who was left out, and why.
+    Figures of every contender; our time as a multiple of the best eager variant's and of the
+    best's; who was left out, and why.
 
   Raises:
-    ValueError: the rivals do not compute the same. RuntimeError: a rival failed.
+    ValueError: the contenders do not compute the same. RuntimeError: a contender failed.
   """
   entries = {key: e for key, e in MODES[mode].items() if compiled or not e.optional}
   left_out = {} if compiled else {key: "not asked for" for key in MODES[mode].keys() - entries}
   with tempfile.TemporaryDirectory(prefix="hrnet_jax_benchmark_") as folder:
-    apart.run("benchmarks.cases:write", {"case": case.plain(), "folder": folder}, threads=threads)
+    comparison = _Comparison(config, mode, folder, threads)
     with contextlib.ExitStack() as stack:
-      field = _Field(case, mode, folder, threads, stack)
-      for rival, entry in entries.items():
-        if reason := field.enter(rival, entry, limit):
-          left_out[rival] = reason
-      agreement = field.agreement()
-      seconds = field.race(rounds)
-      figures = field.figures(seconds, agreement)
-    for rival in figures:
-      figures[rival]["second_start"] = field.start_again(rival, entries[rival])
+      for contender, entry in entries.items():
+        if reason := comparison.add(contender, entry, limit, stack):
+          left_out[contender] = reason
+      agreement = comparison.agreement()
+      seconds = comparison.measure(rounds)
+      figures = comparison.figures(seconds, agreement)
+    for contender in figures:
+      figures[contender]["second_start"] = comparison.restart(contender, entries[contender])
   eager = [key for key in figures if entries[key].eager]
-  theirs = [key for key in figures if not key.startswith(OURS)]
-  result = {"model": name, "case": str(case), "mode": mode, "rivals": figures}
-  for key, group in (("best_eager", eager), ("best", theirs)):
+  others = [key for key in figures if not key.startswith(JAX)]
+  result = {"model": name, "case": comparison.case, "mode": mode, "contenders": figures}
+  for key, group in (("best_eager", eager), ("best", others)):
     best = min(group, key=lambda x: figures[x]["seconds"]["median"])
-    result[key] = {"rival": best, **_multiple(seconds[OURS], seconds[best])}
+    result[key] = {"contender": best, **_multiple(seconds[JAX], seconds[best])}
   return result | {"left_out": left_out}
 
 
-def define_flags(models: Sequence[str]) -> None:
-  """Defines the flags of all commands that run networks; by default these `models`."""
-  flags.DEFINE_list("models", list(models), f"Of {', '.join(cases.CASES)}.")
-  flags.DEFINE_list("modes", list(MODES), f"Of {', '.join(MODES)}.")
-  flags.DEFINE_integer("rounds", 7, "Turns of each rival.", lower_bound=1)
-  flags.DEFINE_integer("threads", 2, "Of each rival.", lower_bound=1)
-  flags.DEFINE_bool("quick", False, "Small inputs, and little of them: shows that everything runs.")
+class _Comparison:
+  """The contenders of one comparison, which have written their answers and wait.
 
-
-def refuse_unknown(known: Mapping[str, Iterable[str]]) -> None:
-  """Ends the program where the list of a flag has a name that there is not.
-
-  Args:
-    known: the names by flag.
+  Attributes:
+    case: what is compared, for people.
   """
-  for flag, names in known.items():
-    if unknown := sorted(set(flags.FLAGS[flag].value) - set(names)):
-      sys.exit(f"error: --{flag} has {unknown[0]!r}; known: {', '.join(names)}")
 
+  def __init__(self, config: ConfigDict, mode: str, folder: str, threads: int):
+    """Writes the inputs and weights of all."""
+    self._config, self._mode = json.loads(config.to_json()), mode
+    self._folder, self._threads = folder, threads
+    self._workers: dict[str, Worker] = {}
+    self._largest = 0.0  # MiB of a contender
+    given = {"config": self._config, "folder": folder}
+    written = worker.facts_of("benchmarks.torch_side:write_case", given, threads=threads)
+    self.case = f"{config.model.task} {'x'.join(map(str, written['image'][:3]))}"
 
-def arguments(entry: Entry, case: cases.Case, mode: str, folder: str, name: str) -> dict[str, Any]:
-  """What the function of a rival is called with, `name` being the rival's."""
-  own = {"steps": STEPS} if mode == "training" else {"answer": _answer(folder, name)}
-  return {"case": case.plain(), "folder": folder, **entry.options, **own}
-
-
-def environment(folder: str, name: str) -> dict[str, str]:
-  """Of a rival's process: nobody profits from what was compiled before, except by itself."""
-  cache = f"{folder}/compiled {name}"
-  return {
-    "JAX_COMPILATION_CACHE_DIR": cache,
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "TORCHINDUCTOR_CACHE_DIR": cache,
-  }
-
-
-def _answer(folder: str, name: str) -> str:
-  return str(pathlib.Path(folder) / f"{name}.npy")
-
-
-class _Field:
-  """The rivals that have entered."""
-
-  def __init__(
-    self, case: cases.Case, mode: str, folder: str, threads: int, stack: contextlib.ExitStack
-  ):
-    self._case, self._mode, self._folder, self._threads = case, mode, folder, threads
-    self._stack, self._rivals, self._largest = stack, {}, 0.0
-
-  def enter(self, name: str, entry: Entry, limit: float) -> str | None:
-    """Starts a rival; returns why it was left out, if it was.
+  def add(self, name: str, entry: Entry, limit: float, stack: contextlib.ExitStack) -> str | None:
+    """Starts a contender, which the stack ends; returns why it was left out, if it was.
 
     Raises:
       RuntimeError: one that the comparison needs did not start.
@@ -176,74 +144,74 @@ class _Field:
     if why is None:
       try:
         started = self._start(name, entry, limit if entry.optional else None)
-        rival = self._stack.enter_context(started)
-        self._rivals[name] = rival
-        self._largest = max(self._largest, rival.peak_mib())
-      except apart.Failed as error:
+        self._workers[name] = stack.enter_context(started)
+        self._largest = max(self._largest, started.peak_mib())
+      except WorkerFailed as error:
         why = str(error)
     if why and not entry.optional:
-      raise RuntimeError(f"{name} at {self._mode} of {self._case}: {why}")
+      raise RuntimeError(f"{name} at {self._mode} of {self.case}: {why}")
     return why
 
   def agreement(self) -> dict[str, float]:
-    """How far each rival is from ours, relative.
+    """How far each contender is from ours, relative.
 
     Raises:
       ValueError: too far.
     """
-    facts = {name: rival.facts for name, rival in self._rivals.items()}
+    facts = {name: x.facts for name, x in self._workers.items()}
     if self._mode == "training":
-      return {name: same_losses(name, x, facts[OURS]) for name, x in facts.items()}
-    outputs = {name: np.load(_answer(self._folder, name)) for name in self._rivals}
-    return {name: same_outputs(name, x, outputs[OURS]) for name, x in outputs.items()}
+      return {name: same_losses(name, x, facts[JAX]) for name, x in facts.items()}
+    outputs = {name: np.load(self._answer(name)) for name in self._workers}
+    return {name: same_outputs(name, x, outputs[JAX]) for name, x in outputs.items()}
 
-  def race(self, rounds: int) -> dict[str, list[float]]:
-    """Seconds of one call, by rival and turn."""
-    trial = {name: rival.turn() for name, rival in self._rivals.items()}
-    calls = max(1, min(_MOST_CALLS, round(_TURN_SECONDS / statistics.median(trial.values()))))
-    turns = {name: lambda r=rival: r.turn(calls) for name, rival in self._rivals.items()}
-    return harness.take_turns(turns, rounds)
+  def measure(self, rounds: int) -> dict[str, list[float]]:
+    """Seconds of one call, by contender and round."""
+    trial = [x.run() for x in self._workers.values()]
+    calls = max(1, min(_MOST_CALLS, round(_ROUND_SECONDS / statistics.median(trial))))
+    runs = {name: lambda x=x: x.run(calls) for name, x in self._workers.items()}
+    return worker.run_rounds(runs, rounds)
 
   def figures(
     self, seconds: Mapping[str, Sequence[float]], agreement: Mapping[str, float]
   ) -> dict[str, dict[str, Any]]:
-    """What is reported of each rival."""
+    """The reported values of each contender."""
     return {
       name: {
         "seconds": _spread(seconds[name]),
-        "each": [round(x, 5) for x in seconds[name]],
-        "first_start": _start_figures(rival),
+        "each": [round(s, 5) for s in seconds[name]],
+        "first_start": _start_figures(x),
         "difference": agreement[name],
       }
-      for name, rival in self._rivals.items()
+      for name, x in self._workers.items()
     }
 
-  def start_again(self, name: str, entry: Entry) -> dict[str, float]:
-    """What another process costs, for which the programs were compiled before."""
-    with self._start(name, entry, None) as rival:
-      rival.turn()
-      return _start_figures(rival)
+  def restart(self, name: str, entry: Entry) -> dict[str, float]:
+    """Figures of another process, for which the programs were compiled before."""
+    with self._start(name, entry, None) as x:
+      x.run()
+      return _start_figures(x)
 
-  def _start(self, name: str, entry: Entry, limit: float | None) -> apart.Apart:
-    target, env = f"{entry.target}:{self._mode}", environment(self._folder, name)
-    given = arguments(entry, self._case, self._mode, self._folder, name)
-    return apart.Apart(target, given, threads=self._threads, env=env, limit=limit)
+  def _start(self, name: str, entry: Entry, limit: float | None) -> Worker:
+    given = {"config": self._config, "folder": self._folder, **entry.options}
+    given |= {"steps": STEPS} if self._mode == "training" else {"answer": self._answer(name)}
+    # A cache for each, so that nobody profits from what was compiled before, except by itself.
+    cache = f"{self._folder}/compiled {name}"
+    env = {
+      "JAX_COMPILATION_CACHE_DIR": cache,
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+      "TORCHINDUCTOR_CACHE_DIR": cache,
+    }
+    target = f"{entry.module}:{self._mode}"
+    return Worker(target, given, threads=self._threads, env=env, limit=limit)
+
+  def _answer(self, name: str) -> str:
+    return str(pathlib.Path(self._folder) / f"{name}.npy")
 
   def _no_room(self) -> str | None:
-    free = harness.available_memory()
+    free = _available_mib()
     if free is None or free > 1.2 * self._largest:
       return None
     return f"{free} MiB of memory are left, and the others take up to {self._largest:.0f}"
-
-
-def _start_figures(rival: apart.Apart) -> dict[str, float]:
-  seconds = round(rival.facts["first_call_seconds"], 2)
-  return {"first_call_seconds": seconds, "peak_mib": round(rival.peak_mib())}
-
-
-def _no_compiler() -> str | None:
-  compilers = ("g++", "clang++", "c++")
-  return None if any(map(shutil.which, compilers)) else "torch.compile needs a C++ compiler"
 
 
 def same_outputs(name: str, outputs: np.ndarray, ours: np.ndarray) -> float:
@@ -270,20 +238,38 @@ def same_losses(name: str, facts: Mapping[str, Any], ours: Mapping[str, Any]) ->
 
 
 def _checked(name: str, what: str, difference: float, tolerance: float) -> float:
-  if not difference <= tolerance:
+  if not difference <= tolerance:  # a difference that is not a number fails too
     raise ValueError(
-      f"{name} and {OURS} do not compute the same: their {what} differ by {difference:.2g}, more "
+      f"{name} and {JAX} do not compute the same: their {what} differ by {difference:.2g}, more "
       f"than {tolerance:g}"
     )
   return difference
+
+
+def _start_figures(started: Worker) -> dict[str, float]:
+  seconds = round(started.facts["first_call_seconds"], 2)
+  return {"first_call_seconds": seconds, "peak_mib": round(started.peak_mib())}
+
+
+def _no_compiler() -> str | None:
+  compilers = ("g++", "clang++", "c++")
+  return None if any(map(shutil.which, compilers)) else "torch.compile needs a C++ compiler"
+
+
+def _available_mib() -> int | None:
+  """Memory that processes may still take without making others swap; None where nobody says."""
+  info = pathlib.Path("/proc/meminfo")
+  lines = info.read_text().splitlines() if info.exists() else []
+  found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+  return found[0] // 1024 if found else None
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float]:
   return {"median": statistics.median(seconds), "low": min(seconds), "high": max(seconds)}
 
 
-def _multiple(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-  """Our median by theirs, and the range of the rounds' ratios."""
-  rounds = harness.multiple(ours, theirs)
-  medians = statistics.median(ours) / statistics.median(theirs)
+def _multiple(seconds: Sequence[float], others: Sequence[float]) -> dict[str, float]:
+  """One median by the other, and the range of the rounds' ratios."""
+  rounds = worker.speedup(others, seconds)
+  medians = statistics.median(seconds) / statistics.median(others)
   return {"multiple": medians, "low": rounds.low, "high": rounds.high}

@@ -51,6 +51,7 @@ HOMES: dict[str, tuple[str, ...]] = {
   "ml_collections": (
     "configs/",
     "benchmarks/",
+    "tools/",
     "train.py",
     "eval.py",
     f"{PACKAGE}/cli/",
@@ -62,6 +63,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     f"{PACKAGE}/parity/torch_*",
     f"{PACKAGE}/tasks/*/torch_head.py",
     "benchmarks/",
+    "tools/",
   ),
   "tensorflow": (),
 }

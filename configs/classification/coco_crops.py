@@ -1,6 +1,6 @@
 """HRNet-W18-C-Small-v1 on objects cut out of COCO photos, as an example of an own image folder.
 
-  python scripts/crop_coco_objects.py --source=COCO --output=crops --min_size=24 --min_count=15 \\
+  python tools/crop_coco_objects.py --source=COCO --output=crops --min_size=24 --min_count=15 \\
     --max_count=30
   hrnet prepare --dataset=image_folder_classification/coco_crops --source=crops
   hrnet train --config=classification/coco_crops --workdir=runs/crops

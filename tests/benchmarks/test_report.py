@@ -18,18 +18,18 @@ def result() -> dict[str, Any]:
     "model": "w18",
     "case": "segmentation 1x512x1024",
     "mode": "training",
-    "rivals": {
-      networks.OURS: rival(2.0, 3000, 0.0),
-      "PyTorch, NCHW": rival(4.0, 5000, 2e-6),
-      "PyTorch, channels last": rival(2.5, 4000, 1e-6),
+    "contenders": {
+      networks.JAX: contender(2.0, 3000, 0.0),
+      "PyTorch, NCHW": contender(4.0, 5000, 2e-6),
+      "PyTorch, channels last": contender(2.5, 4000, 1e-6),
     },
-    "best_eager": {"rival": "PyTorch, channels last", "multiple": 0.8, "low": 0.7, "high": 0.9},
-    "best": {"rival": "PyTorch, channels last", "multiple": 0.8, "low": 0.7, "high": 0.9},
+    "best_eager": {"contender": "PyTorch, channels last", "multiple": 0.8, "low": 0.7, "high": 0.9},
+    "best": {"contender": "PyTorch, channels last", "multiple": 0.8, "low": 0.7, "high": 0.9},
     "left_out": {"PyTorch, channels last, compiled": "a trace\ntoo slow"},
   }
   loading = {
     "images_per_second": {"hrnet_jax": rate, "PyTorch DataLoader": rate},
-    "ours_is_faster_by": {"median": 1.25, "low": 1.2, "high": 1.3},
+    "jax_is_faster_by": {"median": 1.25, "low": 1.2, "high": 1.3},
   }
   return {
     "machine": {"threads": 2},
@@ -39,7 +39,7 @@ def result() -> dict[str, Any]:
   }
 
 
-def rival(seconds: float, mib: int, difference: float) -> dict[str, Any]:
+def contender(seconds: float, mib: int, difference: float) -> dict[str, Any]:
   return {
     "seconds": {"median": seconds, "low": seconds - 0.5, "high": seconds + 0.5},
     "first_start": {"first_call_seconds": 60.0, "peak_mib": mib + 1000},
@@ -52,14 +52,14 @@ def cells(line: str) -> list[str]:
   return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_line_for_each_network_and_for_each_rival(result: dict[str, Any]) -> None:
+def test_a_line_for_each_network_and_for_each_contender(result: dict[str, Any]) -> None:
   made = report.tables(result)
   *_, line = made["networks"].splitlines()
   ratio = "0.80 (0.70 to 0.90)"
   times = ["2.000", "2.500", "-"]
   assert cells(line)[2:] == ["training", *times, ratio, ratio, "0.75"]
-  lines = made["rivals"].splitlines()
-  assert [cells(x)[2] for x in lines[2:5]] == list(result["networks"][0]["rivals"])
+  lines = made["contenders"].splitlines()
+  assert [cells(x)[2] for x in lines[2:5]] == list(result["networks"][0]["contenders"])
   starts = ["60.0", "6000", "3.0", "5000"]
   assert cells(lines[3])[3:] == ["4.000 (3.500 to 4.500)", *starts, "2.0e-06"]
   assert lines[-1].endswith("compiled was left out: too slow")

@@ -11,25 +11,25 @@ import pathlib
 import tempfile
 from typing import Any
 
-from benchmarks import apart, harness
+from benchmarks import worker
+from benchmarks.worker import Worker
 
-CONFIG = "configs/segmentation/camvid.py"
 WORKERS = (0, 2)
-OURS, THEIRS = "hrnet_jax", "PyTorch DataLoader"
-ONE_THREAD = f"{OURS}, no threads"
+JAX, TORCH = "hrnet_jax", "PyTorch DataLoader"
+ONE_THREAD = f"{JAX}, no threads"
 LOOP, STEP = "training loop", "step alone"
 _REST = 1.0  # seconds in which loaders fill their buffers and come to rest
-_OURS, _THEIRS = "benchmarks.camvid_ours", "benchmarks.torch_loading"
+_JAX_SIDE, _TORCH_SIDE = "benchmarks.jax_side", "benchmarks.torch_side"
 
 
 @dataclasses.dataclass(frozen=True)
 class Amount:
-  """How much work a turn is.
+  """How much work a round is.
 
   Attributes:
     batches: read by a loader.
     steps: of training.
-    rounds: turns of each rival.
+    rounds: how often each contender is measured.
     crop: `(height, width)` of the training examples; None is the config's.
     batch_size: of training; None is the config's.
   """
@@ -54,24 +54,24 @@ def loading(data_dir: str | None, amount: Amount, threads: int) -> dict[str, Any
   Args:
     data_dir: where `camvid` is prepared.
     amount: of work.
-    threads: of each rival.
+    threads: of each contender.
 
   Raises:
-    RuntimeError: a rival failed; also if a batch's images are not equal.
+    RuntimeError: a contender failed; also if a batch's images are not equal.
   """
   result = {}
   with _files(data_dir, threads) as folder:
     given = {"data_dir": data_dir, **_size(amount)}
     for workers in WORKERS:
-      entries = {OURS: (f"{_OURS}:loader", {**given, "workers": workers})}
+      entries = {JAX: (f"{_JAX_SIDE}:loader", {**given, "workers": workers})}
       if not workers:
-        entries[ONE_THREAD] = (f"{_OURS}:loader", {**given, "workers": 0, "threads": 0})
-      entries[THEIRS] = (f"{_THEIRS}:loader", {**given, "workers": workers, "folder": folder})
-      seconds, facts = _race(entries, amount.batches, amount.rounds, threads)
-      rates = _rates(seconds, facts[OURS]["batch_size"])
+        entries[ONE_THREAD] = (f"{_JAX_SIDE}:loader", {**given, "workers": 0, "threads": 0})
+      entries[TORCH] = (f"{_TORCH_SIDE}:loader", {**given, "workers": workers, "folder": folder})
+      seconds, facts = _measure(entries, amount.batches, amount.rounds, threads)
+      rates = _rates(seconds, facts[JAX]["batch_size"])
       result[str(workers)] = {
         "images_per_second": rates,
-        "ours_is_faster_by": dataclasses.asdict(harness.ratio(seconds[OURS], seconds[THEIRS])),
+        "jax_is_faster_by": dataclasses.asdict(worker.speedup(seconds[JAX], seconds[TORCH])),
       }
   return result
 
@@ -84,12 +84,12 @@ def training(data_dir: str | None, amount: Amount, threads: int) -> dict[str, An
   with tempfile.TemporaryDirectory(prefix="hrnet_jax_benchmark_") as folder:
     given = {"data_dir": data_dir, **_size(amount)}
     entries = {
-      LOOP: (f"{_OURS}:loop", {**given, "folder": folder}),
-      STEP: (f"{_OURS}:step", given),
+      LOOP: (f"{_JAX_SIDE}:loop", {**given, "folder": folder}),
+      STEP: (f"{_JAX_SIDE}:step", given),
     }
     env = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
-    seconds, facts = _race(entries, amount.steps, amount.rounds, threads, env)
-  shares = harness.ratio(seconds[LOOP], seconds[STEP])
+    seconds, facts = _measure(entries, amount.steps, amount.rounds, threads, env)
+  shares = worker.speedup(seconds[LOOP], seconds[STEP])
   rates = _rates(seconds, facts[STEP]["batch_size"])
   return {"images_per_second": rates, "share_of_the_step": dataclasses.asdict(shares)}
 
@@ -104,11 +104,11 @@ def prepare(data_dir: str | None, amount: Amount, threads: int) -> dict[str, Any
     tempfile.TemporaryDirectory(prefix="hrnet_jax_benchmark_") as place,
   ):
     arguments = {"source": folder, "data_dir": place, "threads": threads}
-    entries = {OURS: (f"{_OURS}:preparation", arguments)}
-    seconds, facts = _race(entries, 1, amount.rounds, threads)
+    entries = {JAX: (f"{_JAX_SIDE}:preparation", arguments)}
+    seconds, facts = _measure(entries, 1, amount.rounds, threads)
   return {
-    "images": facts[OURS]["images"],
-    "images_per_second": _rates(seconds, facts[OURS]["images"]),
+    "images": facts[JAX]["images"],
+    "images_per_second": _rates(seconds, facts[JAX]["images"]),
   }
 
 
@@ -119,7 +119,9 @@ PARTS = {"loading": loading, "training": training, "prepare": prepare}
 def _files(data_dir: str | None, threads: int) -> Iterator[str]:
   """CamVid's folder of photos and labels, for as long as it is needed."""
   with tempfile.TemporaryDirectory(prefix="hrnet_jax_camvid_") as folder:
-    apart.run(f"{_OURS}:write_files", {"data_dir": data_dir, "folder": folder}, threads=threads)
+    worker.facts_of(
+      f"{_JAX_SIDE}:write_files", {"data_dir": data_dir, "folder": folder}, threads=threads
+    )
     yield str(pathlib.Path(folder))
 
 
@@ -127,23 +129,23 @@ def _size(amount: Amount) -> dict[str, Any]:
   return {"crop": amount.crop, "batch_size": amount.batch_size}
 
 
-def _race(
+def _measure(
   entries: Mapping[str, tuple[str, Mapping[str, Any]]],
   calls: int,
   rounds: int,
   threads: int,
   env: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-  """Seconds of one call by rival and turn, and what the rivals said of themselves."""
+  """Seconds of one call by contender and round, and the facts of the contenders."""
   with contextlib.ExitStack() as stack:
-    rivals = {
-      name: stack.enter_context(apart.Apart(target, arguments, threads=threads, env=env))
+    workers = {
+      name: stack.enter_context(Worker(target, arguments, threads=threads, env=env))
       for name, (target, arguments) in entries.items()
     }
-    turns = {name: lambda r=rival: r.turn(calls) for name, rival in rivals.items()}
-    seconds = harness.take_turns(turns, rounds, pause=_REST)
-    return seconds, {name: rival.facts for name, rival in rivals.items()}
+    runs = {name: lambda x=x: x.run(calls) for name, x in workers.items()}
+    seconds = worker.run_rounds(runs, rounds, pause=_REST)
+    return seconds, {name: x.facts for name, x in workers.items()}
 
 
 def _rates(seconds: Mapping[str, list[float]], images: int) -> dict[str, Any]:
-  return {name: dataclasses.asdict(harness.rate(x, images)) for name, x in seconds.items()}
+  return {name: dataclasses.asdict(worker.rate(x, images)) for name, x in seconds.items()}

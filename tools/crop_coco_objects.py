@@ -1,6 +1,6 @@
 """Cuts objects out of COCO photos: `(H, W, 3)` photos and boxes -> one folder of crops per class.
 
-  python scripts/crop_coco_objects.py --source=coco --output=crops --min_count=15
+  python tools/crop_coco_objects.py --source=coco --output=crops --min_count=15
 
 The source has COCO's layout, `train2017/`, `val2017/` and `annotations/instances_*.json`. A crop is
 the square around a box, with a margin, cut at the border of the photo. The result is a source for

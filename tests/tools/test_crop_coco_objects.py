@@ -7,7 +7,7 @@ from PIL import Image
 import pytest
 
 from hrnet_jax.data import images, prepared
-from scripts import crop_coco_objects as script
+from tools import crop_coco_objects as script
 
 
 @pytest.fixture

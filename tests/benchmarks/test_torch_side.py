@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import camvid_ours
+from benchmarks import jax_side
 from hrnet_jax.data import images, prepared
 from hrnet_jax.tasks.segmentation.transforms import SegmentationTrainTransform
 from tests.helpers import miniatures
@@ -32,14 +32,14 @@ def camvid(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_equal_decisions_give_equal_examples(camvid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-  from benchmarks import torch_loading
+  from benchmarks import torch_side
 
   folder = tmp_path / "files"
-  camvid_ours.write_files(str(camvid), str(folder))
+  jax_side.write_files(str(camvid), str(folder))
   transform = SegmentationTrainTransform(crop_size=(48, 64), base_size=96, scale_factor=11)
-  files = torch_loading.Files(folder, "train", transform)
+  files = torch_side.CamvidFiles(folder, "train", transform)
   source = prepared.open_dataset("camvid", camvid).source("train")
-  torch_loading.check(files, source, transform)
+  torch_side.check(files, source, transform)
 
   image, label = files[0]
   assert (image.shape, image.dtype) == ((3, 48, 64), np.float32)
@@ -48,14 +48,14 @@ def test_equal_decisions_give_equal_examples(camvid: pathlib.Path, tmp_path: pat
   path = str(folder / "trainannot" / f"{source[0]['name']}.png")
   cv2.imwrite(path, 10 - cv2.imread(path, cv2.IMREAD_GRAYSCALE))
   with pytest.raises(ValueError, match=f"{source[0]['name']}: the loaders' examples differ"):
-    torch_loading.check(files, source, transform)
+    torch_side.check(files, source, transform)
 
 
-def test_the_rival_reads_full_batches(camvid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-  from benchmarks import torch_loading
+def test_the_contender_reads_full_batches(camvid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+  from benchmarks import torch_side
 
   folder = tmp_path / "files"
-  camvid_ours.write_files(str(camvid), str(folder))
+  jax_side.write_files(str(camvid), str(folder))
   given = {"data_dir": str(camvid), "crop": (48, 64), "batch_size": 4}
-  rival = torch_loading.loader(**given, workers=0, folder=str(folder))
-  assert 0 < rival.turn(2) < 5
+  contender = torch_side.loader(**given, workers=0, folder=str(folder))
+  assert 0 < contender.run(2) < 5
