@@ -84,7 +84,7 @@ def base(task: str, variant: str, data: str, **model: Any) -> ml_collections.Con
     "decoding": {},
     "scoring": {},
   }
-  config.checkpoint = {"every_steps": 500, "keep_last": 2}
+  config.checkpoint = {"every_steps": 500, "keep_last": 2, "retry_seconds": 60.0}
   return config
 
 

@@ -64,6 +64,7 @@ ABSENT: Mapping[str, Any] = {
   "eval.protocol.short_side": None,
   "eval.protocol.stride": 8,
   "eval.scoring": {},
+  "checkpoint.retry_seconds": 60.0,
 }
 
 
