@@ -9,9 +9,7 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
-# These pages are being rewritten.
-_LATER = {ROOT / "docs" / name for name in ("benchmark.md", "camvid.md", "scaling.md")}
-PAGES = (README, *sorted(set((ROOT / "docs").rglob("*.md")) - _LATER))
+PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 # Pages whose commands run from top to bottom.
 RUN = (
   README,
