@@ -14,10 +14,10 @@ from hrnet_jax.ops.boxes import Convention, sizes
 FINEST_SCALE = 56  # from twice this square root of area on, a region leaves the finest level
 STRIDES = (4, 8, 16, 32)
 SAMPLES = 2  # along each axis of a bin
-_CHUNK = 64  # regions that `Method.MATRIX` takes at a time
+_CHUNK = 64  # regions that `RoiAlignMethod.MATRIX` takes at a time
 
 
-class Method(enum.StrEnum):
+class RoiAlignMethod(enum.StrEnum):
   """How the features are read; the numbers are the same.
 
   `GATHER` reads 16 cells for each bin, and adds to 16 in the gradient. `MATRIX` multiplies every
@@ -54,7 +54,7 @@ def roi_align(
   *,
   convention: Convention,
   strides: Sequence[int] = STRIDES,
-  method: Method | str = Method.GATHER,
+  method: RoiAlignMethod | str = RoiAlignMethod.GATHER,
 ) -> jax.Array:
   """Reads each region from the level that suits it, by bilinear interpolation.
 
@@ -69,7 +69,7 @@ def roi_align(
     size: bins along each axis.
     convention: of the boxes.
     strides: of the levels.
-    method: see `Method`.
+    method: see `RoiAlignMethod`.
 
   Returns:
     `(B, R, size, size, C)` in the dtype of the features; sums are at least float32.
@@ -79,7 +79,7 @@ def roi_align(
   """
   if len(features) != len(strides):
     raise ValueError(f"roi_align has {len(features)} levels, but {len(strides)} strides")
-  read = _MADE[Method(method)]
+  read = _MADE[RoiAlignMethod(method)]
   dtype = features[0].dtype
   # Not only for the sums here: the gradient adds up what overlapping regions send to a cell.
   maps = [x.astype(jnp.promote_types(dtype, jnp.float32)) for x in features]
@@ -128,7 +128,7 @@ def _matrix(maps, boxes, *, size, convention, strides):
   return jax.lax.map(read, boxes, batch_size=_CHUNK)
 
 
-_MADE = {Method.GATHER: _gather, Method.MATRIX: _matrix}
+_MADE = {RoiAlignMethod.GATHER: _gather, RoiAlignMethod.MATRIX: _matrix}
 
 
 def _taps(shapes, boxes, level, size, convention, strides):

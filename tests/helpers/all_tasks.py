@@ -75,7 +75,7 @@ def detection(dtype: str, method: str) -> Detection:
     upsample="nearest",
   )
   names = tuple(f"class {k}" for k in range(COUNT))
-  nothing = metrics.Truth(images=(), annotations=(), class_ids=tuple(range(COUNT)))
+  nothing = metrics.GroundTruth(images=(), annotations=(), class_ids=tuple(range(COUNT)))
   return Detection(
     model=model, class_names=names, palette=((0, 0, 0),) * COUNT, truth=lambda: nothing
   )

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops.boxes import Convention
-from hrnet_jax.ops.roi_align import Method, levels_of, roi_align
+from hrnet_jax.ops.roi_align import RoiAlignMethod, levels_of, roi_align
 
 MODERN, LEGACY = Convention.MODERN, Convention.LEGACY
 STRIDES = (4, 8, 16, 32)
 both = pytest.mark.parametrize("convention", list(Convention))
-methods = pytest.mark.parametrize("method", list(Method))
+methods = pytest.mark.parametrize("method", list(RoiAlignMethod))
 
 
 # Without optimisation the programs of these tests compile faster.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def read(features, boxes, size, convention, strides=STRIDES, method=Method.GATHER):
+def read(features, boxes, size, convention, strides=STRIDES, method=RoiAlignMethod.GATHER):
   return roi_align(features, boxes, size, convention=convention, strides=strides, method=method)
 
 
@@ -208,5 +208,5 @@ def test_bad_arguments_are_named():
   features, boxes = case(0)
   with pytest.raises(ValueError, match="has 3 levels, but 4 strides"):
     roi_align(features[:3], boxes, 7, convention=MODERN)
-  with pytest.raises(ValueError, match="'scatter' is not a valid Method"):
+  with pytest.raises(ValueError, match="'scatter' is not a valid RoiAlignMethod"):
     roi_align(features, boxes, 7, convention=MODERN, method="scatter")

@@ -4,14 +4,14 @@ import dataclasses
 
 from hrnet_jax.errors import check_known
 from hrnet_jax.ops.boxes import Convention
-from hrnet_jax.ops.roi_align import Method as Reading
+from hrnet_jax.ops.roi_align import RoiAlignMethod
 
 FASTER, MASK = "faster_rcnn", "mask_rcnn"
 CASCADE, CASCADE_MASK = "cascade_rcnn", "cascade_mask_rcnn"
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class BoxStage:
   """One box head of a detector.
 
   Attributes:
@@ -48,7 +48,7 @@ class Method:
   """
 
   convention: Convention
-  stages: tuple[Stage, ...]
+  stages: tuple[BoxStage, ...]
   masks: bool
   class_agnostic: bool
   border: float
@@ -60,14 +60,14 @@ class Method:
   train_proposals: int = 1000
   test_candidates: int = 1000
   test_proposals: int = 1000
-  roi_align: Reading = Reading.GATHER
+  roi_align: RoiAlignMethod = RoiAlignMethod.GATHER
 
 
-_ONE = (Stage(0.5, (0.1, 0.1, 0.2, 0.2)),)
+_ONE = (BoxStage(0.5, (0.1, 0.1, 0.2, 0.2)),)
 _THREE = (
-  Stage(0.5, (0.1, 0.1, 0.2, 0.2), 1.0),
-  Stage(0.6, (0.05, 0.05, 0.1, 0.1), 0.5),
-  Stage(0.7, (0.033, 0.033, 0.067, 0.067), 0.25),
+  BoxStage(0.5, (0.1, 0.1, 0.2, 0.2), 1.0),
+  BoxStage(0.6, (0.05, 0.05, 0.1, 0.1), 0.5),
+  BoxStage(0.7, (0.033, 0.033, 0.067, 0.067), 0.25),
 )
 NAMES = (FASTER, MASK, CASCADE, CASCADE_MASK)
 
@@ -77,7 +77,7 @@ def build_method(
   convention: str = Convention.MODERN,
   *,
   roi_batch_size: int = 512,
-  roi_align: str = Reading.GATHER,
+  roi_align: str = RoiAlignMethod.GATHER,
 ) -> Method:
   """The detector of that name in one of the two conventions.
 
@@ -88,7 +88,7 @@ def build_method(
     name: one of `NAMES`.
     convention: a value of `Convention`.
     roi_batch_size: see `Method`; fewer save time where there are few objects.
-    roi_align: a value of `ops.roi_align.Method`.
+    roi_align: a value of `ops.roi_align.RoiAlignMethod`.
 
   Raises:
     ValueError: unknown name, convention or way to read, or too few regions.
@@ -97,7 +97,7 @@ def build_method(
     raise ValueError(f"model.roi_batch_size is {roi_batch_size}, expected 4 or more")
   check_known(name, NAMES, "method")
   check_known(convention, Convention, "convention")
-  check_known(roi_align, Reading, "roi_align")
+  check_known(roi_align, RoiAlignMethod, "roi_align")
   cascade, masks = name in (CASCADE, CASCADE_MASK), name in (MASK, CASCADE_MASK)
   method = Method(
     convention=Convention(convention),
@@ -110,7 +110,7 @@ def build_method(
     box_beta=1.0 if cascade else 0.0,
     train_proposals=2000 if cascade else 1000,
     roi_batch_size=roi_batch_size,
-    roi_align=Reading(roi_align),
+    roi_align=RoiAlignMethod(roi_align),
   )
   if method.convention is Convention.MODERN:
     return method

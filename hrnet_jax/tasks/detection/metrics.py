@@ -28,7 +28,7 @@ _NONE = -1  # what pycocotools says where there is no truth
 
 
 @dataclasses.dataclass(frozen=True)
-class Detections:
+class ImageDetections:
   """What was found in an image, D objects; of more than 100 the best of each class count.
 
   Attributes:
@@ -59,7 +59,7 @@ class Detections:
 
 
 @dataclasses.dataclass(frozen=True)
-class Truth:
+class GroundTruth:
   """The objects of a split, as pycocotools wants them.
 
   Attributes:
@@ -75,7 +75,7 @@ class Truth:
   without_mask: str = ""
 
   @classmethod
-  def of(cls, records: Iterable[Mapping[str, Any]], class_ids: Iterable[int]) -> "Truth":
+  def of(cls, records: Iterable[Mapping[str, Any]], class_ids: Iterable[int]) -> "GroundTruth":
     """Reads the truth from records of `data/builders/coco.py`.
 
     Args:
@@ -96,7 +96,7 @@ class Truth:
       raise ValueError("two images of the split have the same image_id")
     return cls(tuple(images), tuple(annotations), ids, without)
 
-  def part(self, positions: Iterable[int]) -> "Truth":
+  def part(self, positions: Iterable[int]) -> "GroundTruth":
     """The truth of some images of the split, which are renumbered from 0 in this order."""
     images = tuple(self.images[position] for position in positions)
     kept = {image["id"] for image in images}
@@ -105,7 +105,7 @@ class Truth:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class DetectionScores:
   """Figures in 0 to 1; NaN where there is no object to find.
 
   Attributes:
@@ -117,7 +117,9 @@ class Scores:
   class_ap: np.ndarray
 
 
-def evaluate(truth: Truth, detections: Mapping[int, Detections], kind: str = "bbox") -> Scores:
+def evaluate(
+  truth: GroundTruth, detections: Mapping[int, ImageDetections], kind: str = "bbox"
+) -> DetectionScores:
   """Scores the detections of a whole split, up to 100 in an image.
 
   Args:
@@ -146,11 +148,11 @@ def evaluate(truth: Truth, detections: Mapping[int, Detections], kind: str = "bb
       figures[f"AP50_{name}"] = _number(_mean(precision[0, ..., area]))
   precision = precision[..., 0]
   by_category = [_mean(precision[..., k]) for k in range(precision.shape[-1])]
-  return Scores(figures, np.array(by_category)[np.argsort(np.argsort(truth.class_ids))])
+  return DetectionScores(figures, np.array(by_category)[np.argsort(np.argsort(truth.class_ids))])
 
 
 def results(
-  truth: Truth, detections: Mapping[int, Detections], kind: str = "bbox"
+  truth: GroundTruth, detections: Mapping[int, ImageDetections], kind: str = "bbox"
 ) -> list[dict[str, Any]]:
   """Entries of a file of results in COCO's format, with the data set's own ids.
 
@@ -181,7 +183,7 @@ def xywh(boxes: np.ndarray) -> list[list[float]]:
   return np.concatenate([corner, end - corner], axis=1).tolist()
 
 
-def pack(detections: Mapping[int, Detections]) -> bytes:
+def pack(detections: Mapping[int, ImageDetections]) -> bytes:
   """Detections as bytes, for other processes."""
   found = list(detections.values())
   arrays = {
@@ -199,7 +201,7 @@ def pack(detections: Mapping[int, Detections]) -> bytes:
   return file.getvalue()
 
 
-def unpack(data: bytes) -> dict[int, Detections]:
+def unpack(data: bytes) -> dict[int, ImageDetections]:
   """Detections from `pack`, unchanged."""
   with np.load(io.BytesIO(data)) as arrays:
     ends = np.cumsum(arrays["count"])[:-1]
@@ -210,7 +212,7 @@ def unpack(data: bytes) -> dict[int, Detections]:
       masks = [tuple(next(texts) for _ in range(count)) for count in arrays["count"]]
     index = arrays["index"].tolist()
   rows = zip(index, *columns, masks, strict=True) if index else ()
-  return {position: Detections(*row) for position, *row in rows}
+  return {position: ImageDetections(*row) for position, *row in rows}
 
 
 def _objects(record, class_ids):

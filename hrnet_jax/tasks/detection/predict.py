@@ -16,7 +16,7 @@ from hrnet_jax.files import write_whole
 from hrnet_jax.ops import rle
 from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.predict.predictor import Photo
-from hrnet_jax.tasks.detection.metrics import Detections, xywh
+from hrnet_jax.tasks.detection.metrics import ImageDetections, xywh
 from hrnet_jax.tasks.detection.pictures import Objects, draw_objects
 from hrnet_jax.tasks.detection.scores import DetectionCollector
 from hrnet_jax.tasks.detection.task import SHOWN
@@ -90,7 +90,7 @@ class DetectionPredictor:
     picture = draw_objects(photo.pixels, objects, self.palette, self.class_names)
     visualize.write_png(f"{stem}_objects.png", picture)
 
-  def _entries(self, found: Detections, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+  def _entries(self, found: ImageDetections, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """The objects, the best first."""
     for row, box in enumerate(xywh(found.boxes)):
       entry = {
@@ -115,7 +115,7 @@ def build(loaded: networks.Loaded) -> DetectionPredictor:
   )
 
 
-def _drawn(found: Detections, size: tuple[int, int]) -> Objects:
+def _drawn(found: ImageDetections, size: tuple[int, int]) -> Objects:
   rows = np.flatnonzero(found.scores >= SHOWN)
   masks = None if found.masks is None else [rle.decode(found.masks[row], size) for row in rows]
   return Objects(found.boxes[rows], found.classes[rows], found.scores[rows], masks)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from hrnet_jax.ops import anchors, masks
 from hrnet_jax.ops.boxes import BoxCoder, Convention
 from hrnet_jax.ops.matching import Matcher, Sample, match, prepend_truths, sample
-from hrnet_jax.tasks.detection.methods import Method, Stage
+from hrnet_jax.tasks.detection.methods import BoxStage, Method
 from hrnet_jax.tasks.detection.proposals import STDS
 
 STRIDES = (4, 8, 16, 32, 64)
@@ -83,7 +83,7 @@ def choose_anchors(
 
 
 def choose_regions(
-  key: jax.Array, regions: Regions, truth: Truth, *, stage: Stage, method: Method, ground: int
+  key: jax.Array, regions: Regions, truth: Truth, *, stage: BoxStage, method: Method, ground: int
 ) -> tuple[Regions, jax.Array, jax.Array, dict[str, jax.Array]]:
   """The regions that a stage learns from; those with an object come first.
 

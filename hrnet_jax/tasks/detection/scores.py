@@ -25,7 +25,7 @@ class DetectionCollector:
   """
 
   convention: Convention
-  found: dict[int, metrics.Detections] = dataclasses.field(default_factory=dict)
+  found: dict[int, metrics.ImageDetections] = dataclasses.field(default_factory=dict)
 
   def add(
     self, index: int, prediction: Mapping[str, np.ndarray], example: Mapping[str, np.ndarray]
@@ -43,7 +43,7 @@ class DetectionCollector:
     # Of all conventions COCO's own one, in which a box ends where its last pixel ends.
     boxes[:, 2:] += self.convention.offset
     scores, classes = prediction["scores"][rows], prediction["classes"][rows]
-    self.found[index] = metrics.Detections(boxes, scores, classes, pasted)
+    self.found[index] = metrics.ImageDetections(boxes, scores, classes, pasted)
 
   def pack(self) -> bytes:
     """What was taken, for other processes."""
@@ -55,8 +55,8 @@ class DetectionCollector:
 
 
 def score(
-  truth: metrics.Truth,
-  found: Mapping[int, metrics.Detections],
+  truth: metrics.GroundTruth,
+  found: Mapping[int, metrics.ImageDetections],
   kinds: Sequence[str],
   class_names: Sequence[str],
 ) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Detection:
   model: nn.Module
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
-  truth: Callable[[], metrics.Truth]
+  truth: Callable[[], metrics.GroundTruth]
   normalize: Normalize = IMAGENET
   metric: str = "AP"
 
@@ -203,10 +203,10 @@ def build(config: Any, dataset: DatasetInfo) -> Detection:
   """Builds the task from a config and the facts of its data set."""
   ids = dataset.class_ids or tuple(range(1, len(dataset.class_names) + 1))
 
-  def truth() -> metrics.Truth:
+  def truth() -> metrics.GroundTruth:
     # Asked for by scores alone, and what is scored has records; predictions need none.
     assert isinstance(dataset, Dataset)
-    return metrics.Truth.of(dataset.source(config.data.eval_split), ids)
+    return metrics.GroundTruth.of(dataset.source(config.data.eval_split), ids)
 
   return Detection(
     model=build_model(**config.model),

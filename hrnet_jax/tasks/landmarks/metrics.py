@@ -73,7 +73,7 @@ def by_position(
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class LandmarkScores:
   """Figures of the errors of a set of images.
 
   Attributes:
@@ -91,7 +91,7 @@ class Scores:
   count: int
 
 
-def scores(errors: np.ndarray, threshold: float) -> Scores:
+def scores(errors: np.ndarray, threshold: float) -> LandmarkScores:
   """Scores errors `(N,)`.
 
   The area is exact: that of the steps of the cumulative curve, `mean(max(0, 1 - error /
@@ -104,7 +104,7 @@ def scores(errors: np.ndarray, threshold: float) -> Scores:
   errors = _checked(errors)
   if not threshold > 0:
     raise ValueError(f"the threshold is {threshold}, expected more than 0, such as 0.08")
-  return Scores(
+  return LandmarkScores(
     nme=float(errors.mean()),
     failure_rate=float((errors > threshold).mean()),
     auc=float(np.maximum(1 - errors / threshold, 0).mean()),

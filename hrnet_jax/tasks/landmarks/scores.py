@@ -104,7 +104,7 @@ class Scoreboard:
     found = {name: errors[positions][seen[positions]] for name, positions in parts.items()}
     return {self.split.name: errors[seen]} | {name: x for name, x in found.items() if len(x)}
 
-  def _scores(self, sums: Mapping[str, Any]) -> dict[str, metrics.Scores]:
+  def _scores(self, sums: Mapping[str, Any]) -> dict[str, metrics.LandmarkScores]:
     return {name: metrics.scores(x, self.threshold) for name, x in self._parts(sums).items()}
 
   def _by_normalizer(self, sums: Mapping[str, Any]) -> dict[str, float]:

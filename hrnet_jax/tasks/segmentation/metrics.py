@@ -31,7 +31,7 @@ def confusion_matrix(
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class SegmentationScores:
   """Figures of one confusion matrix, as `testval` in lib/core/function.py computes them.
 
   Attributes:
@@ -49,13 +49,13 @@ class Scores:
   support: np.ndarray
 
 
-def scores(confusion: np.ndarray) -> Scores:
+def scores(confusion: np.ndarray) -> SegmentationScores:
   """Scores a `(K, K)` matrix with true classes in its rows."""
   confusion = np.asarray(confusion, np.int64)
   right, support = confusion.diagonal(), confusion.sum(1)
   union = support + confusion.sum(0) - right
   iou = right / np.maximum(union, 1)
-  return Scores(
+  return SegmentationScores(
     iou=iou,
     mean_iou=float(iou.mean()),
     pixel_accuracy=float(right.sum() / max(support.sum(), 1)),

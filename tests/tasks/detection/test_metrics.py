@@ -13,7 +13,7 @@ from hrnet_jax.data import prepared
 from hrnet_jax.ops import rle
 from hrnet_jax.tasks.detection import metrics
 from hrnet_jax.tasks.detection.datasets.coco import corners
-from hrnet_jax.tasks.detection.metrics import Detections, Truth
+from hrnet_jax.tasks.detection.metrics import GroundTruth, ImageDetections
 from tests.helpers import coco_miniature as mini
 
 
@@ -44,7 +44,7 @@ def filled(box, size):
 
 def found(boxes, scores, classes, size=(60, 80)):
   masks = tuple(rle.encode(filled(box, size)) for box in boxes)
-  return Detections(
+  return ImageDetections(
     np.array(boxes, np.float32).reshape(-1, 4), np.float32(scores), np.int32(classes), masks
   )
 
@@ -55,7 +55,7 @@ def perfect(record):
   texts = json.loads(record["masks"])
   masks = tuple(texts[i] for i in keep) if all(texts) else None
   scores = np.linspace(1, 0.5, len(keep), dtype=np.float32)
-  return Detections(record["boxes"][keep], scores, record["classes"][keep], masks)
+  return ImageDetections(record["boxes"][keep], scores, record["classes"][keep], masks)
 
 
 BOXES = [[0, 0, 20, 20], [30, 10, 60, 50]]
@@ -64,7 +64,7 @@ RECORDS = [
   record(5, [], []),
   record(9, [[10, 10, 30, 30], [40, 0, 80, 60]], [0, 0], crowd=[False, True]),
 ]
-TRUTH = Truth.of(RECORDS, (20, 10, 30))
+TRUTH = GroundTruth.of(RECORDS, (20, 10, 30))
 
 
 @pytest.mark.parametrize("kind", metrics.KINDS)
@@ -118,7 +118,7 @@ def test_nothing_found_and_nothing_to_find():
     scores = metrics.evaluate(TRUTH, nothing, kind)
     assert scores.figures["AP"] == scores.figures["AR100"] == 0
     np.testing.assert_array_equal(scores.class_ap, [0, 0, np.nan])
-  empty = Truth.of([record(1, [], [])], (1,))
+  empty = GroundTruth.of([record(1, [], [])], (1,))
   assert np.isnan(metrics.evaluate(empty, {0: found([[1, 1, 5, 5]], [1], [0])}).figures["AP"])
 
 
@@ -154,7 +154,7 @@ def test_packed_and_unpacked_is_the_same():
       assert value.dtype == getattr(expected, key).dtype
     assert again[index].masks == expected.masks
   assert metrics.unpack(metrics.pack({})) == {}
-  bare = {4: Detections(np.zeros((1, 4), np.float32), np.ones(1), np.zeros(1, np.int32))}
+  bare = {4: ImageDetections(np.zeros((1, 4), np.float32), np.ones(1), np.zeros(1, np.int32))}
   assert metrics.unpack(metrics.pack(bare))[4].masks is None
 
 
@@ -166,19 +166,19 @@ def test_errors():
     metrics.evaluate(TRUTH, whole | {3: whole[0]})
   with pytest.raises(ValueError, match="unknown kind 'mask' of scores; known: bbox, segm"):
     metrics.evaluate(TRUTH, whole, "mask")
-  bare = Truth.of([record(1, BOXES, [0, 1], masks=False)], (1, 2))
+  bare = GroundTruth.of([record(1, BOXES, [0, 1], masks=False)], (1, 2))
   with pytest.raises(ValueError, match="image_1, object 0, has no mask to compare with"):
     metrics.evaluate(bare, {0: whole[0]}, "segm")
   assert metrics.evaluate(bare, {0: whole[0]}).figures["AP"] == pytest.approx(1)
-  boxes = Detections(np.zeros((1, 4)), np.ones(1), np.zeros(1, int))
+  boxes = ImageDetections(np.zeros((1, 4)), np.ones(1), np.zeros(1, int))
   with pytest.raises(ValueError, match="the detections have no masks"):
     metrics.evaluate(TRUTH, whole | {1: boxes}, "segm")
   with pytest.raises(ValueError, match="the same image_id"):
-    Truth.of([RECORDS[0], RECORDS[0]], (1, 2))
+    GroundTruth.of([RECORDS[0], RECORDS[0]], (1, 2))
   with pytest.raises(ValueError, match=r"boxes have shape \(2, 4\), expected \(1, 4\)"):
-    Detections(np.zeros((2, 4)), np.ones(1), np.zeros(1))
+    ImageDetections(np.zeros((2, 4)), np.ones(1), np.zeros(1))
   with pytest.raises(ValueError, match="not finite"):
-    Detections(np.full((1, 4), np.nan), np.ones(1), np.zeros(1))
+    ImageDetections(np.full((1, 4), np.nan), np.ones(1), np.zeros(1))
 
 
 def random_detections(records, num_classes, seed):
@@ -199,7 +199,7 @@ def random_detections(records, num_classes, seed):
     limits = np.clip(boxes, 0, [*size[::-1], *size[::-1]]).astype(int)
     masks = tuple(rle.encode(filled(box, size)) for box in limits)
     scores = rng.integers(0, 20, len(boxes)).astype(np.float32) / 20
-    detections[index] = Detections(boxes, scores, classes, masks)
+    detections[index] = ImageDetections(boxes, scores, classes, masks)
   return detections
 
 
@@ -233,7 +233,7 @@ def test_as_pycocotools_on_coco128(kind, shared, tmp_path):
   assert len(seen) == 3
   assert 0.05 < min(seen) < max(seen) < 0.9
   records = list(dataset.source("val2017"))
-  truth = Truth.of(records, dataset.class_ids)
+  truth = GroundTruth.of(records, dataset.class_ids)
   scores = metrics.evaluate(truth, {i: perfect(r) for i, r in enumerate(records)}, kind)
   for name in metrics.FIGURES[:6] + metrics.FIGURES[8:]:
     assert scores.figures[name] == pytest.approx(1.0), name
@@ -241,7 +241,7 @@ def test_as_pycocotools_on_coco128(kind, shared, tmp_path):
 
 def compare(dataset, split, path, kind):
   records = list(dataset.source(split))
-  truth = Truth.of(records, dataset.class_ids)
+  truth = GroundTruth.of(records, dataset.class_ids)
   seen = set()
   for seed in range(3):
     detections = random_detections(records, len(dataset.class_ids), seed)
