@@ -79,6 +79,22 @@ class Drawing:
       f'text-anchor="{anchor}"{weight}>{escaped}</text>'
     )
 
+  def strip(self, x: float, y: float, width: float, height: float, name: str, note: str) -> None:
+    """A bold name and small text behind it, on one line in the middle of a box."""
+    size = 13 if width > 300 else 12
+    behind = f'<tspan dx="10" font-size="11.5" fill="{QUIET}">{note}</tspan>' if note else ""
+    self._shapes.append(
+      f'<text x="{x + width / 2:g}" y="{y + height / 2 + 4.5:g}" font-size="{size}" fill="{INK}" '
+      f'text-anchor="middle"><tspan font-weight="600">{name}</tspan>{behind}</text>'
+    )
+
+  def rotated(self, x: float, y: float, text: str) -> None:
+    """Small text from bottom to top."""
+    self._shapes.append(
+      f'<text transform="translate({x:g} {y:g}) rotate(-90)" font-size="12" fill="{QUIET}" '
+      f'text-anchor="middle">{text}</text>'
+    )
+
   def arrow(self, *points: tuple[float, float], colour: str = QUIET, tip: bool = True) -> None:
     """A line through points, with a tip at the last."""
     path = " L".join(f"{x:g} {y:g}" for x, y in points)
@@ -102,81 +118,61 @@ def _fitting(text: str, width: float, largest: float) -> float:
   return min(largest, round((width - 8) / (0.6 * max(len(text), 1)), 1))
 
 
+# The layers of `tools/check_style.py` from the top: name -> what is in it.
+LAYERS: tuple[dict[str, str], ...] = (
+  {"cli": "hrnet train | eval | predict | prepare | ..."},
+  {"tasks/*": "one folder each: model, loss, metrics, transforms, data sets, pictures, ..."},
+  {
+    "predict": "photos to files",
+    "export": "one StableHLO file",
+    "preflight": "does it fit a slice?",
+    "parity": "beside PyTorch",
+  },
+  {"convert": "weights of PyTorch, both ways"},
+  {"training": "loop, step, optimizer, schedule"},
+  {"evaluation": "one pass over a split, one network or two compared"},
+  {"tasks/interface": "Task: all that the rest calls of a task"},
+  {"checkpoint": "save, restore, init_from"},
+  {"run_log": "metrics.jsonl, TensorBoard"},
+  {"distributed": "mesh and sharding, collectives, cluster, watchdog"},
+  {"models": "backbone, exchange, necks, heads"},
+  {"visualize": "curves, sheets, label maps", "data": "data sets, pipeline, batches"},
+  {"ops": "array functions without parameters"},
+  {"registry": "tasks and data sets by name", "config": "configs by name, overrides"},
+  {"files": "", "errors": "", "markdown": "", "task_spec": ""},
+)
+_FILLS = (TEAL, ORANGE, TEAL, TEAL, ORANGE, ORANGE, ORANGE, *[BLUE] * 3, *[GREEN] * 2, *[GREY] * 3)
+_TASKS = ("segmentation", "landmarks", "detection", "classification", "pose", "yours")
+
+
 def house() -> Drawing:
   """The packages in layers; a module imports only from layers below its own."""
-  d = Drawing(960, 668, "The packages of hrnet_jax in layers")
-  left, width = 60.0, 840.0
-
-  def row(y: float, height: float, *rooms: tuple[str, str, str]) -> None:
-    gap = 8
-    each = (width - gap * (len(rooms) - 1)) / len(rooms)
-    for number, (name, note, fill) in enumerate(rooms):
-      d.box(left + number * (each + gap), y, each, height, name, note, fill)
-
-  d.area([(480, 14), (920, 92), (40, 92)], TEAL)
-  d.label(480, 62, "cli", bold=True)
-  d.label(480, 80, "hrnet train | eval | predict | prepare | ...", size=11.5, colour=QUIET)
-  row(
-    104,
-    58,
-    ("predict", "photos to files", TEAL),
-    ("export", "one StableHLO file", TEAL),
-    ("convert", "weights of PyTorch", TEAL),
-    ("parity", "both networks compared", TEAL),
-    ("preflight", "does it fit a slice?", TEAL),
-  )
-  d.box(left, 174, 150, 112, "training", ("loop, step,", "optimizer, schedule"), ORANGE)
-  d.box(left + 158, 174, width - 158, 112, "", "", "#fff3e0")
-  d.label(left + 170, 193, "tasks", bold=True, anchor="start")
-  d.label(
-    left + 216,
-    193,
-    "one folder each: model, loss, metrics, transforms, data sets, pictures, ...",
-    size=11.5,
-    colour=QUIET,
-    anchor="start",
-  )
-  names = ("segmentation", "landmarks", "detection", "classification", "pose", "yours")
-  for number, name in enumerate(names):
-    mine = name == "yours"
-    d.box(
-      left + 168 + number * 111.5,
-      204,
-      104,
-      70,
-      name,
-      {"pose": "network only", "yours": "a plug-in"}.get(name, ""),
-      PAPER if mine else ORANGE,
-      dashed=mine,
-    )
-  row(298, 52, ("evaluation", "one pass over a split, one network or two compared", ORANGE))
-  row(360, 46, ("tasks/interface", "Task and TaskSpec: all that the rest knows of a task", ORANGE))
-  row(
-    416,
-    52,
-    ("checkpoint", "save, restore, init_from", BLUE),
-    ("run_log", "metrics.jsonl, TensorBoard", BLUE),
-  )
-  row(478, 46, ("distributed", "mesh and sharding, collectives, cluster, watchdog", BLUE))
-  row(
-    534,
-    52,
-    ("models", "backbone, necks, heads", GREEN),
-    ("data", "data sets, pipeline, batches", GREEN),
-    ("visualize", "curves, sheets, label maps", GREEN),
-  )
-  row(
-    596,
-    52,
-    ("ops", "array functions without parameters", GREY),
-    ("registry", "tasks and data sets by name", GREY),
-    ("files", "whole files or none", GREY),
-  )
-  d.arrow((36, 130), (36, 640))
-  d._shapes.append(
-    f'<text transform="translate(24 400) rotate(-90)" font-size="12" fill="{QUIET}" '
-    'text-anchor="middle">imports go down only</text>'
-  )
+  d = Drawing(960, 750, "The packages of hrnet_jax in layers")
+  left, width, gap = 60.0, 840.0, 8
+  d.area([(480, 14), (920, 82), (40, 82)], TEAL)
+  (name, note), *_ = LAYERS[0].items()
+  d.label(480, 54, name, bold=True)
+  d.label(480, 72, note, size=11.5, colour=QUIET)
+  y = 92.0
+  for layer, fill in zip(LAYERS[1:], _FILLS[1:], strict=True):
+    if "tasks/*" in layer:
+      d.box(left, y, width, 100, "", "", "#fff3e0")
+      d.strip(left, y, width, 34, "tasks/*", layer["tasks/*"])
+      each = (width - gap * (len(_TASKS) + 1)) / len(_TASKS)
+      for number, task in enumerate(_TASKS):
+        note = {"pose": "the network alone", "yours": "a plug-in"}.get(task, "")
+        x, mine = left + gap + number * (each + gap), task == "yours"
+        d.box(x, y + 34, each, 58, task, note, PAPER if mine else ORANGE, dashed=mine)
+      y += 100 + gap
+      continue
+    each = (width - gap * (len(layer) - 1)) / len(layer)
+    for number, (name, note) in enumerate(layer.items()):
+      x = left + number * (each + gap)
+      d.box(x, y, each, 34, "", "", fill)
+      d.strip(x, y, each, 34, name, note)
+    y += 34 + gap
+  d.arrow((36, 110), (36, y - gap))
+  d.rotated(24, 420, "imports go down only")
   return d
 
 
@@ -282,18 +278,33 @@ def image_path() -> Drawing:
 
 def config_path() -> Drawing:
   """From the command line to the objects that it describes."""
-  return _steps(
-    "The path of a config value",
-    [
-      [
-        ("--config=NAME", ("--config.key=value",), GREY),
-        ("cli", ("a file of configs/", "and the overrides"), TEAL),
-        ("ConfigDict", ("plain values", "--print_config shows it"), GREY),
-        ("training/setup", ("the only place that", "takes it apart"), ORANGE),
-        ("keywords", ("a typo is an error", "that names the key"), GREY),
-      ],
-    ],
-  )
+  d = Drawing(960, 250, "The path of a config value")
+  row = [
+    ("--config=NAME", ("--config.key=value",), GREY),
+    ("cli", ("a file of configs/", "and the overrides"), TEAL),
+    ("ConfigDict", ("plain values", "--print_config shows them"), GREY),
+    ("training/setup", ("evaluation/setup", "take it apart"), ORANGE),
+  ]
+  for number, (name, notes, fill) in enumerate(row):
+    x = 15 + number * 246.5
+    d.box(x, 15, 190, 84, name, notes, fill)
+    if number:
+      d.arrow((x - 56.5, 57), (x - 2, 57))
+  blocks = [
+    ("model", "models/network", GREEN),
+    ("loss", "tasks/*/task", ORANGE),
+    ("data, transform", "data/inputs", GREEN),
+    ("optimizer", "training/optimizer", ORANGE),
+    ("mesh", "distributed/sharding", BLUE),
+    ("checkpoint", "checkpoint/manager", BLUE),
+  ]
+  d.arrow((849.5, 99), (849.5, 136), tip=False)
+  d.arrow((86, 136), (874, 136), tip=False)
+  for number, (name, note, fill) in enumerate(blocks):
+    x = 15 + number * 157.6
+    d.box(x, 170, 142, 64, name, note, fill)
+    d.arrow((x + 71, 136), (x + 71, 168))
+  return d
 
 
 PICTURES: dict[str, Callable[[], Drawing]] = {

@@ -177,3 +177,13 @@ def test_pictures_are_those_of_the_script(name: str, monkeypatch: pytest.MonkeyP
   monkeypatch.syspath_prepend(ROOT / "docs/images")
   script = importlib.import_module("draw_architecture")
   assert (ROOT / f"docs/images/{name}.svg").read_text() == script.PICTURES[f"{name}.svg"]().text()
+
+
+def test_the_picture_of_the_house_has_the_layers_that_are_enforced(
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.syspath_prepend(ROOT / "docs/images")
+  monkeypatch.syspath_prepend(ROOT / "tools")
+  drawn = importlib.import_module("draw_architecture").LAYERS
+  enforced = importlib.import_module("check_style").LAYERS
+  assert [set(layer) for layer in reversed(drawn)] == [set(layer) for layer in enforced]
