@@ -51,7 +51,6 @@ def explain(model: nn.Module, own: Iterable[str], tensors: Mapping[str, np.ndarr
   if isinstance(backbone, HRNet):
     reasons += [
       _other_size(backbone, tensors),
-      _other_norm(backbone),
       _other_channels(backbone, tensors),
     ]
   reasons.append(
@@ -68,13 +67,6 @@ def _other_size(backbone: HRNet, tensors: Mapping[str, np.ndarray]) -> str:
     return ""
   advice = f"; set model.variant to {_name(found)!r}" if _name(found) else ""
   return f"the weights are of {describe(found)}, the model is {describe(expected)}{advice}"
-
-
-def _other_norm(backbone: HRNet) -> str:
-  norm = backbone.layer_config.norm
-  if norm == "batch":
-    return ""
-  return f"the weights are of a network with BatchNorm, the model has norm {norm!r}"
 
 
 def _other_channels(backbone: HRNet, tensors: Mapping[str, np.ndarray]) -> str:

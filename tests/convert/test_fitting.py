@@ -161,5 +161,5 @@ def test_other_channels_of_images_are_named(toy: Callable, weights: Callable) ->
 
 
 def test_another_norm_is_named(toy: Callable, weights: Callable) -> None:
-  with pytest.raises(ValueError, match="with BatchNorm, the model has norm 'group'"):
+  with pytest.raises(ValueError, match="no weights for GroupNorm; set model"):
     fit(toy("segmentation", norm="group"), weights("segmentation"))
