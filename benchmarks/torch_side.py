@@ -165,9 +165,9 @@ def to_tensor(images: np.ndarray, layout: str) -> Tensor:
 class CamvidFiles(data.Dataset):
   """Photos and labels of a split in CamVid's folders, with the augmentation of a config.
 
-  Written after the order of operations of lib/datasets/base_dataset.py (`gen_sample`) in
-  HRNet/HRNet-Semantic-Segmentation, with its libraries: OpenCV on the host, float32 images
-  `(3, h, w)` and int32 labels `(h, w)` to the network.
+  Written after the order of operations of the reference's lib/datasets/base_dataset.py
+  (`gen_sample`), with its libraries: OpenCV on the host, float32 images `(3, h, w)` and int32
+  labels `(h, w)` to the network.
   """
 
   def __init__(self, folder: pathlib.Path, split: str, transform: Any):

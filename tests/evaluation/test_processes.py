@@ -8,27 +8,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-import hrnet_jax
-from hrnet_jax.checkpoint import manager
-from hrnet_jax.training import optimizer
 from tests.helpers import pods, toy
 
 pytestmark = pytest.mark.slow
 
 CONFIG = "tests/helpers/toy_test_config.py"
-_, TX = optimizer.build(10, name="sgd", learning_rate=0.1, schedule={"name": "constant"})
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, data):
-  """A workdir with one checkpoint of random weights."""
-  path = tmp_path_factory.mktemp("run")
-  config = toy.get_config().to_dict()
-  facts = {"config": config, "dataset": toy.prepared.open_dataset(toy.NAME, data).facts()}
-  state = toy.make_state(hrnet_jax.build_model(**toy.MODEL), TX, toy.make_mesh(1))
-  with manager.Checkpoints(path, facts=facts) as saver:
-    saver.save(state, {"next_batch": 0})
-  return path
 
 
 def score(run, data, processes, devices):

@@ -4,25 +4,9 @@ import re
 
 import pytest
 
-import hrnet_jax
-from hrnet_jax.checkpoint import manager, networks
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.evaluation import score
-from hrnet_jax.training import optimizer
 from tests.helpers import toy
-
-_, TX = optimizer.build(10, name="sgd", learning_rate=0.1, schedule={"name": "constant"})
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, data):
-  """A workdir with one checkpoint of random weights."""
-  path = tmp_path_factory.mktemp("run")
-  config = toy.get_config().to_dict()
-  facts = {"config": config, "dataset": toy.prepared.open_dataset(toy.NAME, data).facts()}
-  state = toy.make_state(hrnet_jax.build_model(**toy.MODEL), TX, toy.make_mesh(1))
-  with manager.Checkpoints(path, facts=facts) as saver:
-    saver.save(state, {"next_batch": 0})
-  return path
 
 
 def test_another_model_is_refused_with_every_differing_value(run, tmp_path):
