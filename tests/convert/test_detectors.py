@@ -55,16 +55,16 @@ def layers(method: str, convention: str, neck: str = "") -> dict[str, tuple[int,
     "mmdetection": ("reduction_conv.conv", "fpn_convs.{}.conv"),
   }[neck]
   heads = "" if legacy else "roi_head."
-  cascade, ground = method.startswith("cascade"), int(legacy)
+  cascade, background = method.startswith("cascade"), int(legacy)
   found = {f"neck.{reduce}": (256, 15 * TRUNK["width"], 1, 1)}
   found |= {f"neck.{level.format(k)}": (256, 256, 3, 3) for k in range(5)}
   found |= {"rpn_head.rpn_conv": (256, 256, 3, 3), "rpn_head.rpn_cls": (3, 256, 1, 1)}
   found |= {"rpn_head.rpn_reg": (12, 256, 1, 1)}
   for stage in (".0", ".1", ".2") if cascade else ("",):
-    boxes = 1 if cascade else CLASSES + ground
+    boxes = 1 if cascade else CLASSES + background
     found |= box_head(f"{heads}bbox_head{stage}", boxes=boxes)
     if "mask" in method:
-      found |= mask_head(f"{heads}mask_head{stage}", masks=CLASSES + ground)
+      found |= mask_head(f"{heads}mask_head{stage}", masks=CLASSES + background)
   return found
 
 
@@ -93,7 +93,7 @@ CASES = [
 
 @pytest.mark.parametrize(("method", "convention"), CASES)
 def test_there_and_back(method, convention, tmp_path):
-  """Through a file, from which prefixes come off; only what the ground never uses is lost."""
+  """Through a file, from which prefixes come off; only what the background never uses is lost."""
   tensors = state_dict(method, convention)
   convert.write_state_dict(tmp_path / "weights.npz", tensors)
   model = build(method, convention)
@@ -131,7 +131,7 @@ def test_the_ground_is_the_last_class_here_and_was_the_first():
 
 
 def test_old_and_new_files_of_one_network_are_one_network():
-  """The new one is made from the old one by the rules: prefix, ground to the end or away."""
+  """The new one is made from the old one by the rules: prefix, background to the end or away."""
   old = state_dict("mask_rcnn", "legacy", "mmdetection")
   new = {}
   for name, value in old.items():

@@ -35,7 +35,7 @@ def test_table_has_the_published_figures(
 
 def test_a_detector_has_the_published_figures() -> None:
   found = summary.summarize("detection", "w18")
-  # 80 classes have a box here; the reference's box of the ground is never used.
+  # 80 classes have a box here; the reference's box of the background is never used.
   assert found.parameters == 27_486_776 - 4 * 1025
   # Published: 159.1 in units of 1024^3 at this size with 512 regions; tests take 1000.
   region = 7 * 7 * 256 * 1024 + 1024 * 1024 + 1024 * (81 + 4 * 80)

@@ -1,4 +1,4 @@
-"""A two-stage detector on HRNetV2p: images `(B, H, W, 3)` -> detections, or what a loss needs."""
+"""A two-stage detector on HRNetV2p: images `(B, H, W, C)` -> detections, or inputs of a loss."""
 
 from collections.abc import Sequence
 import functools
@@ -8,28 +8,28 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.models.backbone import HRNet
 from hrnet_jax.ops import anchors
 from hrnet_jax.ops.boxes import BoxCoder, clip
 from hrnet_jax.ops.roi_align import roi_align
-from hrnet_jax.ops.selection import of_class
 from hrnet_jax.tasks.detection import sampling
-from hrnet_jax.tasks.detection.heads import Heads
-from hrnet_jax.tasks.detection.methods import Method
-from hrnet_jax.tasks.detection.postprocess import Detections, detect
+from hrnet_jax.tasks.detection.heads import Heads, select_class
+from hrnet_jax.tasks.detection.methods import DetectionMethod
+from hrnet_jax.tasks.detection.postprocess import PaddedDetections, detect
 from hrnet_jax.tasks.detection.proposals import propose
-from hrnet_jax.tasks.detection.sampling import Regions, Truth
+from hrnet_jax.tasks.detection.sampling import GroundTruth, Proposals
 
 BOX_BINS, MASK_BINS = 7, 14
 Levels = Sequence[jax.Array]
 
 
-class Learned(NamedTuple):
-  """What the loss of one head compares, at candidates `(B, S)`.
+class LossInputs(NamedTuple):
+  """Predictions of one head at sampled candidates `(B, S)`, and their targets.
 
   Attributes:
     logits: `(B, S)` of the proposal head, `(B, S, K + 1)` of a box head.
     deltas: `(B, S, 4)` of the proposal head, `(B, S, boxes, 4)` of a box head.
-    labels: `(B, S)` int32, the class or K for the ground; of the proposal head 1 or 0.
+    labels: `(B, S)` int32, the class or K for background; of the proposal head 1 or 0.
     objects: `(B, S)` int32, the class of the object; 0 where there is none.
     targets: `(B, S, 4)` deltas that lead to the object.
     positive: `(B, S)` bool, has an object.
@@ -49,14 +49,14 @@ class Learned(NamedTuple):
   mask_targets: jax.Array | None = None
 
 
-class Training(NamedTuple):
-  """What all heads learn from a batch: the proposal head and the stages."""
+class TrainingOutputs(NamedTuple):
+  """Inputs of the losses of a batch, for the proposal head and for every stage."""
 
-  proposals: Learned
-  stages: tuple[Learned, ...]
+  proposals: LossInputs
+  stages: tuple[LossInputs, ...]
 
 
-class Found(NamedTuple):
+class InferenceOutputs(NamedTuple):
   """The detections of a batch, in pixels of the network's input, and their masks or None.
 
   Attributes:
@@ -64,7 +64,7 @@ class Found(NamedTuple):
     masks: `(B, D, 28, 28)` probabilities within the boxes.
   """
 
-  detections: Detections
+  detections: PaddedDetections
   masks: jax.Array | None
 
 
@@ -74,7 +74,7 @@ class Detector(nn.Module):
   Attributes:
     task: `detection`.
     backbone: image -> pyramid.
-    representation: pyramid -> five levels.
+    representation: the neck, pyramid -> five levels.
     head: all heads.
     norm_eval: whether the norms keep their running statistics in training (their gains and biases
       learn), as in fine-tuning from ImageNet with few images on each device.
@@ -83,21 +83,26 @@ class Detector(nn.Module):
   """
 
   task: str
-  backbone: nn.Module
-  representation: nn.Module
+  backbone: HRNet
+  representation: nn.Module  # the paper's word; checkpoints name the neck's weights so
   head: Heads
   norm_eval: bool
   min_score: float = 0.05
   max_detections: int = 100
 
   @property
-  def method(self) -> Method:
-    """What tells one detector from another."""
+  def channels(self) -> int:
+    """Channels of the images."""
+    return self.backbone.channels
+
+  @property
+  def method(self) -> DetectionMethod:
+    """The settings that tell one detector from another."""
     return self.head.method
 
   @property
   def num_classes(self) -> int:
-    """K, without the ground."""
+    """K, without background."""
     return self.head.num_classes
 
   @nn.compact
@@ -107,71 +112,71 @@ class Detector(nn.Module):
     *,
     train: bool,
     size: jax.Array | None = None,
-    truth: Truth | None = None,
-  ) -> Training | Found:
+    truth: GroundTruth | None = None,
+  ) -> TrainingOutputs | InferenceOutputs:
     """Runs the network.
 
     Args:
-      images: normalised, `(B, H, W, 3)`; sides are multiples of 32.
-      train: whether `truth` is learned; needs a key named `sampling`.
+      images: normalised, `(B, H, W, C)`; sides are multiples of 32.
+      train: whether `truth` is learned; needs an rng named `sampling`.
       size: `(B, 2)` height and width of the images without padding; all of them by default.
       truth: the objects, in training.
     """
     if size is None:
       size = jnp.broadcast_to(jnp.asarray(images.shape[1:3], jnp.float32), (images.shape[0], 2))
     levels = self.pyramid(images, train=train)
-    return self._learn(levels, size, truth) if train else self._test(levels, size)
+    return self._train(levels, size, truth) if train else self._infer(levels, size)
 
   def pyramid(self, images: jax.Array, *, train: bool) -> Levels:
     """The five levels `(B, h, w, C)` that all heads read, at strides 4, 8, 16, 32 and 64."""
     maps = self.backbone(images, train=train and not self.norm_eval)
     return self.representation(maps, train=train)
 
-  def _learn(self, levels: Levels, size: jax.Array, truth: Truth) -> Training:
+  def _train(self, levels: Levels, size: jax.Array, truth: GroundTruth) -> TrainingOutputs:
     keys = jax.random.split(self.make_rng("sampling"), (size.shape[0], 1 + len(self.method.stages)))
     logits, deltas = zip(*map(self.head.propose, levels), strict=True)
-    regions = self._propose(levels, logits, deltas, size, train=True)
-    choose = functools.partial(sampling.choose_anchors, shapes=_shapes(levels), method=self.method)
-    at, chosen = jax.vmap(choose)(keys[:, 0], size, truth)
+    proposals = self._propose(levels, logits, deltas, size, train=True)
+    sample = functools.partial(sampling.sample_anchors, shapes=_shapes(levels), method=self.method)
+    at, chosen = jax.vmap(sample)(keys[:, 0], size, truth)
     take = jax.vmap(lambda x, index: x[index])
-    proposals = Learned(
+    anchor_inputs = LossInputs(
       logits=take(jnp.concatenate(logits, axis=1), at),
       deltas=take(jnp.concatenate(deltas, axis=1), at),
       **chosen,
     )
     stages = []
     for number in range(len(self.method.stages)):
-      learned, regions = self._learn_stage(
-        number, keys[:, 1 + number], levels, size, truth, regions
+      inputs, proposals = self._train_stage(
+        number, keys[:, 1 + number], levels, size, truth, proposals
       )
-      stages.append(learned)
-    return Training(proposals, tuple(stages))
+      stages.append(inputs)
+    return TrainingOutputs(anchor_inputs, tuple(stages))
 
-  def _learn_stage(
+  def _train_stage(
     self,
     number: int,
     keys: jax.Array,
     levels: Levels,
     size: jax.Array,
-    truth: Truth,
-    regions: Regions,
-  ) -> tuple[Learned, Regions]:
-    choose = functools.partial(
-      sampling.choose_regions,
+    truth: GroundTruth,
+    proposals: Proposals,
+  ) -> tuple[LossInputs, Proposals]:
+    sample = functools.partial(
+      sampling.sample_proposals,
       stage=self.method.stages[number],
       method=self.method,
-      ground=self.num_classes,
+      background=self.num_classes,
     )
-    chosen, matched, own, learned = jax.vmap(choose)(keys, regions, truth)
-    scores, deltas = self.head.box(number, self._read(levels, chosen.boxes, BOX_BINS))
+    chosen, matched, own, targets = jax.vmap(sample)(keys, proposals, truth)
+    scores, deltas = self.head.box(number, self._roi_features(levels, chosen.boxes, BOX_BINS))
     masks = {}
     if self.method.masks:
-      masks = self._learn_masks(number, levels, chosen.boxes, matched, truth)
+      masks = self._train_masks(number, levels, chosen.boxes, matched, truth)
     refined = self._refine(number, chosen.boxes, deltas, size)
-    return Learned(scores, deltas, **learned, **masks), Regions(refined, chosen.valid & ~own)
+    return LossInputs(scores, deltas, **targets, **masks), Proposals(refined, chosen.valid & ~own)
 
-  def _learn_masks(
-    self, number: int, levels: Levels, boxes: jax.Array, matched: jax.Array, truth: Truth
+  def _train_masks(
+    self, number: int, levels: Levels, boxes: jax.Array, matched: jax.Array, truth: GroundTruth
   ) -> dict[str, jax.Array]:
     # Candidates with an object come first.
     first = slice(0, sampling.max_positive(self.method))
@@ -182,12 +187,12 @@ class Detector(nn.Module):
     )
     return {"mask_logits": logits, "mask_targets": jax.vmap(targets)(truth, boxes, matched)}
 
-  def _test(self, levels: Levels, size: jax.Array) -> Found:
+  def _infer(self, levels: Levels, size: jax.Array) -> InferenceOutputs:
     logits, deltas = zip(*map(self.head.propose, levels), strict=True)
     boxes, valid = self._propose(levels, logits, deltas, size, train=False)
     last, total = len(self.method.stages) - 1, 0
     for number in range(last + 1):
-      scores, deltas = self.head.box(number, self._read(levels, boxes, BOX_BINS))
+      scores, deltas = self.head.box(number, self._roi_features(levels, boxes, BOX_BINS))
       total += scores
       if number < last:
         boxes = self._refine(number, boxes, deltas, size)
@@ -196,7 +201,7 @@ class Detector(nn.Module):
     decoded = jax.vmap(lambda b, s: clip(b, s, coder.convention))(
       decoded.reshape(size.shape[0], -1, 4), size
     ).reshape(decoded.shape)
-    found = jax.vmap(
+    detections = jax.vmap(
       functools.partial(
         detect,
         min_score=self.min_score,
@@ -205,12 +210,12 @@ class Detector(nn.Module):
       )
     )(nn.softmax(total / (last + 1)), decoded, valid)
     if not self.method.masks:
-      return Found(found, None)
+      return InferenceOutputs(detections, None)
     masks = [
-      nn.sigmoid(of_class(jnp.moveaxis(logits, -1, 2), found.classes))
-      for logits in (self._masks(number, levels, found.boxes) for number in range(last + 1))
+      nn.sigmoid(select_class(jnp.moveaxis(logits, -1, 2), detections.classes))
+      for logits in (self._masks(number, levels, detections.boxes) for number in range(last + 1))
     ]
-    return Found(found, sum(masks) / len(masks))
+    return InferenceOutputs(detections, sum(masks) / len(masks))
 
   def _propose(
     self,
@@ -220,7 +225,7 @@ class Detector(nn.Module):
     size: jax.Array,
     *,
     train: bool,
-  ) -> Regions:
+  ) -> Proposals:
     m, shapes = self.method, _shapes(levels)
     grids = [
       anchors.grid((shape,), (stride,), m.convention)
@@ -233,15 +238,15 @@ class Detector(nn.Module):
       count=m.train_proposals if train else m.test_proposals,
       convention=m.convention,
     )
-    return Regions(*jax.vmap(lambda x, y, s: best(x, y, size=s))(logits, deltas, size))
+    return Proposals(*jax.vmap(lambda x, y, s: best(x, y, size=s))(logits, deltas, size))
 
-  def _read(self, levels: Levels, boxes: jax.Array, bins: int) -> jax.Array:
+  def _roi_features(self, levels: Levels, boxes: jax.Array, bins: int) -> jax.Array:
     m = self.method
     return roi_align(levels[:4], boxes, bins, convention=m.convention, method=m.roi_align)
 
   def _masks(self, number: int, levels: Levels, boxes: jax.Array) -> jax.Array:
     """Logits of all classes, `(B, R, 28, 28, K)`."""
-    features = self._read(levels, boxes, MASK_BINS)
+    features = self._roi_features(levels, boxes, MASK_BINS)
     logits = self.head.mask(number, features.reshape(-1, *features.shape[2:]))
     return logits.reshape(*boxes.shape[:2], *logits.shape[1:])
 
@@ -249,7 +254,7 @@ class Detector(nn.Module):
     return BoxCoder(self.method.stages[number].stds, self.method.convention)
 
   def _refine(self, number: int, boxes: jax.Array, deltas: jax.Array, size: jax.Array) -> jax.Array:
-    """Where the boxes are for the next stage; only heads with one box for all classes have one."""
+    """The boxes of the next stage, which only heads with one box for all classes have."""
     coder = self._coder(number)
     refined = coder.decode(boxes, jax.lax.stop_gradient(deltas[:, :, 0]))
     return clip(refined, size, coder.convention)

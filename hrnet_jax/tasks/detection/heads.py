@@ -10,9 +10,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hrnet_jax.models.layers import Conv, LayerConfig
-from hrnet_jax.tasks.detection.methods import Method
+from hrnet_jax.tasks.detection.methods import DetectionMethod
 
 CHANNELS, HIDDEN = 256, 1024
 
@@ -39,7 +40,7 @@ class ProposalHead(nn.Module):
 class BoxHead(nn.Module):
   """Classes and boxes of regions: `(..., 7, 7, C) -> (..., classes + 1), (..., boxes, 4)`.
 
-  The last class of the scores is the ground. `boxes` is the number of classes, or 1.
+  The last class of the scores is background. `boxes` is the number of classes, or 1.
   """
 
   num_classes: int
@@ -68,11 +69,11 @@ class MaskHead(nn.Module):
     cfg, kaiming = self.layer_config, nn.initializers.variance_scaling(2.0, "fan_out", "normal")
     for i in range(4):
       x = nn.relu(_conv(CHANNELS, 3, cfg, kaiming, f"conv_{i}")(x))
-    x = nn.relu(Enlarge(CHANNELS, cfg, name="enlarge")(x))
+    x = nn.relu(Deconvolution(CHANNELS, cfg, name="enlarge")(x))
     return _conv(self.num_classes, 1, cfg.wide, kaiming, "classify")(x)
 
 
-class Enlarge(nn.Module):
+class Deconvolution(nn.Module):
   """A transposed 2x2 convolution with stride 2: `(N, h, w, C) -> (N, 2 * h, 2 * w, features)`.
 
   Windows do not meet, so it is one product with the four results of every cell side by side.
@@ -102,7 +103,7 @@ class Heads(nn.Module):
     layer_config: of the network.
   """
 
-  method: Method
+  method: DetectionMethod
   num_classes: int
   anchors: int
   layer_config: LayerConfig
@@ -129,6 +130,21 @@ class Heads(nn.Module):
   def mask(self, stage: int, features: jax.Array) -> jax.Array:
     """See `MaskHead`."""
     return (self.masks[stage] if isinstance(self.masks, Sequence) else self.masks)(features)
+
+
+def select_class(outputs: jax.Array, classes: jax.Array) -> jax.Array:
+  """The output that belongs to the class of each sample.
+
+  Args:
+    outputs: `(B, S, K, ...)`.
+    classes: `(B, S)` integers; outside `[0, K)` the result is zero.
+
+  Returns:
+    `(B, S, ...)`.
+  """
+  # A comparison: the gradient of a gather would be a scatter.
+  hit = classes[..., None] == np.arange(outputs.shape[2])
+  return jnp.where(hit.reshape(*hit.shape, *[1] * (outputs.ndim - 3)), outputs, 0).sum(2)
 
 
 def _conv(features: int, size: int, cfg: LayerConfig, init: Any, name: str) -> Conv:

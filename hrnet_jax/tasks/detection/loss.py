@@ -7,7 +7,7 @@ value. The divisors are those of mmdetection, of the whole batch instead of each
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.ops.selection import of_class
+from hrnet_jax.tasks.detection.heads import select_class
 from hrnet_jax.tasks.segmentation.loss import pixel_nll
 
 
@@ -107,7 +107,7 @@ def box_losses(
   """
   divisor = box_divisor(valid)
   classification = jnp.where(valid, pixel_nll(_wide(logits), labels), 0).sum()
-  own = deltas[..., 0, :] if deltas.shape[-2] == 1 else of_class(deltas, objects)
+  own = deltas[..., 0, :] if deltas.shape[-2] == 1 else select_class(deltas, objects)
   return classification / divisor, _regression(own, targets, positive & valid, beta) / divisor
 
 
@@ -127,7 +127,7 @@ def mask_loss(
     objects: `(B, S)` integers, the class of each.
     positive: `(B, S)` bool; the others do not count.
   """
-  own = of_class(jnp.moveaxis(logits, -1, 2), objects)
+  own = select_class(jnp.moveaxis(logits, -1, 2), objects)
   errors = jnp.where(positive[..., None, None], binary_nll(own, targets), 0)
   return errors.sum() / mask_divisor(positive, targets.shape[-1])
 

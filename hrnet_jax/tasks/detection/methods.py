@@ -1,4 +1,4 @@
-"""The published detectors as values: `name, convention -> Method`."""
+"""The published detectors as values: `name, convention -> DetectionMethod`."""
 
 import dataclasses
 
@@ -26,8 +26,8 @@ class BoxStage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Method:
-  """What tells one two-stage detector from another.
+class DetectionMethod:
+  """The settings that tell one two-stage detector from another.
 
   Attributes:
     convention: of all boxes.
@@ -78,7 +78,7 @@ def build_method(
   *,
   roi_batch_size: int = 512,
   roi_align: str = RoiAlignMethod.GATHER,
-) -> Method:
+) -> DetectionMethod:
   """The detector of that name in one of the two conventions.
 
   Modern: configs/hrnet of mmdetection 2.28 and 3.3. Legacy: HRNet/HRNet-Object-Detection, where
@@ -87,7 +87,7 @@ def build_method(
   Args:
     name: one of `NAMES`.
     convention: a value of `Convention`.
-    roi_batch_size: see `Method`; fewer save time where there are few objects.
+    roi_batch_size: see `DetectionMethod`; fewer save time where there are few objects.
     roi_align: a value of `ops.roi_align.RoiAlignMethod`.
 
   Raises:
@@ -99,7 +99,7 @@ def build_method(
   check_known(convention, Convention, "convention")
   check_known(roi_align, RoiAlignMethod, "roi_align")
   cascade, masks = name in (CASCADE, CASCADE_MASK), name in (MASK, CASCADE_MASK)
-  method = Method(
+  method = DetectionMethod(
     convention=Convention(convention),
     stages=_THREE if cascade else _ONE,
     masks=masks,

@@ -12,8 +12,8 @@ NMS_IOU = 0.5
 CANDIDATES = 5000  # pairs of region and class that are compared
 
 
-class Detections(NamedTuple):
-  """What was found in an image, from the best down.
+class PaddedDetections(NamedTuple):
+  """The objects found in an image, from the best down, padded to a fixed number.
 
   Attributes:
     boxes: `(D, 4)` in the image that the boxes were given in.
@@ -36,14 +36,14 @@ def detect(
   min_score: float,
   count: int,
   convention: Convention,
-) -> Detections:
+) -> PaddedDetections:
   """The best pairs of region and class that do not overlap others of their class.
 
   The reference compares all pairs above the threshold; here at most `CANDIDATES` of them, the best,
   which at a threshold of 0.05 is all that there are but for crowded images.
 
   Args:
-    probabilities: `(R, K + 1)`, the ground last.
+    probabilities: `(R, K + 1)`, the background last.
     boxes: `(R, K, 4)`, or `(R, 1, 4)` where the classes share a box.
     valid: `(R,)` which regions there are.
     min_score: pairs at or below it do not count.
@@ -63,7 +63,7 @@ def detect(
   found, order = jax.lax.top_k(ranked, count)
   order = jnp.minimum(order, best.shape[0] - 1)
   real = found > 0
-  return Detections(
+  return PaddedDetections(
     boxes=jnp.where(real[:, None], chosen[order], 0),
     scores=found,
     classes=jnp.where(real, kind[order], 0).astype(jnp.int32),

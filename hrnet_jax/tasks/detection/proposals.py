@@ -1,4 +1,4 @@
-"""From what the proposal head says about all anchors to a fixed number of boxes for each image."""
+"""Proposals: outputs of the proposal head for all anchors -> a fixed number of boxes per image."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Which anchors and regions of an image learn what; everything here is for one image."""
+"""Sampling of the anchors and proposals that heads learn from, all for one image."""
 
 from typing import Any, NamedTuple
 
@@ -8,21 +8,21 @@ import jax.numpy as jnp
 from hrnet_jax.ops import anchors, masks
 from hrnet_jax.ops.boxes import BoxCoder, Convention
 from hrnet_jax.ops.matching import Matcher, Sample, match, prepend_truths, sample
-from hrnet_jax.tasks.detection.methods import BoxStage, Method
+from hrnet_jax.tasks.detection.methods import BoxStage, DetectionMethod
 from hrnet_jax.tasks.detection.proposals import STDS
 
 STRIDES = (4, 8, 16, 32, 64)
 NUM_ANCHORS = 256  # of an image that the proposal head learns from
-POSITIVE_ANCHORS, POSITIVE_REGIONS = 0.5, 0.25  # at most this part of them has an object
+POSITIVE_ANCHORS, POSITIVE_PROPOSALS = 0.5, 0.25  # at most this part of them has an object
 ANCHOR_MATCHER = Matcher(positive=0.7, negative=0.3, min_positive=0.3, low_quality=True)
 
 
-def max_positive(method: Method) -> int:
-  """The most regions of an image that have an object."""
-  return int(method.roi_batch_size * POSITIVE_REGIONS)
+def max_positive(method: DetectionMethod) -> int:
+  """The most proposals of an image that have an object."""
+  return int(method.roi_batch_size * POSITIVE_PROPOSALS)
 
 
-class Truth(NamedTuple):
+class GroundTruth(NamedTuple):
   """The objects of an image, padded.
 
   Attributes:
@@ -38,20 +38,20 @@ class Truth(NamedTuple):
   masks: jax.Array | None = None
 
 
-class Regions(NamedTuple):
+class Proposals(NamedTuple):
   """Boxes `(R, 4)` of an image, and which of them there are, `(R,)`."""
 
   boxes: jax.Array
   valid: jax.Array
 
 
-def choose_anchors(
+def sample_anchors(
   key: jax.Array,
   size: jax.Array,
-  truth: Truth,
+  truth: GroundTruth,
   *,
   shapes: tuple[tuple[int, int], ...],
-  method: Method,
+  method: DetectionMethod,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """The anchors that the proposal head learns from.
 
@@ -63,7 +63,7 @@ def choose_anchors(
     method: of the detector.
 
   Returns:
-    Their indices `(S,)`, and fields of `detector.Learned`.
+    Their indices `(S,)`, and fields of `detector.LossInputs`.
   """
   grid = jnp.asarray(anchors.grid(shapes, STRIDES, method.convention))
   inside = anchors.inside(grid, size, method.border)
@@ -79,25 +79,31 @@ def choose_anchors(
   coder = BoxCoder(STDS, method.convention)
   targets = coder.encode(grid[chosen.indices], truth.boxes[chosen.matched])
   labels = chosen.positive.astype(jnp.int32)
-  return chosen.indices, _learned(chosen, labels, jnp.zeros_like(labels), targets)
+  return chosen.indices, _targets(chosen, labels, jnp.zeros_like(labels), targets)
 
 
-def choose_regions(
-  key: jax.Array, regions: Regions, truth: Truth, *, stage: BoxStage, method: Method, ground: int
-) -> tuple[Regions, jax.Array, jax.Array, dict[str, jax.Array]]:
-  """The regions that a stage learns from; those with an object come first.
+def sample_proposals(
+  key: jax.Array,
+  proposals: Proposals,
+  truth: GroundTruth,
+  *,
+  stage: BoxStage,
+  method: DetectionMethod,
+  background: int,
+) -> tuple[Proposals, jax.Array, jax.Array, dict[str, jax.Array]]:
+  """The proposals that a stage learns from; those with an object come first.
 
   Args:
     key: of the random choice.
-    regions: proposals, or what the stage before made of them.
+    proposals: of the proposal head, or as the stage before refined them.
     truth: the objects, which are candidates themselves.
     stage: whose overlap counts.
     method: of the detector.
-    ground: the label of regions without an object.
+    background: the label of proposals without an object.
 
   Returns:
-    The regions `(S, 4)`, the object of each, whether it is an object's own box, and fields of
-    `detector.Learned`.
+    The proposals `(S, 4)`, the object of each, whether it is an object's own box, and fields of
+    `detector.LossInputs`.
   """
   matcher = Matcher(
     positive=stage.iou,
@@ -107,36 +113,36 @@ def choose_regions(
   )
   matched = match(
     matcher,
-    regions.boxes,
+    proposals.boxes,
     truth.boxes,
-    valid=regions.valid,
+    valid=proposals.valid,
     truth_valid=truth.valid,
     convention=method.convention,
   )
-  boxes, matched = prepend_truths(regions.boxes, matched, truth.boxes, truth.valid)
-  chosen = sample(key, matched, method.roi_batch_size, POSITIVE_REGIONS)
+  boxes, matched = prepend_truths(proposals.boxes, matched, truth.boxes, truth.valid)
+  chosen = sample(key, matched, method.roi_batch_size, POSITIVE_PROPOSALS)
   boxes = jnp.where(chosen.valid[:, None], boxes[chosen.indices], 0)
   own = chosen.positive & (chosen.indices < truth.valid.shape[0])
   objects = jnp.where(chosen.positive, truth.classes[chosen.matched], 0)
-  labels = jnp.where(chosen.positive, objects, ground)
+  labels = jnp.where(chosen.positive, objects, background)
   coder = BoxCoder(stage.stds, method.convention)
   targets = coder.encode(boxes, truth.boxes[chosen.matched])
   return (
-    Regions(boxes, chosen.valid),
+    Proposals(boxes, chosen.valid),
     chosen.matched,
     own,
-    _learned(chosen, labels, objects, targets),
+    _targets(chosen, labels, objects, targets),
   )
 
 
 def mask_targets(
-  truth: Truth, boxes: jax.Array, matched: jax.Array, *, size: int, convention: Convention
+  truth: GroundTruth, boxes: jax.Array, matched: jax.Array, *, size: int, convention: Convention
 ) -> jax.Array:
-  """What the mask head learns in boxes `(R, 4)`: `(R, size, size)` 0 or 1."""
+  """Targets of the mask head in boxes `(R, 4)`: `(R, size, size)` 0 or 1."""
   return masks.mask_targets(truth.masks, truth.boxes, boxes, matched, size, convention=convention)
 
 
-def _learned(
+def _targets(
   chosen: Sample, labels: jax.Array, objects: jax.Array, targets: jax.Array
 ) -> dict[str, Any]:
   positive = chosen.positive

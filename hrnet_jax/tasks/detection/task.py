@@ -17,9 +17,9 @@ from hrnet_jax.ops import masks as mask_ops
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.tasks.detection import loss as losses
 from hrnet_jax.tasks.detection import metrics
-from hrnet_jax.tasks.detection.detector import Found, Learned, Training
+from hrnet_jax.tasks.detection.detector import InferenceOutputs, LossInputs, TrainingOutputs
 from hrnet_jax.tasks.detection.pictures import Objects, detections_panel, draw_objects
-from hrnet_jax.tasks.detection.sampling import Truth
+from hrnet_jax.tasks.detection.sampling import GroundTruth
 from hrnet_jax.tasks.detection.scores import DetectionCollector, in_words, score
 from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
@@ -59,51 +59,51 @@ class Detection:
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
     """Sizes of the images and, for training, their objects."""
-    truth = Truth(self._boxes(batch), batch["classes"], batch["valid"], batch.get("masks"))
+    truth = GroundTruth(self._boxes(batch), batch["classes"], batch["valid"], batch.get("masks"))
     return {"size": batch["image_size"], "truth": truth}
 
-  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> Found:
-    """What is found in normalised images."""
+  def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> InferenceOutputs:
+    """Detections in normalised images."""
     return self.model.apply(variables, images, train=False, **inputs)
 
-  def loss(self, outputs: Training, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
+  def loss(self, outputs: TrainingOutputs, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Sum of the losses of all heads, and each of them; mmdet's `two_stage.py`."""
     del batch
-    method, found = self.model.method, outputs.proposals
+    method, inputs = self.model.method, outputs.proposals
     classes, boxes = losses.rpn_losses(
-      found.logits,
-      found.deltas,
-      found.targets,
-      positive=found.positive,
-      valid=found.valid,
+      inputs.logits,
+      inputs.deltas,
+      inputs.targets,
+      positive=inputs.positive,
+      valid=inputs.valid,
       beta=method.rpn_beta,
     )
     parts = {"loss_proposals": classes, "loss_proposal_boxes": boxes}
-    for number, (stage, learned) in enumerate(zip(method.stages, outputs.stages, strict=True)):
+    for number, (stage, stage_inputs) in enumerate(zip(method.stages, outputs.stages, strict=True)):
       name = f"_{number}" if len(method.stages) > 1 else ""
-      for key, value in self._stage(learned).items():
+      for key, value in self._stage(stage_inputs).items():
         parts[f"{key}{name}"] = stage.weight * value
     return sum(parts.values()), parts
 
-  def _stage(self, learned: Learned) -> dict[str, jax.Array]:
+  def _stage(self, inputs: LossInputs) -> dict[str, jax.Array]:
     classes, boxes = losses.box_losses(
-      learned.logits,
-      learned.deltas,
-      learned.targets,
-      labels=learned.labels,
-      objects=learned.objects,
-      positive=learned.positive,
-      valid=learned.valid,
+      inputs.logits,
+      inputs.deltas,
+      inputs.targets,
+      labels=inputs.labels,
+      objects=inputs.objects,
+      positive=inputs.positive,
+      valid=inputs.valid,
       beta=self.model.method.box_beta,
     )
     parts = {"loss_classes": classes, "loss_boxes": boxes}
-    if learned.mask_logits is not None:
-      count = learned.mask_logits.shape[1]
+    if inputs.mask_logits is not None:
+      count = inputs.mask_logits.shape[1]
       parts["loss_masks"] = losses.mask_loss(
-        learned.mask_logits,
-        learned.mask_targets,
-        objects=learned.objects[:, :count],
-        positive=learned.positive[:, :count],
+        inputs.mask_logits,
+        inputs.mask_targets,
+        objects=inputs.objects[:, :count],
+        positive=inputs.positive[:, :count],
       )
     return parts
 
@@ -111,12 +111,12 @@ class Detection:
     """The number of images, of each of which about equally many candidates are learned."""
     return jnp.asarray(batch["image"].shape[0], jnp.result_type(float))
 
-  def metric_sums(self, outputs: Found, batch: Batch) -> Sums:
+  def metric_sums(self, outputs: InferenceOutputs, batch: Batch) -> Sums:
     """The number of images; everything else is gathered."""
     del outputs
     return {"images": batch["mask"].sum(dtype=jnp.int32)}
 
-  def per_example_score(self, outputs: Found, batch: Batch) -> jax.Array:
+  def per_example_score(self, outputs: InferenceOutputs, batch: Batch) -> jax.Array:
     """Mean over an image's objects of the overlap with the best box of its class, `(B,)`."""
     found, valid = outputs.detections, batch["valid"]
     overlap = box_ops.iou(self._boxes(batch), found.boxes, self.model.method.convention)
@@ -147,8 +147,8 @@ class Detection:
     """The figures in percent, and the precision of each class."""
     return in_words(report)
 
-  def predict(self, outputs: Found, size: tuple[int, int]) -> dict[str, jax.Array]:
-    """Fields of `Detections`, `(B, D, ...)`, and `masks (B, D, 28, 28)` if there are any."""
+  def predict(self, outputs: InferenceOutputs, size: tuple[int, int]) -> dict[str, jax.Array]:
+    """Fields of `PaddedDetections`, `(B, D, ...)`, and `masks (B, D, 28, 28)` if there are any."""
     del size
     masks = {} if outputs.masks is None else {"masks": outputs.masks}
     return outputs.detections._asdict() | masks

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.tasks.detection.sampling import Truth
+from hrnet_jax.tasks.detection.sampling import GroundTruth
 from tests.helpers import toy, toy_detection
 
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -40,7 +40,7 @@ def variables_of(model):
   ],
 )
 def test_parameters_are_as_many_as_the_references(variant, method, count):
-  """Their counts have a box and a mask for the ground as well, which no loss reaches."""
+  """Their counts have a box and a mask for the background as well, which no loss reaches."""
   model = hrnet_jax.build_model(task="detection", method=method, num_classes=80, variant=variant)
   shapes = jax.eval_shape(
     lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
@@ -54,7 +54,7 @@ def truth_of(numbers):
   corner = rng.uniform(0, SIZE - 24, (len(numbers), COUNT, 2))
   boxes = np.concatenate([corner, corner + rng.uniform(8, 24, corner.shape)], -1)
   valid = np.arange(COUNT) < np.array(numbers)[:, None]
-  return Truth(
+  return GroundTruth(
     boxes=jnp.asarray(np.where(valid[..., None], boxes, 0), jnp.float32),
     classes=jnp.asarray(rng.integers(0, CLASSES, valid.shape), jnp.int32),
     valid=jnp.asarray(valid),

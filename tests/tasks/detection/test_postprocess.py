@@ -10,7 +10,7 @@ from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.tasks.detection.postprocess import detect
 
 BOXES = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 50, 60]], np.float32)
-# The classes of three regions, the ground last.
+# The classes of three regions, the background last.
 SCORES = np.array([[0.6, 0.3, 0.1], [0.5, 0.04, 0.46], [0.1, 0.2, 0.7]], np.float32)
 
 

@@ -12,9 +12,9 @@ from hrnet_jax.data import images
 from hrnet_jax.ops import rle
 from hrnet_jax.predict import folder
 from hrnet_jax.tasks.detection import task
-from hrnet_jax.tasks.detection.detector import Found
+from hrnet_jax.tasks.detection.detector import InferenceOutputs
 from hrnet_jax.tasks.detection.methods import build_method
-from hrnet_jax.tasks.detection.postprocess import Detections
+from hrnet_jax.tasks.detection.postprocess import PaddedDetections
 
 WIDE, TALL = (64, 96), (96, 64)
 
@@ -35,7 +35,7 @@ class Red:
     zeros, count = jnp.zeros(len(x)), len(x)
     whole = jnp.stack([zeros, zeros, size[:, 1] - offset, size[:, 0] - offset], -1)
     boxes = jnp.stack([box[:, [0, 2, 1, 3]] - jnp.array([0, 0, offset, offset]), whole, 0 * box], 1)
-    detections = Detections(
+    detections = PaddedDetections(
       boxes,
       jnp.tile(jnp.array([0.9, 0.2, 0.0]), (count, 1)),
       jnp.tile(jnp.array([1, 0, 0]), (count, 1)),
@@ -43,7 +43,7 @@ class Red:
     )
     # The left half of a box.
     half = jnp.zeros((count, 3, 28, 28)).at[..., :14].set(1.0)
-    return Found(detections, half if self.method.masks else None)
+    return InferenceOutputs(detections, half if self.method.masks else None)
 
 
 def _extent(found):

@@ -9,7 +9,7 @@ import pytest
 from hrnet_jax.data import prepared
 from hrnet_jax.tasks.detection import task as detection
 from hrnet_jax.tasks.detection import transforms
-from hrnet_jax.tasks.detection.detector import Learned, Training
+from hrnet_jax.tasks.detection.detector import LossInputs, TrainingOutputs
 from tests.helpers import coco_miniature, toy
 
 CANVAS = ((64, 96), (96, 64))
@@ -125,24 +125,26 @@ def test_pictures_show_what_was_found_beside_the_truth(task, examples):
 
 
 def test_quality_is_the_overlap_with_the_best_box_of_the_class(task, examples):
-  from hrnet_jax.tasks.detection.detector import Found
-  from hrnet_jax.tasks.detection.postprocess import Detections
+  from hrnet_jax.tasks.detection.detector import InferenceOutputs
+  from hrnet_jax.tasks.detection.postprocess import PaddedDetections
 
   batch = {key: np.stack([x[key] for x in examples]) for key in ("boxes", "classes", "valid")}
-  right = Detections(batch["boxes"], np.ones_like(batch["valid"], np.float32),
+  right = PaddedDetections(batch["boxes"], np.ones_like(batch["valid"], np.float32),
                      batch["classes"], batch["valid"])  # fmt: skip
-  quality = np.asarray(task.per_example_score(Found(right, None), batch))
+  quality = np.asarray(task.per_example_score(InferenceOutputs(right, None), batch))
   has_objects = batch["valid"].any(1)
   np.testing.assert_allclose(quality[has_objects], 1.0, rtol=1e-6)
   assert np.isnan(quality[~has_objects]).all()
   other = right._replace(classes=(right.classes + 1) % 3)
-  assert np.asarray(task.per_example_score(Found(other, None), batch))[has_objects].max() < 1
+  assert (
+    np.asarray(task.per_example_score(InferenceOutputs(other, None), batch))[has_objects].max() < 1
+  )
 
 
 def learned(*shape, boxes=()):
   count = shape[1]
   positive = np.arange(count) < 2
-  return Learned(
+  return LossInputs(
     logits=jnp.zeros((*shape, 4)) if boxes else jnp.zeros(shape),
     deltas=jnp.zeros((*shape, *boxes, 4)),
     labels=jnp.asarray(np.where(positive, 1, 3 if boxes else 0))[None],
@@ -162,7 +164,7 @@ def test_losses_by_hand(dataset, method, weights):
   """Undecided scores cost a logarithm; two of eight candidates are half a unit off on each side."""
   task = detection.build(config(method=method), dataset)
   boxes = (1,) if len(weights) > 1 else (3,)
-  outputs = Training(learned(1, 8), tuple(learned(1, 8, boxes=boxes) for _ in weights))
+  outputs = TrainingOutputs(learned(1, 8), tuple(learned(1, 8, boxes=boxes) for _ in weights))
   loss, parts = jax.jit(lambda x: task.loss(x, {}))(outputs)
   smooth = len(weights) > 1
   proposal_boxes = 2 * 4 * (0.5 - 0.5 / 9 if smooth else 0.5) / 8

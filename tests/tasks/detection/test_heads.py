@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.ops.selection import of_class
+from hrnet_jax.tasks.detection.heads import select_class
 
 B, S, K = 3, 11, 4
 
@@ -13,12 +13,12 @@ def test_every_sample_gets_the_outputs_of_its_class_and_of_no_class_zero():
   rng = np.random.default_rng(0)
   outputs, classes = rng.standard_normal((B, S, K, 2, 3)), rng.integers(0, K, (B, S))
   expected = np.take_along_axis(outputs, classes[:, :, None, None, None], axis=2)[:, :, 0]
-  found = of_class(jnp.asarray(outputs), jnp.asarray(classes))
+  found = select_class(jnp.asarray(outputs), jnp.asarray(classes))
   np.testing.assert_allclose(found, expected, rtol=1e-6)
-  assert not of_class(jnp.asarray(outputs), jnp.full((B, S), K)).any()
+  assert not select_class(jnp.asarray(outputs), jnp.full((B, S), K)).any()
 
 
 def test_the_gradient_goes_to_that_class_alone():
   classes = jnp.array([[3, 0]])
-  gradient = jax.grad(lambda x: of_class(x, classes).sum())(jnp.ones((1, 2, K)))
+  gradient = jax.grad(lambda x: select_class(x, classes).sum())(jnp.ones((1, 2, K)))
   np.testing.assert_array_equal(gradient[0], np.eye(K)[[3, 0]])
