@@ -17,7 +17,7 @@ from hrnet_jax.tasks.detection.heads import Heads, select_class
 from hrnet_jax.tasks.detection.methods import DetectionMethod
 from hrnet_jax.tasks.detection.postprocess import PaddedDetections, detect
 from hrnet_jax.tasks.detection.proposals import propose
-from hrnet_jax.tasks.detection.sampling import GroundTruth, Proposals
+from hrnet_jax.tasks.detection.sampling import Proposals, TrueObjects
 
 BOX_BINS, MASK_BINS = 7, 14
 Levels = Sequence[jax.Array]
@@ -112,7 +112,7 @@ class Detector(nn.Module):
     *,
     train: bool,
     size: jax.Array | None = None,
-    truth: GroundTruth | None = None,
+    truth: TrueObjects | None = None,
   ) -> TrainingOutputs | InferenceOutputs:
     """Runs the network.
 
@@ -132,7 +132,7 @@ class Detector(nn.Module):
     maps = self.backbone(images, train=train and not self.norm_eval)
     return self.representation(maps, train=train)
 
-  def _train(self, levels: Levels, size: jax.Array, truth: GroundTruth) -> TrainingOutputs:
+  def _train(self, levels: Levels, size: jax.Array, truth: TrueObjects) -> TrainingOutputs:
     keys = jax.random.split(self.make_rng("sampling"), (size.shape[0], 1 + len(self.method.stages)))
     logits, deltas = zip(*map(self.head.propose, levels), strict=True)
     proposals = self._propose(levels, logits, deltas, size, train=True)
@@ -158,7 +158,7 @@ class Detector(nn.Module):
     keys: jax.Array,
     levels: Levels,
     size: jax.Array,
-    truth: GroundTruth,
+    truth: TrueObjects,
     proposals: Proposals,
   ) -> tuple[LossInputs, Proposals]:
     sample = functools.partial(
@@ -176,7 +176,7 @@ class Detector(nn.Module):
     return LossInputs(scores, deltas, **targets, **masks), Proposals(refined, chosen.valid & ~own)
 
   def _train_masks(
-    self, number: int, levels: Levels, boxes: jax.Array, matched: jax.Array, truth: GroundTruth
+    self, number: int, levels: Levels, boxes: jax.Array, matched: jax.Array, truth: TrueObjects
   ) -> dict[str, jax.Array]:
     # Candidates with an object come first.
     first = slice(0, sampling.max_positive(self.method))

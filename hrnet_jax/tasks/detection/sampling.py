@@ -22,7 +22,7 @@ def max_positive(method: DetectionMethod) -> int:
   return int(method.roi_batch_size * POSITIVE_PROPOSALS)
 
 
-class GroundTruth(NamedTuple):
+class TrueObjects(NamedTuple):
   """The objects of an image, padded.
 
   Attributes:
@@ -48,7 +48,7 @@ class Proposals(NamedTuple):
 def sample_anchors(
   key: jax.Array,
   size: jax.Array,
-  truth: GroundTruth,
+  truth: TrueObjects,
   *,
   shapes: tuple[tuple[int, int], ...],
   method: DetectionMethod,
@@ -85,7 +85,7 @@ def sample_anchors(
 def sample_proposals(
   key: jax.Array,
   proposals: Proposals,
-  truth: GroundTruth,
+  truth: TrueObjects,
   *,
   stage: BoxStage,
   method: DetectionMethod,
@@ -136,7 +136,7 @@ def sample_proposals(
 
 
 def mask_targets(
-  truth: GroundTruth, boxes: jax.Array, matched: jax.Array, *, size: int, convention: Convention
+  truth: TrueObjects, boxes: jax.Array, matched: jax.Array, *, size: int, convention: Convention
 ) -> jax.Array:
   """Targets of the mask head in boxes `(R, 4)`: `(R, size, size)` 0 or 1."""
   return masks.mask_targets(truth.masks, truth.boxes, boxes, matched, size, convention=convention)

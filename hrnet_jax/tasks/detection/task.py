@@ -19,7 +19,7 @@ from hrnet_jax.tasks.detection import loss as losses
 from hrnet_jax.tasks.detection import metrics
 from hrnet_jax.tasks.detection.detector import InferenceOutputs, LossInputs, TrainingOutputs
 from hrnet_jax.tasks.detection.pictures import Objects, detections_panel, draw_objects
-from hrnet_jax.tasks.detection.sampling import GroundTruth
+from hrnet_jax.tasks.detection.sampling import TrueObjects
 from hrnet_jax.tasks.detection.scores import DetectionCollector, in_words, score
 from hrnet_jax.tasks.interface import COMPARISON_NAMES, Batch, Sums, normalize_of
 from hrnet_jax.visualize import contact_sheet
@@ -59,7 +59,7 @@ class Detection:
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
     """Sizes of the images and, for training, their objects."""
-    truth = GroundTruth(self._boxes(batch), batch["classes"], batch["valid"], batch.get("masks"))
+    truth = TrueObjects(self._boxes(batch), batch["classes"], batch["valid"], batch.get("masks"))
     return {"size": batch["image_size"], "truth": truth}
 
   def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> InferenceOutputs:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hrnet_jax
-from hrnet_jax.tasks.detection.sampling import GroundTruth
+from hrnet_jax.tasks.detection.sampling import TrueObjects
 from tests.helpers import toy, toy_detection
 
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -54,7 +54,7 @@ def truth_of(numbers):
   corner = rng.uniform(0, SIZE - 24, (len(numbers), COUNT, 2))
   boxes = np.concatenate([corner, corner + rng.uniform(8, 24, corner.shape)], -1)
   valid = np.arange(COUNT) < np.array(numbers)[:, None]
-  return GroundTruth(
+  return TrueObjects(
     boxes=jnp.asarray(np.where(valid[..., None], boxes, 0), jnp.float32),
     classes=jnp.asarray(rng.integers(0, CLASSES, valid.shape), jnp.int32),
     valid=jnp.asarray(valid),
