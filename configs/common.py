@@ -1,4 +1,4 @@
-"""What all configs have in common: every block, with the keys that a config may leave as they are.
+"""Blocks that all configs share, with every key that a config may leave as it is.
 
 A config starts with `base`, sets what is its own, and so has all keys that the command line may
 set. An empty value stands for the default of whoever reads it.

@@ -35,7 +35,7 @@ def folder() -> pathlib.Path:
 
 
 def names() -> list[str]:
-  """Our configs in alphabetical order, such as `quickstart` or `segmentation/cityscapes`."""
+  """Our configs in alphabetical order, such as `quickstart` or `FOLDER/NAME`."""
   found = (p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.py"))
   return sorted(name for name in found if name.split("/")[-1] not in ("common", "__init__"))
 

@@ -54,8 +54,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tools/",
     "train.py",
     "eval.py",
-    f"{PACKAGE}/cli/",
-    f"{PACKAGE}/*/__main__.py",
+    f"{PACKAGE}/config.py",
     f"{PACKAGE}/checkpoint/manager.py",
   ),
   "torch": (

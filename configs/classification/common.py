@@ -1,4 +1,4 @@
-"""What the classification configs have in common; source: HRNet/HRNet-Image-Classification."""
+"""Blocks that the classification configs share; source: HRNet/HRNet-Image-Classification."""
 
 import ml_collections
 

@@ -1,4 +1,4 @@
-"""What the detection configs have in common: HRNetV2p and a two-stage detector."""
+"""Blocks that the detection configs share: HRNetV2p and a two-stage detector."""
 
 import ml_collections
 

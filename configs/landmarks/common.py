@@ -1,4 +1,4 @@
-"""What the landmark configs have in common.
+"""Blocks that the landmark configs share.
 
 `base` is for small runs from scratch, `published` for the recipes of
 HRNet/HRNet-Facial-Landmark-Detection.

@@ -1,4 +1,4 @@
-"""What the segmentation configs have in common; sources: the experiments of the reference.
+"""Blocks that the segmentation configs share; sources: the experiments of the reference.
 
 `base` is for small runs from scratch, `published` for the recipes of
 HRNet/HRNet-Semantic-Segmentation.

@@ -79,7 +79,7 @@ def start_from(path: str | pathlib.Path, state: TrainState) -> tuple[TrainState,
   transfer = _plan(loaded.path, source, target)
   moved = {p: source[p].astype(target[p].dtype) for p in transfer.loaded}
   variables = traverse_util.unflatten_dict(target | moved)
-  return state.replace(**variables), transfer
+  return state.replace(**variables), transfer  # type: ignore[attr-defined]
 
 
 def _plan(where: pathlib.Path, source: Mapping[Path, Any], target: Mapping[Path, Any]) -> Transfer:

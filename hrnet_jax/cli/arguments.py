@@ -17,8 +17,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--config",
     metavar="NAME[:ARGUMENT]",
-    help="the experiment: one of ours, such as quickstart or segmentation/cityscapes:w48, or a "
-    "Python file with get_config(); --config.key=value changes a value",
+    help="the experiment: one of ours, such as quickstart, or a Python file with get_config(); "
+    "--config.key=value changes a value",
   )
   parser.add_argument(
     "--print_config", action="store_true", help="print the config with its changes, and end"
@@ -108,7 +108,7 @@ def comma_separated(text: str) -> list[str]:
 def _take_overrides(
   parser: argparse.ArgumentParser, extras: Sequence[str], *, allowed: bool
 ) -> list[str]:
-  """What argparse does not know, which has to be overrides and their values."""
+  """Checks that all that argparse does not know is overrides and their values."""
   overrides: list[str] = []
   wait = False  # for the value of the flag before
   for text in extras:

@@ -1,7 +1,7 @@
 """Evaluates a trained network on the whole evaluation split, every example exactly once.
 
   hrnet eval --config=quickstart --workdir=runs/quickstart
-  hrnet eval --config=segmentation/cityscapes:w48 --workdir=runs/cityscapes \\
+  hrnet eval --config=CONFIG --workdir=runs/a \\
     --config.eval.protocol.scales="(0.5, 1.0, 1.5)" --config.eval.protocol.flip=True
   hrnet eval --config=quickstart --workdir=runs/a --against=runs/b --export=results
 

@@ -1,7 +1,7 @@
 """Lists the published networks with parameters and multiply-accumulates.
 
   hrnet models
-  hrnet models segmentation
+  hrnet models TASK
 
 Prints one row for each variant of the tasks named, of all tasks without names.
 """

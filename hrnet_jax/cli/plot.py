@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   """Runs the command."""
   args = arguments.parse(parser, argv)
-  from hrnet_jax import plot
+  from hrnet_jax.run_log import plot
 
   count = plot.draw(
     [pathlib.Path(x) for x in args.workdirs],

@@ -1,7 +1,7 @@
 """Turns a folder of images and labels into records that training reads: files to ArrayRecord.
 
   hrnet prepare --dataset=cityscapes --source=FOLDER
-  hrnet prepare --dataset=image_folder_classification/my_birds --source=FOLDER
+  hrnet prepare --dataset=DATASET/my_birds --source=FOLDER
 
 Every image is checked with its label; the first that is not as it has to be ends the command with
 a message that names the file. A data set is then either complete or not there: the command can be
@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   """Runs the command."""
   args = arguments.parse(parser, argv)
-  from hrnet_jax import prepare, registry
+  from hrnet_jax import registry
+  from hrnet_jax.data import prepare
 
   registry.load_plugins(args.plugins)
   # A plain kill cleans up just as Ctrl-C does.

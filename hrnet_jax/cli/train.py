@@ -1,8 +1,8 @@
 """Trains a config.
 
   hrnet train --config=quickstart --workdir=runs/quickstart
-  hrnet train --config=segmentation/cityscapes:w48_ocr --workdir=runs/cityscapes \\
-    --config.init_from=imagenet_w48 --config.train.batch_size=16
+  hrnet train --config=my_config.py:argument --workdir=runs/own \\
+    --config.init_from=runs/quickstart --config.train.batch_size=8
 
 The same command again goes on where the run stopped. `--config.key=value` changes a value.
 """

@@ -143,7 +143,7 @@ class Inputs:
       return None
     return transform.groups(self.dataset.sizes(split))
 
-  def _train_options(self, transform: type) -> dict[str, Any]:
+  def _train_options(self, transform: Any) -> dict[str, Any]:
     """Those of the config; the pairs that change places are the data set's, if not there.
 
     Raises:

@@ -50,7 +50,7 @@ class Loader(Iterator[dict[str, np.ndarray]]):
   def close(self) -> None:
     """Stops threads and worker processes. May be called twice."""
     if self._iterator is not None:
-      self._iterator.close()
+      self._iterator.close()  # type: ignore[attr-defined]
     # grain closes again when it is deleted, and complains if that is at the end of the program.
     self._iterator = None
 

@@ -20,7 +20,7 @@ from hrnet_jax.export import check, program
 from hrnet_jax.files import write_whole
 
 NAME, SUFFIX = "network", ".jaxexport"
-# What of the facts about the data a user of predictions needs.
+# Facts about the data that a user of predictions needs.
 FACTS = ("name", "fingerprint", "class_names", "palette", "landmark_names", "flip_pairs")
 
 
@@ -44,7 +44,7 @@ def target(output: str | pathlib.Path, *, overwrite: bool) -> pathlib.Path:
 def describe(
   loaded: networks.Loaded, exported: export.Exported, made: program.Program, outputs: str
 ) -> dict[str, Any]:
-  """What the JSON file says."""
+  """The content of the JSON file."""
   tree = jax.tree.unflatten(exported.out_tree, exported.out_avals)
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   normalize = made.task.normalize

@@ -73,7 +73,7 @@ class LayerConfig:
     if str(self.dtype) not in DTYPES:
       raise ValueError(f"unknown dtype {str(self.dtype)!r}; known: {', '.join(DTYPES)}")
     object.__setattr__(self, "dtype", jnp.dtype(self.dtype))
-    if self.dtype == jnp.float64 and not jax.config.jax_enable_x64:
+    if self.dtype == jnp.float64 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
       raise ValueError("dtype float64 needs JAX_ENABLE_X64=1")
 
   @property

@@ -66,7 +66,7 @@ def test_prepare_command(source, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert "  train        9 images, up to " in done.stdout
-  assert "  5 landmarks, 2 pairs" in done.stdout
+  assert "  5 keypoints, 2 pairs" in done.stdout
   (source / "val.csv").write_text("image_name,x0,y0\nval_0.jpg,3,nan\n")
   done = subprocess.run(
     [*command, f"--data_dir={tmp_path / 'out'}"], capture_output=True, text=True

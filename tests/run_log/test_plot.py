@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from hrnet_jax import plot
+from hrnet_jax.run_log import plot
 from hrnet_jax.visualize.palette import FIRST, SECOND
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def log(folder: pathlib.Path, entries: list[dict], tail: str = "") -> pathlib.Path:
@@ -27,7 +27,7 @@ def runs(tmp_path):
   """Two runs; the second was killed in the middle of a line."""
   entries = [
     {"step": step, "split": split, "time": 1.5, "loss": 1 / step, "by_class": {"a": 1.0}}
-    | ({"miou": 0.01 * step} if split == "val" else {})
+    | ({"mean_iou": 0.01 * step} if split == "val" else {})
     for step in (10, 20, 30)
     for split in ("train", "val")
   ]
@@ -40,18 +40,18 @@ def run(*arguments):
 
 
 def test_reads_steps_and_values_of_evaluations_or_of_a_split(runs):
-  assert plot.read(runs, ["miou"], None) == {
+  assert plot.read(runs, ["mean_iou"], None) == {
     "one": ([10, 20, 30], pytest.approx([0.1, 0.2, 0.3])),
     "two": ([10, 20], pytest.approx([0.1, 0.2])),
   }
-  both = plot.read(runs[1:], ["loss", "miou"], "val")
-  assert list(both) == ["two, loss", "two, miou"]
+  both = plot.read(runs[1:], ["loss", "mean_iou"], "val")
+  assert list(both) == ["two, loss", "two, mean_iou"]
   assert plot.read(runs[1:], ["loss"], "train") == {"two": ([10, 20], [0.1, 0.05])}
 
 
 def test_runs_with_the_same_name_are_told_apart(runs, tmp_path):
-  other = log(tmp_path / "deeper/one", [{"step": 1, "split": "val", "miou": 0.5}])
-  assert list(plot.read([runs[0], other, runs[1]], ["miou"], None)) == [
+  other = log(tmp_path / "deeper/one", [{"step": 1, "split": "val", "mean_iou": 0.5}])
+  assert list(plot.read([runs[0], other, runs[1]], ["mean_iou"], None)) == [
     str(runs[0]),
     str(other),
     "two",
@@ -61,7 +61,7 @@ def test_runs_with_the_same_name_are_told_apart(runs, tmp_path):
 def test_command_draws_a_line_for_each_run(runs, tmp_path):
   output = tmp_path / "curves.png"
   workdirs = ",".join(map(str, runs))
-  done = run(f"--workdirs={workdirs}", "--figures=miou", f"--output={output}")
+  done = run(f"--workdirs={workdirs}", "--figures=mean_iou", f"--output={output}")
   assert (done.returncode, done.stdout) == (0, f"2 curves: {output}\n")
   picture = np.asarray(Image.open(output))
   first, second = ((picture == colour).all(-1) for colour in (FIRST, SECOND))
@@ -74,7 +74,9 @@ def test_command_says_what_is_wrong(runs, tmp_path):
   output = tmp_path / "curves.png"
   done = run(f"--workdirs={runs[0]}", "--figures=AP", f"--output={output}")
   assert done.returncode == 1
-  wanted = f"hrnet plot: {runs[0]}/metrics.jsonl: no 'AP' of evaluations; there are: loss, miou\n"
+  wanted = (
+    f"hrnet plot: {runs[0]}/metrics.jsonl: no 'AP' of evaluations; there are: loss, mean_iou\n"
+  )
   assert done.stderr == wanted
   with pytest.raises(ValueError, match="no 'loss' of split 'test'; there are: none"):
     plot.read(runs, ["loss"], "test")

@@ -13,12 +13,11 @@ from absl import flags
 import numpy as np
 import pytest
 
-from hrnet_jax import prepare
 from hrnet_jax.cli.main import main
-from hrnet_jax.data import images, prepared
+from hrnet_jax.data import images, prepare, prepared
 from tests.helpers import miniatures
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture

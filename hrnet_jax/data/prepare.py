@@ -1,0 +1,114 @@
+"""Prepares a data set and says what is in it: what `hrnet prepare` does."""
+
+import shlex
+import sys
+import time
+
+from hrnet_jax.data import prepared
+
+_PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
+_BAR_INTERVAL = 0.1
+_BAR_WIDTH = 30
+_MAX_ROWS = 200  # of the table of classes
+
+
+def prepare(
+  name: str,
+  source: str | None,
+  data_dir: str | None,
+  *,
+  overwrite: bool = False,
+  workers: int | None = None,
+) -> None:
+  """Prepares a data set with a progress bar, and prints a summary.
+
+  Args:
+    name: `DATASET` or `DATASET/VARIANT`.
+    source: folder with the images and labels; some data sets need none.
+    data_dir: where to write; None is the usual place.
+    overwrite: prepares again although nothing has changed.
+    workers: threads; as many as processors by default.
+
+  Raises:
+    ValueError, OSError: see `data.prepared.prepare`.
+  """
+  started = time.monotonic()
+  progress = ProgressLine()
+  try:
+    dataset, built = prepared.prepare(
+      name, data_dir, source=source, overwrite=overwrite, progress=progress, workers=workers
+    )
+  finally:
+    progress.end()
+  print(summarize(dataset))
+  state = f"prepared in {time.monotonic() - started:.1f} s" if built else "already prepared"
+  print(f"{state}: {dataset.directory}")
+  print(_next_command(dataset, data_dir))
+
+
+def summarize(dataset: prepared.Dataset) -> str:
+  """Splits with sizes, the share of each class, and the fingerprint, as lines of text."""
+  lines = [f"data set {dataset.name}, fingerprint {dataset.fingerprint}"]
+  for split, count in dataset.splits().items():
+    height, width = dataset.max_size(split)
+    size = f"{width}x{height}" if dataset.uniform_size(split) else f"up to {width}x{height}"
+    lines.append(f"  {split:<6}{count:>8} images, {size}")
+  for name, splits in dataset.unions.items():
+    lines.append(f"  {name} is {' and '.join(splits)}")
+  for subset, (split, positions) in dataset.subsets.items():
+    lines.append(f"  {subset:<14}{len(positions):>8} images of {split}")
+  if not dataset.class_names:
+    lines.append(f"  {len(dataset.landmark_names)} keypoints, {len(dataset.flip_pairs)} pairs")
+    return "\n".join(lines)
+  if len(dataset.class_names) > _MAX_ROWS:
+    return "\n".join([*lines, f"  {len(dataset.class_names)} classes"])
+  unit, rows = "pixels", [*dataset.class_names, "(ignored)"]
+  if all("class_images" in values for values in dataset.statistics.values()):
+    unit, rows = "images", list(dataset.class_names)
+  elif all("class_objects" in values for values in dataset.statistics.values()):
+    unit = "objects"
+  lines.append(f"{f'share of {unit}':<24}" + "".join(f"{split:>9}" for split in dataset.statistics))
+  columns = [_shares(values, unit)[: len(rows)] for values in dataset.statistics.values()]
+  for row, shares in zip(rows, zip(*columns, strict=True), strict=True):
+    lines.append(f"  {row:<22}" + "".join(f"{share:>8.2%} " for share in shares).rstrip())
+  return "\n".join(lines)
+
+
+class ProgressLine:
+  """Shows how far a build is: a bar on a terminal, now and then a line elsewhere."""
+
+  def __init__(self, stream=None):
+    self._stream = stream or sys.stderr
+    self._terminal = self._stream.isatty()
+    self._interval = _BAR_INTERVAL if self._terminal else _PLAIN_INTERVAL
+    self._shown = time.monotonic()
+    self._open = False
+
+  def __call__(self, split: str, done: int, total: int) -> None:
+    """Reports `done` of `total` records of a split."""
+    now = time.monotonic()
+    if done < total and now - self._shown < self._interval:
+      return
+    self._shown = now
+    text = f"{split} {done}/{total}"
+    if self._terminal:
+      filled = _BAR_WIDTH * done // total
+      text = f"\r{split:<6}[{'=' * filled:<{_BAR_WIDTH}}] {done}/{total}"
+    self._open = self._terminal and done < total
+    print(text, end="" if self._open else "\n", file=self._stream, flush=True)
+
+  def end(self) -> None:
+    """Ends a bar that was left half way."""
+    if self._open:
+      print(file=self._stream, flush=True)
+    self._open = False
+
+
+def _shares(values, unit):
+  counts = [*values[f"class_{unit}"], values[f"ignored_{unit}"]]
+  return [count / max(1, sum(counts)) for count in counts]
+
+
+def _next_command(dataset, data_dir):
+  where = f" --config.data.data_dir={shlex.quote(data_dir)}" if data_dir else ""
+  return f"to use it, give training commands --config.data.name={dataset.name}{where}"
