@@ -5,6 +5,7 @@
 Between `<!-- table: NAME -->` and `<!-- end -->` of the page stands the table NAME.
 """
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 import itertools
 import json
@@ -12,29 +13,28 @@ import pathlib
 import re
 from typing import Any
 
-from absl import app, flags
-
 from benchmarks import networks, pipeline
 from hrnet_jax import markdown
 
 Result = Mapping[str, Any]
 
 
-def define_flags() -> None:
-  """Defines the command's flags."""
-  flags.DEFINE_string("result", None, "JSON file of `python -m benchmarks`.", required=True)
-  flags.DEFINE_string("page", None, "Markdown file to fill; without it, tables are printed.")
-
-
-def main(argv: Sequence[str]) -> None:
-  """Runs the command."""
-  del argv
-  result = json.loads(pathlib.Path(flags.FLAGS.result).read_text())
-  if not flags.FLAGS.page:
+def main(argv: Sequence[str] | None = None) -> None:
+  """Runs the command with its arguments, by default those of this process."""
+  parser = argparse.ArgumentParser(
+    prog="python -m benchmarks.report",
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add("--result", type=pathlib.Path, required=True, help="JSON file of `python -m benchmarks`")
+  add("--page", type=pathlib.Path, help="Markdown file to fill; without it, tables are printed")
+  args = parser.parse_args(argv)
+  result = json.loads(args.result.read_text())
+  if args.page:
+    args.page.write_text(fill(args.page.read_text(), tables(result)))
+  else:
     print(text(result))
-    return
-  path = pathlib.Path(flags.FLAGS.page)
-  path.write_text(fill(path.read_text(), tables(result)))
 
 
 def tables(result: Result) -> dict[str, str]:
@@ -167,5 +167,4 @@ def _rate(x: Result, digits: int = 1) -> str:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()
