@@ -11,7 +11,7 @@ import numpy as np
 from orbax.checkpoint import multihost
 
 from hrnet_jax.distributed import sharding
-from hrnet_jax.run_log.running_mean import IN_FLIGHT
+from hrnet_jax.distributed.runtime import STEPS_IN_FLIGHT
 
 _PATIENCE = 3600.0  # seconds; a large network may compile that long on a slow host
 
@@ -84,7 +84,7 @@ class StopVote:
     if jax.process_count() == 1:
       return wish
     self._running.append(self._dispatch(wish))
-    return len(self._running) > IN_FLIGHT and self._read(self._running.popleft())
+    return len(self._running) > STEPS_IN_FLIGHT and self._read(self._running.popleft())
 
   def any_process_now(self, wish: bool) -> bool:
     """Votes and waits for the result, which is true also if it was before this."""

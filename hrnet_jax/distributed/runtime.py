@@ -1,4 +1,4 @@
-"""What a process sets up before it computes: compilation cache, programs, signals."""
+"""The process itself: compilation cache, compiled programs, SIGTERM, steps under way."""
 
 from collections.abc import Callable
 import ctypes
@@ -12,6 +12,9 @@ from typing import Any
 from absl import logging
 import jax
 
+# Steps under way when the host looks at what they return. The devices never wait for the host, and
+# more would only hold more batches in memory.
+STEPS_IN_FLIGHT = 2
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
 

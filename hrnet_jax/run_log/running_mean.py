@@ -7,8 +7,7 @@ import time
 import jax
 import numpy as np
 
-# Steps under way when the host looks at scalars. More would only hold more batches in memory.
-IN_FLIGHT = 2
+from hrnet_jax.distributed.runtime import STEPS_IN_FLIGHT
 
 
 class Diverged(FloatingPointError):
@@ -29,14 +28,14 @@ class RunningMean:
     self._since, self._steps = time.monotonic(), 0
 
   def add(self, step: int, scalars: dict[str, jax.Array]) -> None:
-    """Takes a step that was dispatched; waits for the one `IN_FLIGHT` before it.
+    """Takes a step that was dispatched; waits for the one `STEPS_IN_FLIGHT` before it.
 
     Raises:
       Diverged: the loss of that one is not finite.
     """
     self._running.append((step, scalars))
     self._steps += 1
-    while len(self._running) > IN_FLIGHT:
+    while len(self._running) > STEPS_IN_FLIGHT:
       self._finish()
 
   def drain(self) -> None:

@@ -1,69 +1,13 @@
-"""Schedules and optimizers in PyTorch's order of operations."""
+"""Optimizers in PyTorch's order of operations, with the learning rate's schedule inside."""
 
 from collections.abc import Iterable, Mapping, Sequence
-import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from hrnet_jax.errors import lookup
-
-
-def _poly(learning_rate: float, steps: int, *, power: float = 0.9) -> optax.Schedule:
-  """`learning_rate * (1 - (t - 1) / steps) ** power`, and `learning_rate` itself at t = 0.
-
-  The reference (tools/train.py, lib/core/function.py) sets the rate after each update, so its
-  first two steps share the base rate and zero is never reached.
-  """
-
-  def schedule(count: Any) -> Any:
-    done = jnp.maximum(jnp.asarray(count, float) - 1, 0) / steps
-    return learning_rate * jnp.maximum(1 - done, 0) ** power
-
-  return schedule
-
-
-def _constant(learning_rate: float, steps: int) -> optax.Schedule:
-  """The same rate at every step."""
-  del steps
-  return optax.constant_schedule(learning_rate)
-
-
-def _step(
-  learning_rate: float,
-  steps: int,
-  *,
-  steps_per_epoch: float | None,
-  milestones: Sequence[float],
-  factor: float = 0.1,
-  warmup_steps: int = 0,
-  warmup_ratio: float = 0.001,
-) -> optax.Schedule:
-  """In epoch `e`, counted from 0, `learning_rate * factor ** n`; n milestones are at most `e`.
-
-  `MultiStepLR` as the reference (HRNet-Image-Classification, tools/train.py) calls it. The first
-  `warmup_steps` rise from `warmup_ratio` of the rate in a straight line (mmcv's `LrUpdaterHook`).
-  """
-  del steps
-  if steps_per_epoch is None:
-    raise ValueError("schedule 'step' counts epochs: give steps_per_epoch")
-  if list(milestones) != sorted(milestones) or min(milestones, default=1) <= 0:
-    raise ValueError(
-      f"optimizer.schedule.milestones are {tuple(milestones)}, expected epochs in ascending order"
-    )
-  firsts = jnp.asarray([math.ceil(round(epoch * steps_per_epoch, 6)) for epoch in milestones], int)
-  rates = [learning_rate * factor**n for n in range(len(milestones) + 1)]
-
-  def schedule(count: Any) -> Any:
-    rate = jnp.asarray(rates, float)[(jnp.asarray(count) >= firsts).sum()]
-    if not warmup_steps:
-      return rate
-    left = jnp.maximum(1 - jnp.asarray(count, float) / warmup_steps, 0)
-    return rate * (1 - left * (1 - warmup_ratio))
-
-  return schedule
+from hrnet_jax.training.schedule import build_schedule
 
 
 def _sgd(
@@ -73,10 +17,6 @@ def _sgd(
   return optax.chain(
     optax.add_decayed_weights(weight_decay), optax.trace(momentum, nesterov=nesterov)
   )
-
-
-SCHEDULES = {"poly": _poly, "constant": _constant, "step": _step}
-_COUNT_EPOCHS = ("step",)
 
 
 def _adam(
@@ -94,11 +34,11 @@ OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
 def build(
   steps: int,
   *,
-  extra: tuple[int, float] | None = None,
+  fine_tune: tuple[int, float] | None = None,
   steps_per_epoch: float | None = None,
   name: str,
   learning_rate: float,
-  schedule: dict[str, Any],
+  schedule: Mapping[str, Any],
   clip_norm: float = 0.0,
   multipliers: Mapping[str, float] | None = None,
   **options: Any,
@@ -107,11 +47,11 @@ def build(
 
   Args:
     steps: of the run, a second phase left out.
-    extra: steps and base rate of a second phase, in which the schedule runs anew.
+    fine_tune: steps and base rate of a second phase, in which the schedule runs anew.
     steps_per_epoch: for schedules that count epochs; need not be whole.
     name: key of `OPTIMIZERS`.
     learning_rate: base rate.
-    schedule: `name`, a key of `SCHEDULES`, and its options.
+    schedule: `name`, a key of `schedule.SCHEDULES`, and its options.
     clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
     multipliers: factors of the rate for parts of the network, by their paths: `{"head": 10.0}`.
     **options: of the optimizer.
@@ -123,20 +63,13 @@ def build(
     ValueError: unknown name. TypeError: unknown option. While the transformation is initialised:
       a multiplier that fits no parameter, or a parameter that two of them fit.
   """
-  schedule = dict(schedule)
-  kind = schedule.pop("name")
-  if kind in _COUNT_EPOCHS:
-    schedule["steps_per_epoch"] = steps_per_epoch
-  make_curve = lookup(SCHEDULES, kind, "schedule")
-  curve = make_curve(learning_rate, steps, **schedule)
-  if extra is not None:
-    if kind in _COUNT_EPOCHS:
-      raise ValueError(f"train.fine_tune: schedule {kind!r} cannot run anew; use poly or constant")
-    curve = _one_after_another(curve, make_curve(extra[1], extra[0], **schedule), steps)
+  rate = build_schedule(
+    learning_rate, steps, fine_tune=fine_tune, steps_per_epoch=steps_per_epoch, **schedule
+  )
   clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
   core = lookup(OPTIMIZERS, name, "optimizer")(**options)
   factors = [scale_parts(multipliers)] if multipliers else []
-  return curve, optax.chain(*clip, core, optax.scale_by_learning_rate(curve), *factors)
+  return rate, optax.chain(*clip, core, optax.scale_by_learning_rate(rate), *factors)
 
 
 def scale_parts(multipliers: Mapping[str, float]) -> optax.GradientTransformation:
@@ -189,17 +122,3 @@ def _parts_of(name: str, parts: Iterable[str]) -> list[str]:
 
 def _name(path: tuple[Any, ...]) -> str:
   return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def _one_after_another(first: optax.Schedule, second: optax.Schedule, steps: int) -> optax.Schedule:
-  """`first`, and from its step `steps` on `second`, one step late.
-
-  The reference sets the rate after each update, so the first step of the second phase still has
-  the rate with which the first phase ended.
-  """
-
-  def schedule(count: Any) -> Any:
-    count = jnp.asarray(count)
-    return jnp.where(count <= steps, first(count), second(count - steps))
-
-  return schedule

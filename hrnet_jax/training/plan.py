@@ -8,7 +8,7 @@ from hrnet_jax.data.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
-class Extra:
+class FineTune:
   """The second phase of a run; the same optimizer goes on with other examples.
 
   Attributes:
@@ -26,7 +26,7 @@ class Extra:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """Schedule of a run.
+  """When things happen in a run.
 
   Attributes:
     steps: of the whole run, both phases.
@@ -35,7 +35,7 @@ class Plan:
     log_steps: steps between two lines of the log.
     eval_epochs: epochs between two validations.
     checkpoint_steps: steps between two checkpoints.
-    extra: the second phase, if there is one.
+    fine_tune: the second phase, if there is one.
   """
 
   steps: int
@@ -44,12 +44,12 @@ class Plan:
   log_steps: int
   eval_epochs: float
   checkpoint_steps: int
-  extra: Extra | None = None
+  fine_tune: FineTune | None = None
 
   @property
   def first_steps(self) -> int:
     """Steps of the first phase."""
-    return self.steps - (self.extra.steps if self.extra else 0)
+    return self.steps - (self.fine_tune.steps if self.fine_tune else 0)
 
   @property
   def steps_per_epoch(self) -> float:
@@ -61,7 +61,7 @@ class Plan:
     first = min(step, self.first_steps) * self.batch_size / self.num_examples
     if step <= self.first_steps:
       return first
-    return first + (step - self.first_steps) * self.batch_size / self.extra.num_examples
+    return first + (step - self.first_steps) * self.batch_size / self.fine_tune.num_examples
 
   def evaluates(self, step: int) -> bool:
     """Whether `step` completes a multiple of `eval_epochs`, or the run."""
@@ -103,14 +103,14 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
   num_examples = len(dataset.source(config.data.train_split))
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
   options = train.get("fine_tune", {})
-  extra = _make_extra(dataset, train.batch_size, **options) if options else None
-  steps += extra.steps if extra else 0
-  return Plan(steps, train.batch_size, num_examples, *intervals.values(), extra)
+  fine_tune = _make_fine_tune(dataset, train.batch_size, **options) if options else None
+  steps += fine_tune.steps if fine_tune else 0
+  return Plan(steps, train.batch_size, num_examples, *intervals.values(), fine_tune)
 
 
-def _make_extra(
+def _make_fine_tune(
   dataset: Dataset, batch_size: int, *, epochs: float, split: str, learning_rate: float
-) -> Extra | None:
+) -> FineTune | None:
   if epochs < 0 or learning_rate <= 0:
     raise ValueError(
       f"train.fine_tune has epochs {epochs} and learning_rate {learning_rate}; expected 0 or more, "
@@ -120,4 +120,4 @@ def _make_extra(
     return None
   num_examples = len(dataset.source(split))
   steps = math.ceil(epochs * num_examples / batch_size)
-  return Extra(steps, split, num_examples, learning_rate)
+  return FineTune(steps, split, num_examples, learning_rate)

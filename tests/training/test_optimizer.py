@@ -179,7 +179,7 @@ def test_two_multipliers_of_one_parameter_are_refused():
 
 def test_a_second_phase_starts_anew_one_step_late():
   schedule = {"name": "poly", "power": 1.0}
-  rate, _ = build(4, extra=(2, 0.1), learning_rate=1.0, schedule=schedule)
+  rate, _ = build(4, fine_tune=(2, 0.1), learning_rate=1.0, schedule=schedule)
   expected = [1, 1, 0.75, 0.5, 0.25, 0.1, 0.05, 0]  # the last is past the end
   np.testing.assert_allclose([float(rate(t)) for t in range(8)], expected, rtol=1e-6, atol=1e-9)
   np.testing.assert_allclose(jax.jit(rate)(jnp.int32(5)), 0.1, rtol=1e-6)
@@ -190,7 +190,7 @@ def test_second_phase_of_the_reference_on_cityscapes():
   first, second = 119548, 139876
   with jax.enable_x64(True):
     schedule = {"name": "poly"}
-    rate, _ = build(first, extra=(second, 0.001), learning_rate=0.01, schedule=schedule)
+    rate, _ = build(first, fine_tune=(second, 0.001), learning_rate=0.01, schedule=schedule)
     alone, _ = build(first, learning_rate=0.01, schedule=schedule)
     for t in (0, 1, 1001, first - 1, first):
       assert rate(t) == alone(t)
@@ -200,12 +200,14 @@ def test_second_phase_of_the_reference_on_cityscapes():
       expected = 0.001 * (1 - (t - 1) / second) ** 0.9
       np.testing.assert_allclose(rate(first + t), expected, rtol=1e-12)
   # Where the reference's last epoch divides by the shorter first length and fails.
-  rate, _ = build(first, extra=(second, 0.001), learning_rate=0.01, schedule={"name": "poly"})
+  rate, _ = build(first, fine_tune=(second, 0.001), learning_rate=0.01, schedule={"name": "poly"})
   assert np.isfinite(float(rate(first + second + 100)))
 
 
 def test_momentum_lasts_into_the_second_phase():
-  _, tx = build(2, extra=(2, 0.5), learning_rate=1.0, momentum=0.9, schedule={"name": "constant"})
+  _, tx = build(
+    2, fine_tune=(2, 0.5), learning_rate=1.0, momentum=0.9, schedule={"name": "constant"}
+  )
   history = follow(tx, 0.0, [1.0, 0.0, 0.0, 0.0])
   # Buffers 1, 0.9, 0.81, 0.729; the third step still has the rate of the first phase.
   np.testing.assert_allclose(history, [-1, -1.9, -2.71, -2.71 - 0.5 * 0.729], rtol=1e-6)
@@ -213,4 +215,4 @@ def test_momentum_lasts_into_the_second_phase():
 
 def test_a_schedule_that_counts_epochs_has_no_second_phase():
   with pytest.raises(ValueError, match=r"train\.fine_tune: schedule 'step' cannot run anew"):
-    build(extra=(2, 0.1), steps_per_epoch=3, schedule={"name": "step", "milestones": (1,)})
+    build(fine_tune=(2, 0.1), steps_per_epoch=3, schedule={"name": "step", "milestones": (1,)})

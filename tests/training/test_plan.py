@@ -2,7 +2,7 @@
 
 import pytest
 
-from hrnet_jax.training.plan import Extra, Plan, make_plan
+from hrnet_jax.training.plan import FineTune, Plan, make_plan
 from tests.helpers import toy
 
 
@@ -79,10 +79,12 @@ EXTRA = {"epochs": 3, "split": "trainval", "learning_rate": 0.001}
 def test_a_second_phase_adds_its_steps_and_counts_its_own_epochs():
   plan = make_plan(config(epochs=2, steps=0, batch_size=8, fine_tune=EXTRA), FakeDataset())
   assert (plan.first_steps, plan.steps) == (3, 3 + 8)  # 24 and 60 examples in batches of 8
-  assert plan.extra == Extra(8, "trainval", 20, 0.001)
+  assert plan.fine_tune == FineTune(8, "trainval", 20, 0.001)
   assert plan.steps_per_epoch == 1.5
   assert [plan.epoch(step) for step in (0, 3, 8, 11)] == pytest.approx([0, 2, 4, 5.2])
-  every = Plan(11, 8, 12, log_steps=99, eval_epochs=1, checkpoint_steps=99, extra=plan.extra)
+  every = Plan(
+    11, 8, 12, log_steps=99, eval_epochs=1, checkpoint_steps=99, fine_tune=plan.fine_tune
+  )
   assert when(every.evaluates, 11) == [2, 3, 6, 8, 11]
 
 
@@ -90,7 +92,7 @@ def test_a_second_phase_adds_its_steps_and_counts_its_own_epochs():
 def test_no_second_phase(extra):
   plan = make_plan(config(fine_tune=extra), FakeDataset())
   assert plan == make_plan(config(), FakeDataset())
-  assert (plan.extra, plan.first_steps) == (None, 60)
+  assert (plan.fine_tune, plan.first_steps) == (None, 60)
 
 
 @pytest.mark.parametrize(
