@@ -1,15 +1,14 @@
 """Two checkpoints on the same examples: where they differ most, in numbers and pictures."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import math
 from typing import Any
 
-import jax
 import numpy as np
 
-from hrnet_jax.distributed.collectives import gather_bytes, gather_values, sum_over_processes
-from hrnet_jax.evaluation.evaluate import Ranking, Step, widen
+from hrnet_jax.distributed.collectives import gather_values
+from hrnet_jax.evaluation.evaluate import Outcomes, Ranking, Step, score_batches
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.visualize import as_rgb
 
@@ -49,34 +48,22 @@ def compare(
   Raises:
     ValueError: there is nothing to compare.
   """
-  totals, gain, most = None, {}, Ranking(num_pictures)
-  collectors = [x for x in (task.collector() for _ in pair) if x is not None]
-  for batch in batches:
-    scored = [step(variables, batch) for variables in pair]
-    sums = [jax.tree.map(widen, s.metric_sums) for s in scored]
-    totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-    for row in np.flatnonzero(batch["mask"]):
-      index = int(batch["index"][row])
-      gain[index] = float(scored[1].per_example_score[row] - scored[0].per_example_score[row])
-      shown = most.admits(abs(gain[index]))
-      if not (shown or collectors):
-        continue
-      entry = [jax.tree.map(lambda x, row=row: x[row], s.predictions) for s in scored]
-      entry = [step.example(batch, row, x) for x in entry]
-      for collector, tested in zip(collectors, entry, strict=False):
-        collector.add(index, *tested)
-      if shown:
-        most.add(abs(gain[index]), index, entry)
-  if totals is None:
+  gain, most = {}, Ranking(num_pictures)
+
+  def visit(index: int, scores: Sequence[float], outcomes: Outcomes) -> None:
+    first, second = scores
+    gain[index] = second - first
+    if most.admits(abs(gain[index])):
+      most.add(abs(gain[index]), index, outcomes())
+
+  collectors = [task.collector() for _ in pair]
+  totals = score_batches(step, pair, batches, collectors, visit)
+  if not totals:
     raise ValueError("nothing to compare: the split is empty")
-  if not step.shared:
-    totals = sum_over_processes(totals)
-  for number, collector in enumerate(collectors):
-    totals[number] = totals[number] | collector.merge(gather_bytes(collector.pack()))
   gain = gather_values(gain)
   known = [i for i in gain if not math.isnan(gain[i])]
   chosen = set(sorted(known, key=lambda i: (-abs(gain[i]), i))[:num_pictures])
-  pictures = {i: _draw(task, *entry) for i, entry in most.items() if i in chosen}
+  pictures = {i: _draw(task, *both) for i, both in most.items() if i in chosen}
   return Comparison((task.report(totals[0]), task.report(totals[1])), gain, pictures)
 
 

@@ -1,7 +1,8 @@
 """One exact pass over a data set: batches -> report, score of every example, pictures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import functools
 import heapq
 import math
 from typing import Any, NamedTuple, Protocol
@@ -13,14 +14,16 @@ import numpy as np
 from hrnet_jax.data import padded_batch
 from hrnet_jax.distributed import sharding
 from hrnet_jax.distributed.collectives import gather_bytes, gather_values, sum_over_processes
-from hrnet_jax.tasks.interface import Task
+from hrnet_jax.tasks.interface import Collector, Task
 from hrnet_jax.visualize import as_rgb
 
 Example = dict[str, np.ndarray]
+Outcome = tuple[Any, Example]  # a prediction and what it is of
+Outcomes = Callable[[], list[Outcome]]
 
 
 class Scored(NamedTuple):
-  """What a step says about a batch; arrays of numpy.
+  """The result of a step for one batch; arrays of numpy.
 
   Attributes:
     metric_sums: the task's, over the batch.
@@ -112,7 +115,7 @@ def evaluate(
   num_worst: int = 0,
   consume: Callable[[int, Any, Example], None] | None = None,
 ) -> Evaluation:
-  """Scores every example once; totals are kept on the host in 64 bits.
+  """Scores every example once.
 
   Args:
     task: see `Task`.
@@ -127,40 +130,79 @@ def evaluate(
   Raises:
     ValueError: there is nothing to evaluate.
   """
-  total, scores, pictures, worst = None, {}, {}, Ranking(num_worst)
-  collector = task.collector()
-  for batch in batches:
-    scored = step(variables, batch)
-    sums = jax.tree.map(widen, scored.metric_sums)
-    total = sums if total is None else jax.tree.map(np.add, total, sums)
-    for row in np.flatnonzero(batch["mask"]):
-      index, value = int(batch["index"][row]), float(scored.per_example_score[row])
-      scores[index] = value
-      draws, ranks = len(pictures) < num_pictures, worst.admits(-value)
-      if not (draws or ranks or consume or collector):
-        continue
-      prediction = jax.tree.map(lambda x, row=row: x[row], scored.predictions)
-      prediction, example = step.example(batch, row, prediction)
-      if collector:
-        collector.add(index, prediction, example)
-      if draws:
-        pictures[index] = _draw(task, prediction, example)
-      if ranks:
-        worst.add(-value, index, (prediction, example))
-      if consume:
-        consume(index, prediction, example)
-  if total is None:
+  collectors, scores, pictures, worst = [task.collector()], {}, {}, Ranking(num_worst)
+
+  def visit(index: int, values: Sequence[float], outcomes: Outcomes) -> None:
+    (value,) = values
+    scores[index] = value
+    if len(pictures) < num_pictures:
+      pictures[index] = _draw(task, *outcomes()[0])
+    if worst.admits(-value):
+      worst.add(-value, index, outcomes()[0])
+    if consume:
+      consume(index, *outcomes()[0])
+
+  found = score_batches(step, [variables], batches, collectors, visit)
+  if not found:
     raise ValueError("nothing to evaluate: the split is empty")
-  if not step.shared:
-    total = sum_over_processes(total)
-  if collector:
-    total = total | collector.merge(gather_bytes(collector.pack()))
+  (totals,) = found
   scores = gather_values(scores)
   order = sorted((i for i in scores if not math.isnan(scores[i])), key=lambda i: (scores[i], i))
   chosen = set(order[:num_worst])
-  charts = task.charts(total) if num_pictures else {}
-  drawn = {i: _draw(task, *parts) for i, parts in worst.items() if i in chosen}
-  return Evaluation(task.report(total), scores, pictures, drawn, charts, total)
+  charts = task.charts(totals) if num_pictures else {}
+  drawn = {i: _draw(task, *outcome) for i, outcome in worst.items() if i in chosen}
+  return Evaluation(task.report(totals), scores, pictures, drawn, charts, totals)
+
+
+def score_batches(
+  step: Step,
+  networks: Sequence[Any],
+  batches: Iterable[Mapping[str, np.ndarray]],
+  collectors: Sequence[Collector | None],
+  visit: Callable[[int, Sequence[float], Outcomes], None],
+) -> list[Any]:
+  """The one pass over a data set: through one network, or through several batch by batch.
+
+  Args:
+    step: scores a batch.
+    networks: variables of each, where the step wants them.
+    batches: see `evaluate`.
+    collectors: the task's, one for each network.
+    visit: called for every example of this process with its position, its scores by network, and
+      a function that returns its outcomes by network.
+
+  Returns:
+    For each network the totals over all processes, in 64 bits; empty without a batch.
+  """
+  totals = None
+  for batch in batches:
+    scored = [step(variables, batch) for variables in networks]
+    # On the host: a count of pixels outgrows the 32 bits that devices have.
+    sums = [jax.tree.map(_widen, x.metric_sums) for x in scored]
+    totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+    for row in np.flatnonzero(batch["mask"]):
+      index = int(batch["index"][row])
+      # Cutting an example out of a batch takes longer than scoring it; most need not be.
+      outcomes = functools.cache(functools.partial(_outcomes, step, batch, int(row), scored))
+      for number, collector in enumerate(collectors):
+        if collector is not None:
+          collector.add(index, *outcomes()[number])
+      visit(index, [float(x.per_example_score[row]) for x in scored], outcomes)
+  if totals is None:
+    return []
+  if not step.shared:
+    totals = sum_over_processes(totals)
+  for number, collector in enumerate(collectors):
+    if collector is not None:
+      totals[number] = totals[number] | collector.merge(gather_bytes(collector.pack()))
+  return totals
+
+
+def _outcomes(
+  step: Step, batch: Mapping[str, np.ndarray], row: int, scored: Sequence[Scored]
+) -> list[Outcome]:
+  """Prediction and example of one row, by network, as the task draws them."""
+  return [step.example(batch, row, jax.tree.map(lambda x: x[row], x.predictions)) for x in scored]
 
 
 class Ranking:
@@ -188,6 +230,6 @@ def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:
   return task.picture(as_rgb(example["image"]), prediction, example)
 
 
-def widen(x: np.ndarray) -> np.ndarray:
+def _widen(x: np.ndarray) -> np.ndarray:
   """The same numbers in 64 bits."""
   return np.asarray(x).astype(np.int64 if np.issubdtype(x.dtype, np.integer) else np.float64)

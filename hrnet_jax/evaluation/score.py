@@ -56,7 +56,7 @@ def score(
   testing = setup.build(config, task, dataset, mesh)
   files = _absolute(export) if export else None
   writer = results.open_writer(config.model.task, files, dataset, task) if files else None
-  placed = [testing.place(x.variables) for x in loaded]
+  placed = [testing.place(x.variables_for(task.model)) for x in loaded]
   with testing.batches() as batches:
     result = evaluate(
       task,

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from hrnet_jax.checkpoint.train_state import TrainState, init_state
+from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import sharding
 from hrnet_jax.preflight import collectives, cost, fake_data, hlo
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
-from hrnet_jax.training.setup import make_mesh, make_setup
+from hrnet_jax.training.setup import make_setup
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -91,15 +91,14 @@ def set_up(config: Any, topology: Topology) -> StepSetup:
   Raises:
     ValueError, TypeError: the config does not fit the slice or the data set.
   """
-  mesh = make_mesh(config, topology.devices)
-  sharding.data_share(mesh)  # refuses a mesh that the hosts cannot share
   dataset, prepared = fake_data.open_dataset(config)
-  setup = make_setup(config, dataset, mesh)
+  setup = make_setup(config, dataset, topology.devices)
+  mesh = setup.mesh
   shapes = fake_data.batch_shapes(config, dataset)
   batch = {name: jax.ShapeDtypeStruct(*x) for name, x in shapes.items()}
   sharding.check_height(mesh, batch["image"].shape[1], gradients=True)
   everywhere = sharding.replicated(mesh)
-  state = jax.eval_shape(lambda: init_state(setup.task.model, setup.tx, config.seed, everywhere))
+  state = jax.eval_shape(setup.init_state)
   arguments = (
     _placed(state, jax.tree.map(lambda _: everywhere, state)),
     _placed(batch, sharding.batch_shardings(mesh, batch)),

@@ -1,7 +1,9 @@
 """The training loop, the same for every task: config and workdir -> final state."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+import contextlib
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -9,36 +11,35 @@ from clu import parameter_overview
 import jax
 from jax.sharding import Mesh
 
-from hrnet_jax import registry
 from hrnet_jax.checkpoint.init_from import Transfer, start_from
 from hrnet_jax.checkpoint.manager import Checkpoints
-from hrnet_jax.checkpoint.train_state import TrainState, all_finite, init_state
+from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.checkpoint.workdir import open_workdir
-from hrnet_jax.data.inputs import Inputs, open_dataset
+from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.evaluation.eval_step import make_eval_step
-from hrnet_jax.evaluation.evaluate import SharedStep, evaluate
+from hrnet_jax.evaluation.evaluate import SharedStep
 from hrnet_jax.run_log.log import Log, info
-from hrnet_jax.run_log.running_mean import Diverged, RunningMean
 from hrnet_jax.training.plan import Plan
-from hrnet_jax.training.setup import TrainSetup, make_mesh, make_setup
+from hrnet_jax.training.progress import Progress
+from hrnet_jax.training.setup import make_setup
+from hrnet_jax.training.step import StepPrograms
+from hrnet_jax.training.validation import Validation
 
 TRANSFER_FILE = "init_from.txt"
-_DUE = "evaluation_due"  # in a checkpoint whose validation was broken off
-
-
-class _Stopped(Exception):
-  """The run is to end while a validation is under way."""
+# In the position of a checkpoint: its validation was broken off, and comes first when the run goes
+# on, so that its line in the log and its score are those of a run that was not interrupted.
+_EVALUATION_DUE = "evaluation_due"
 
 
 def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   """Trains until the config's last step or SIGTERM; goes on where the workdir's run stopped.
 
   The weights come from the newest checkpoint of the workdir; else from `config.init_from`, if it
-  names one (see `transfer`); else they are initialised.
+  names one (see `checkpoint.init_from`); else they are initialised.
 
   Order and augmentation of examples are functions of the seed and the step, so a run that was
   killed and started again ends with the same bits as one that was not, and may go on with another
@@ -55,51 +56,59 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
     ValueError: config, data set and workdir do not fit together.
     Diverged: the loss is not finite; the message names the step and the last good checkpoint.
   """
-  mesh = make_mesh(config)
   dataset = open_dataset(config)
-  setup = make_setup(config, dataset, mesh)
-  task, plan = setup.task, setup.plan
+  setup = make_setup(config, dataset)
+  mesh, plan = setup.mesh, setup.plan
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
-  inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
   watchdog = Watchdog(**config.train.get("watchdog", {}))
-  state = init_state(task.model, setup.tx, config.seed, sharding.replicated(mesh))
+  state = setup.init_state()
   _write_overview(workdir / "parameters.txt", state)
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
-    Checkpoints(workdir, facts=facts, **keeping) as saver,
+    Checkpoints(workdir, facts=facts, **keeping) as checkpoints,
     runtime.Termination() as termination,
     watchdog,
   ):
     watchdog.watch("reading the newest checkpoint", patient=True)
-    collectives.barrier("reading")
-    position, transfer = {"next_batch": 0}, None
-    if restored := saver.restore(state, mesh):
-      state, position = restored
-    elif config.get("init_from", ""):
-      state, transfer = start_from(config.init_from, state)
+    state, position, transfer = _start(checkpoints, state, mesh, config.get("init_from", ""))
     first = int(state.step)
-    switch = (plan.first_steps, plan.extra.split) if plan.extra else None
-    batches = inputs.train(start=position["next_batch"], switch=switch)
-    with Log(workdir, first=first, last=plan.steps) as log, batches as loader:
-      info(_greeting(config, workdir, state, plan, first))
+    with (
+      Log(workdir, first=first, last=plan.steps) as log,
+      setup.train_batches(position["next_batch"]) as loader,
+    ):
+      info(_greeting(config, workdir, state, plan))
       if transfer is not None:
-        _tell(transfer, workdir)
+        _report_transfer(transfer, workdir)
+      vote = StopVote(mesh)
       run = _Run(
-        setup=setup,
         mesh=mesh,
-        inputs=inputs,
-        eval_step=SharedStep(make_eval_step(task, mesh), mesh),
-        saver=saver,
-        log=log,
+        plan=plan,
+        loader=loader,
+        train_step=StepPrograms(setup.step, watchdog),
+        progress=Progress(plan, setup.schedule, log, checkpoints),
+        validation=Validation(
+          task=setup.task,
+          step=SharedStep(make_eval_step(setup.task, mesh), mesh),
+          batches=functools.partial(
+            setup.inputs.eval,
+            height_multiple=sharding.height_multiple(mesh),
+            limit=config.eval.get("examples", 0),
+          ),
+          num_pictures=config.eval.pictures,
+          log=log,
+          watchdog=watchdog,
+          stop=lambda: vote.any_process_now(termination.requested),
+        ),
+        checkpoints=checkpoints,
         termination=termination,
-        vote=StopVote(mesh),
+        vote=vote,
         watchdog=watchdog,
       )
-      complete = not position.get(_DUE) or run.make_up(state, loader)
-      state = run.go(state, loader, first) if complete else state
+      if not position.get(_EVALUATION_DUE) or run.make_up_for_evaluation(first, state):
+        state = run.train(first, state)
       watchdog.watch("writing the last checkpoint")
-      saver.finish()
+      checkpoints.finish()
       return state
 
 
@@ -107,137 +116,92 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
 class _Run:
   """The parts of a run that stay the same from step to step."""
 
-  setup: TrainSetup
   mesh: Mesh
-  inputs: Inputs
-  eval_step: SharedStep
-  saver: Checkpoints
-  log: Log
+  plan: Plan
+  loader: Loader
+  train_step: StepPrograms
+  progress: Progress
+  validation: Validation
+  checkpoints: Checkpoints
   termination: runtime.Termination
   vote: StopVote
   watchdog: Watchdog
-  programs: dict[Any, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
-  def go(self, state: TrainState, loader: Loader, first: int) -> TrainState:
+  def train(self, first: int, state: TrainState) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
-    plan = self.setup.plan
-    meter = RunningMean(plan.batch_size)
-    for step in range(first + 1, plan.steps + 1):
-      self.watchdog.watch(f"waiting for batch {step} of the training data")
-      batch = sharding.to_global(next(loader), self.mesh)
-      train_step = self._compiled(state, batch)
-      self.watchdog.watch(f"step {step} on the devices")
-      state, scalars = train_step(state, batch)
+    for step, batch in self._batches(first):
+      state, scalars = self.train_step(step, state, batch)
       stopping, score = self.vote.any_process(self.termination.requested), None
-      saving = stopping or plan.saves(step) or self.saver.retry_is_due
-      self._note(meter, step, scalars, state if saving else None)
-      if plan.evaluates(step) and not stopping:
-        try:
-          score = self._evaluate(step, state)
-        except Exception:
-          self.saver.save(state, loader.state() | {_DUE: 1})  # the training was good
-          self.saver.finish()
-          raise
-        stopping = score is None
+      evaluating = self.plan.evaluates(step)
+      saving = stopping or self.plan.saves(step) or self.checkpoints.retry_is_due
+
+      self.progress.add(step, scalars)
       if saving:
-        self.watchdog.watch(f"saving step {step}")
+        self.progress.check(step, state)
+
+      if evaluating and not stopping:
+        with self._saved_if_it_fails(state):
+          score = self.validation.score(step, state.variables)
+        stopping = score is None
+
+      if saving:
         # Only a validation that was broken off has to be made up for.
-        due = {_DUE: 1} if stopping and plan.evaluates(step) else {}
-        self.saver.save(state, loader.state() | due, score=score)
-        meter.restart()
+        self._save(step, state, score, evaluation_due=stopping and evaluating)
       if stopping:
         info(f"SIGTERM: saving step {step}; the same command goes on from there")
         break
     return state
 
-  def _compiled(self, state: TrainState, batch: Any) -> Callable[..., Any]:
-    """The training step for this batch's shapes, of which there may be a few, in all processes."""
-    shapes = tuple((name, x.shape) for name, x in sorted(batch.items()))
-    if shapes not in self.programs:
-      self.watchdog.watch("compiling the training step", patient=True)
-      self.programs[shapes] = runtime.compiled(self.setup.step, state, batch)
-      collectives.barrier("compiled")
-    return self.programs[shapes]
-
-  def make_up(self, state: TrainState, loader: Loader) -> bool:
+  def make_up_for_evaluation(self, step: int, state: TrainState) -> bool:
     """Does the validation that the run's end broke off; False if it is broken off again."""
-    score = self._evaluate(int(state.step), state)
+    score = self.validation.score(step, state.variables)
     if score is not None:
-      self.saver.save(state, loader.state(), score=score, replace=True)
+      self.checkpoints.save(state, self.loader.state(), score=score, replace=True)
     return score is not None
 
-  def _note(self, meter: RunningMean, step: int, scalars: Any, saved: TrainState | None) -> None:
-    """Logs where it is due, and looks at what is to be saved.
+  def _batches(self, first: int) -> Iterator[tuple[int, Any]]:
+    """Steps after `first` and their batches, on the devices."""
+    for step in range(first + 1, self.plan.steps + 1):
+      self.watchdog.watch(f"waiting for batch {step} of the training data")
+      yield step, sharding.to_global(next(self.loader), self.mesh)
 
-    Raises:
-      Diverged: a loss, or a number that is to be saved, is not finite.
-    """
+  def _save(self, step: int, state: TrainState, score: float | None, evaluation_due: bool) -> None:
+    self.watchdog.watch(f"saving step {step}")
+    due = {_EVALUATION_DUE: 1} if evaluation_due else {}
+    self.checkpoints.save(state, self.loader.state() | due, score=score)
+    self.progress.restart_clock()
+
+  @contextlib.contextmanager
+  def _saved_if_it_fails(self, state: TrainState) -> Iterator[None]:
+    """Keeps what was trained where a validation fails, as on a damaged image."""
     try:
-      meter.add(step, scalars)
-      if self.setup.plan.logs(step):
-        self._log(step, meter)
-      if saved is not None:
-        meter.drain()
-        if not all_finite(sharding.local_copy(saved)):
-          raise Diverged(f"step {step}: the update left numbers that are not finite")
-    except Diverged as error:
-      raise Diverged(f"{error}; {self._advice()}") from None
-
-  def _log(self, step: int, meter: RunningMean) -> None:
-    means, seconds = meter.read()
-    now = {"epoch": self.setup.plan.epoch(step), "lr": float(self.setup.schedule(step - 1))}
-    self.log.progress(step, means | now, seconds * (self.setup.plan.steps - step))
-
-  def _evaluate(self, step: int, state: TrainState) -> float | None:
-    """The score of the validation; None if the run is to end before it is complete."""
-    settings, multiple = self.inputs.config.eval, sharding.height_multiple(self.mesh)
-    limit = settings.get("examples", 0)
-    with self.inputs.eval(height_multiple=multiple, limit=limit) as batches:
-      try:
-        result = evaluate(
-          self.setup.task,
-          self.eval_step,
-          state.variables,
-          self._until_stopped(step, batches),
-          num_pictures=settings.pictures,
-        )
-      except _Stopped:
-        return None
-    self.log.scalars(step, "eval", result.report)
-    self.log.pictures(step, "predictions", result.pictures)
-    self.log.pictures(step, "charts", result.charts)
-    score = result.report[self.setup.task.metric]
-    info(f"step {step}: validation {self.setup.task.metric} {score:.4f}")
-    return score
-
-  def _until_stopped(self, step: int, batches: Loader) -> Iterator[Any]:
-    shapes = set()
-    for number in range(1, batches.num_batches + 1):
-      what = f"batch {number} of {batches.num_batches} of the validation after step {step}"
-      self.watchdog.watch(what, patient=number == 1)
-      if self.vote.any_process_now(self.termination.requested):
-        raise _Stopped
-      batch = next(batches)
-      if (shape := batch["image"].shape) not in shapes:
-        shapes.add(shape)
-        self.watchdog.watch(what, patient=True)  # there is a program to compile
-      yield batch
-
-  def _advice(self) -> str:
-    step = self.saver.latest
-    if step is None:
-      return "no checkpoint was written before; lower optimizer.learning_rate and start again"
-    return (
-      f"the last good checkpoint is {self.saver.path(step)}; lower optimizer.learning_rate or set "
-      "optimizer.clip_norm, and start in another workdir"
-    )
+      yield
+    except Exception:
+      self.checkpoints.save(state, self.loader.state() | {_EVALUATION_DUE: 1})
+      self.checkpoints.finish()
+      raise
 
 
-def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan, first: int) -> str:
-  count = sum(x.size for x in jax.tree.leaves(state.params))
+def _start(
+  checkpoints: Checkpoints, state: TrainState, mesh: Mesh, init_from: str
+) -> tuple[TrainState, dict[str, int], Transfer | None]:
+  """The state to go on from, its position in the data, and what came from another network."""
+  # A process that is still starting would be missed in the first collective; see `barrier`.
+  collectives.barrier("reading")
+  if restored := checkpoints.restore(state, mesh):
+    return *restored, None
+  transfer = None
+  if init_from:
+    state, transfer = start_from(init_from, state)
+  return state, {"next_batch": 0}, transfer
+
+
+def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan) -> str:
+  count, first = sum(x.size for x in jax.tree.leaves(state.params)), int(state.step)
   start = "with weights from elsewhere" if config.get("init_from", "") else "from scratch"
   origin = f"going on from step {first}" if first else start
-  more = f"then {plan.extra.steps} steps on {plan.extra.split}, " if plan.extra else ""
+  second = plan.fine_tune
+  more = f"then {second.steps} steps on {second.split}, " if second else ""
   return (
     f"training {config.model.task} on {config.data.name}: {count:,} parameters, "
     f"{plan.num_examples} examples, {plan.first_steps} steps of {plan.batch_size}, {more}{origin}\n"
@@ -245,7 +209,7 @@ def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan,
   )
 
 
-def _tell(transfer: Transfer, workdir: pathlib.Path) -> None:
+def _report_transfer(transfer: Transfer, workdir: pathlib.Path) -> None:
   """The outline for the terminal, the full list for a file."""
   info(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
   if jax.process_index() == 0:

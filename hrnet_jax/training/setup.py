@@ -1,4 +1,4 @@
-"""Config and data set -> what a run is made of before there are arrays: task, plan, step."""
+"""Config and data set -> the parts of a run, before there are arrays."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -8,7 +8,10 @@ from jax.sharding import Mesh
 import optax
 
 from hrnet_jax import registry
+from hrnet_jax.checkpoint.train_state import TrainState, init_state
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.inputs import Inputs
+from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.training import optimizer
@@ -16,45 +19,72 @@ from hrnet_jax.training.plan import Plan, make_plan
 from hrnet_jax.training.step import make_train_step
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSetup:
-  """Attributes:
-  task: network, loss, scores.
-  plan: when things happen.
-  schedule: learning rate by step.
-  tx: optimizer.
-  step: from `make_train_step`.
+  """The parts of a run that are there before its arrays.
+
+  Attributes:
+    mesh: all devices of all processes.
+    inputs: the batches that this process reads.
+    task: network, loss, scores.
+    plan: when things happen.
+    schedule: learning rate by step.
+    tx: optimizer.
+    step: from `make_train_step`.
+    seed: of the initial weights.
   """
 
+  mesh: Mesh
+  inputs: Inputs
   task: Task
   plan: Plan
-  schedule: Callable[[int], Any]
+  schedule: optax.Schedule
   tx: optax.GradientTransformation
   step: Callable[..., Any]
+  seed: int
+
+  def init_state(self) -> TrainState:
+    """The state of a run from scratch, whole on every device."""
+    return init_state(self.task.model, self.tx, self.seed, sharding.replicated(self.mesh))
+
+  def train_batches(self, start: int) -> Loader:
+    """Training batches from batch `start` on, through both phases."""
+    second = self.plan.fine_tune
+    switch = (self.plan.first_steps, second.split) if second else None
+    return self.inputs.train(start=start, switch=switch)
 
 
-def make_mesh(config: Any, devices: Sequence[Any] | None = None) -> Mesh:
-  """The config's mesh, over which its batches can be divided; see `sharding.make_mesh`.
+def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = None) -> TrainSetup:
+  """Builds the parts of a run.
+
+  Args:
+    config: see `configs/`.
+    dataset: opened.
+    devices: others than those that are here; see `sharding.make_mesh`.
 
   Raises:
-    ValueError: the mesh does not cover the devices, or a batch does not divide.
+    ValueError, TypeError: a value of the config is wrong, or does not fit the devices or the data
+      set.
   """
   mesh = sharding.make_mesh(config.mesh, devices)
   sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-  return mesh
-
-
-def make_setup(config: Any, dataset: Dataset, mesh: Mesh) -> TrainSetup:
-  """Builds the parts of a run.
-
-  Raises:
-    ValueError, TypeError: a value of the config is wrong, or does not fit the data set.
-  """
+  inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
   task, plan = registry.build_task(config, dataset), make_plan(config, dataset)
-  extra = (plan.extra.steps, plan.extra.learning_rate) if plan.extra else None
+  second = plan.fine_tune
   schedule, tx = optimizer.build(
-    plan.first_steps, extra=extra, steps_per_epoch=plan.steps_per_epoch, **config.optimizer
+    plan.first_steps,
+    fine_tune=(second.steps, second.learning_rate) if second else None,
+    steps_per_epoch=plan.steps_per_epoch,
+    **config.optimizer,
   )
-  step = make_train_step(task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate)
-  return TrainSetup(task, plan, schedule, tx, step)
+  return TrainSetup(
+    mesh=mesh,
+    inputs=inputs,
+    task=task,
+    plan=plan,
+    schedule=schedule,
+    tx=tx,
+    step=make_train_step(task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate),
+    seed=config.seed,
+  )

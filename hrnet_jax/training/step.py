@@ -1,4 +1,4 @@
-"""One optimisation step and one evaluation step, both pure and jitted over the mesh."""
+"""One optimisation step, pure and jitted over the mesh: state, batch -> state, scalars."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,8 @@ from jax.sharding import Mesh
 import optax
 
 from hrnet_jax.checkpoint.train_state import TrainState
-from hrnet_jax.distributed import sharding
+from hrnet_jax.distributed import collectives, runtime, sharding
+from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.tasks.interface import Batch, Task
 
 Scalars = dict[str, jax.Array]
@@ -51,13 +52,14 @@ def make_train_step(
   gradient = jax.grad(loss_fn, has_aux=True)
 
   def accumulated(state: TrainState, batch: Batch, key: jax.Array) -> tuple:
-    """What `gradient` returns, from parts: part k has the examples k, k + accumulate, ...
+    """As `gradient`, from parts: part k has the examples k, k + accumulate, ...
 
     A mean over the batch is the mean of the parts' means, each with the weight that it was divided
     by. The running statistics move once, from where they were, by the mean over the parts.
     """
-    # Strided, so that every device gives a share of its own examples to each part, and the parts
-    # are the same on every mesh.
+    # Strided: a device holds one run of rows of the batch, and gives every part an equal share of
+    # them. Parts of neighbouring rows would each lie on a few devices only, and all rows would have
+    # to be sent around. The parts have the same examples on every mesh.
     pieces = {
       name: x.reshape(-1, accumulate, *x.shape[1:]).swapaxes(0, 1) for name, x in batch.items()
     }
@@ -97,6 +99,26 @@ def make_train_step(
 
   everywhere = sharding.replicated(mesh)
   return jax.jit(train_step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+
+
+class StepPrograms:
+  """The training step as a program for every shape of batch, of which there may be a few."""
+
+  def __init__(self, step: Callable[..., Any], watchdog: Watchdog):
+    """`step` is from `make_train_step`; the watchdog is told what is waited for."""
+    self._step, self._watchdog = step, watchdog
+    self._programs: dict[Any, Callable[..., Any]] = {}
+
+  def __call__(self, number: int, state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
+    """Takes step `number`; compiles first where no batch had these shapes before."""
+    shapes = tuple((name, x.shape) for name, x in sorted(batch.items()))
+    if shapes not in self._programs:
+      self._watchdog.watch("compiling the training step", patient=True)
+      self._programs[shapes] = runtime.compiled(self._step, state, batch)
+      # One process may take minutes longer than another, and collectives wait less than that.
+      collectives.barrier("compiled")
+    self._watchdog.watch(f"step {number} on the devices")
+    return self._programs[shapes](state, batch)
 
 
 def _add(totals: Any, values: Any, share: jax.Array | float) -> Any:

@@ -13,7 +13,8 @@ import jax
 
 from hrnet_jax.data import prepared
 from hrnet_jax.distributed import runtime
-from hrnet_jax.training import loop
+from hrnet_jax.training import loop, validation
+from hrnet_jax.training.step import StepPrograms
 from tests.helpers import coco_miniature, toy_detection
 
 EVENT = "/jax/core/compile/backend_compile_duration"
@@ -49,18 +50,18 @@ if __name__ == "__main__":
   jax.monitoring.register_event_duration_secs_listener(
     lambda name, seconds, **_: compiled.append(name) if name == EVENT else None
   )
-  step_of, evaluate = loop._Run._compiled, loop.evaluate
+  step_of, evaluate = StepPrograms.__call__, validation.evaluate
 
-  def noted(run: Any, state: Any, batch: Any) -> Any:
+  def noted(programs: Any, number: int, state: Any, batch: Any) -> Any:
     shapes.append(batch["image"].shape)
-    return step_of(run, state, batch)
+    return step_of(programs, number, state, batch)
 
   def counted(*args: Any, **kwargs: Any) -> Any:
     result = evaluate(*args, **kwargs)
     after.append(len(compiled))
     return result
 
-  loop._Run._compiled, loop.evaluate = noted, counted
+  StepPrograms.__call__, validation.evaluate = noted, counted
   folder = pathlib.Path(sys.argv[1])
   prepare(folder)
   loop.train(get_config(folder), folder / "run")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.tasks.segmentation.loss import HardExamples
-from hrnet_jax.training import loop, setup
+from hrnet_jax.training import loop, setup, validation
 from tests.helpers import toy
 
 
@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
   """The small network and its task stand for those of the config."""
   hard = HardExamples(threshold=0.9, min_kept=100, num_groups=2)
   task = dataclasses.replace(toy.make_task(toy.Tiny(dropout=0.2)), hard=hard)
-  monkeypatch.setattr(setup.registry, "build", lambda config, dataset: task)
+  monkeypatch.setattr(setup.registry, "build_task", lambda config, dataset: task)
 
 
 def entries(workdir: pathlib.Path) -> list[dict]:
@@ -96,7 +96,7 @@ def test_a_validation_that_was_broken_off_is_made_up_for(
   options.train.update(steps=3, fine_tune={})
   options.eval.update(every_epochs=1, pictures=0, examples=0, batch_size=8)  # after step 2
   straight = loop.train(options, tmp_path / "straight")
-  evaluate, calls = loop.evaluate, []
+  evaluate, calls = validation.evaluate, []
 
   def evaluate_until_sigterm(task, step, variables, batches, **kwargs):
     def some():
@@ -109,7 +109,7 @@ def test_a_validation_that_was_broken_off_is_made_up_for(
 
   capsys.readouterr()
   with monkeypatch.context() as patch:
-    patch.setattr(loop, "evaluate", evaluate_until_sigterm)
+    patch.setattr(validation, "evaluate", evaluate_until_sigterm)
     stopped = loop.train(options, tmp_path / "stopped")
   assert stopped.step == 2
   assert "SIGTERM: saving step 2" in capsys.readouterr().err
@@ -136,7 +136,7 @@ def test_training_outlives_a_validation_that_fails(
     raise ValueError("a label is damaged")
 
   with monkeypatch.context() as patch:
-    patch.setattr(loop, "evaluate", fail)
+    patch.setattr(validation, "evaluate", fail)
     with pytest.raises(ValueError, match="a label is damaged"):
       loop.train(options, tmp_path)
   assert [(e["step"], e["split"]) for e in entries(tmp_path)] == [(1, "train"), (2, "train")]
