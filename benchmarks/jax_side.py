@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks import cases
 from benchmarks.worker import Contender, timed
 import hrnet_jax
-from hrnet_jax.checkpoint.train_state import TrainState, init_state
+from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.ops.normalize import IMAGENET
-from hrnet_jax.training.setup import make_mesh, make_setup
+from hrnet_jax.training.setup import make_setup
 
 CAMVID = "camvid"
 _DRAINED = 24  # batches that may lie ready when a round begins; more than the loaders keep
@@ -63,8 +63,8 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   from hrnet_jax.preflight import fake_data
 
   config = cases.from_json(config)
-  mesh = sharding.make_mesh({"data": 1, "space": 1}, jax.devices()[:1])
-  setup = make_setup(config, fake_data.open_dataset(config)[0], mesh)
+  setup = make_setup(config, fake_data.open_dataset(config)[0], jax.devices()[:1])
+  mesh = setup.mesh
   weights = cases.read(folder, cases.WEIGHTS)
   variables = hrnet_jax.convert.from_torch(setup.task.model, weights)
   arrays = cases.read(folder, cases.INPUTS)
@@ -159,11 +159,10 @@ def step(**of_config: Any) -> Contender:
 
   runtime.set_up()
   config = camvid_config(**of_config)
-  inputs, mesh = _inputs(config), make_mesh(config)
-  setup = make_setup(config, inputs.dataset, mesh)
-  state = init_state(setup.task.model, setup.tx, config.seed, sharding.replicated(mesh))
-  with inputs.train() as batches:
-    batch = sharding.to_global(next(batches), mesh)
+  setup = make_setup(config, _inputs(config).dataset)
+  state = setup.init_state()
+  with setup.train_batches(0) as batches:
+    batch = sharding.to_global(next(batches), setup.mesh)
   train_step = runtime.compiled(setup.step, state, batch)
   holder, numbers = [train_step(state, batch)[0]], itertools.count(1)
 

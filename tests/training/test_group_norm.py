@@ -6,7 +6,7 @@ import pathlib
 import jax
 import numpy as np
 
-from hrnet_jax.checkpoint import manager
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_state
 from hrnet_jax.distributed import sharding
 from hrnet_jax.export import program
@@ -46,8 +46,8 @@ def test_it_learns_is_stored_predicts_and_is_exported(tmp_path: pathlib.Path) ->
   facts = {"class_names": list(task.class_names), "palette": [list(x) for x in task.palette]}
   config = {"model": MODEL, "loss": {}, "transform": {"eval": {}}}
   facts = {"config": config, "dataset": facts | {"name": toy.NAME, "fingerprint": "0f"}}
-  manager.export(tmp_path / "stored", variables, facts)
-  loaded = manager.load(tmp_path / "stored")
+  networks.export(tmp_path / "stored", variables, facts)
+  loaded = networks.load(tmp_path / "stored")
   jax.tree.map(np.testing.assert_array_equal, jax.device_get(loaded.variables), variables)
   apply = functools.partial(task.model.apply, train=False)
   expected = jax.jit(apply)(variables, Normalize()(batch["image"]))
