@@ -106,6 +106,7 @@ def build(
     ValueError: the task has no program, or the network cannot take images of this size.
   """
   name = loaded.config.model.task
+  registry.load_plugins(loaded.config.get("plugins", ()))
   sizes_of = registry.task_part(name, "export_sizes", "program")
   sizes = sizes_of(loaded.config.transform.get("eval", {}))
   sizes = sizes if size is None else _fixed(sizes, size)

@@ -54,6 +54,7 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
     ValueError: nothing is known to write for the task, or it has no such option.
   """
   name = loaded.config.model.task
+  registry.load_plugins(loaded.config.get("plugins", ()))
   make_predictor = registry.task_part(name, "predictor", "predictions")
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):

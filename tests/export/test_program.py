@@ -5,6 +5,7 @@ import functools
 from types import SimpleNamespace
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 
@@ -58,6 +59,6 @@ def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
 
 
 def test_tasks_without_a_program_are_named() -> None:
-  loaded = SimpleNamespace(config=SimpleNamespace(model=SimpleNamespace(task="juggling")))
+  loaded = SimpleNamespace(config=ml_collections.ConfigDict({"model": {"task": "juggling"}}))
   with pytest.raises(ValueError, match="'juggling'; known: classification, detection, land"):
     program.build(loaded, "predictions")
