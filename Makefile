@@ -20,16 +20,16 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 quickstart: .venv/.run ## install, train a small network on generated shapes, evaluate it
-	@$(BIN)/python train.py --config=configs/quickstart.py --workdir=$(RUNS)
-	@$(BIN)/python eval.py --config=configs/quickstart.py --workdir=$(RUNS)
+	@$(BIN)/hrnet train --config=quickstart --workdir=$(RUNS)
+	@$(BIN)/hrnet eval --config=quickstart --workdir=$(RUNS)
 	@echo
 	@echo "Done. In $(CURDIR)/$(RUNS):"
 	@echo "  eval/pictures/   predictions beside image, truth and errors"
 	@echo "  eval/metrics.json, metrics.jsonl, tensorboard/   scores and curves"
 	@echo "  checkpoints/     the trained network"
 	@echo "Next:"
-	@echo "  label a photo    $(BIN)/python -m hrnet_jax.predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
-	@echo "  your own data    see \"Your own photos and labels\" in README.md"
+	@echo "  label a photo    $(BIN)/hrnet predict --checkpoint=$(RUNS) --input=photo.jpg --output=predictions"
+	@echo "  your own data    docs/tutorials/, one page for each task"
 
 test: lint ## style checks, and the tests that take minutes: start here
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not wide and not torch"
@@ -72,9 +72,9 @@ clean: ## remove the environment and the caches; runs/ stays
 	echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
 	exit 1
 
-.venv/.run: .venv/.created requirements.txt
-	@echo "Installing requirements.txt into .venv (a few minutes the first time)"
-	@$(PIP) --requirement requirements.txt
+.venv/.run: .venv/.created requirements.txt pyproject.toml
+	@echo "Installing the package into .venv (a few minutes the first time)"
+	@$(PIP) --editable .
 	@touch $@
 
 .venv/.dev: .venv/.created requirements.txt pyproject.toml
