@@ -24,7 +24,9 @@ def draw(
   """Draws a line for each run and figure over the steps, and returns how many there are.
 
   Args:
-    workdirs, figures, split: see `read`.
+    workdirs: see `read`.
+    figures: see `read`.
+    split: see `read`.
     output: PNG file to write.
     ylabel: what the figures are; by default their names.
     title: the line above.
