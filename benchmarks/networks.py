@@ -214,24 +214,24 @@ class _Comparison:
     return f"{free} MiB of memory are left, and the others take up to {self._largest:.0f}"
 
 
-def same_outputs(name: str, outputs: np.ndarray, ours: np.ndarray) -> float:
+def same_outputs(name: str, outputs: np.ndarray, expected: np.ndarray) -> float:
   """Largest difference, as a share of the outputs' standard deviation.
 
   Raises:
     ValueError: it is more than `TOLERANCE`.
   """
-  difference = float(np.abs(outputs - ours).max() / ours.std())
+  difference = float(np.abs(outputs - expected).max() / expected.std())
   return _checked(name, "outputs", difference, TOLERANCE)
 
 
-def same_losses(name: str, facts: Mapping[str, Any], ours: Mapping[str, Any]) -> float:
+def same_losses(name: str, facts: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
   """Relative difference of the first losses; later ones show whether the updates are the same.
 
   Raises:
     ValueError: it is more than `TOLERANCE`, or `LATER_TOLERANCE`.
   """
   first, *later = (
-    abs(a - b) / abs(b) for a, b in zip(facts["losses"], ours["losses"], strict=True)
+    abs(a - b) / abs(b) for a, b in zip(facts["losses"], expected["losses"], strict=True)
   )
   _checked(name, "losses after updates", max(later), LATER_TOLERANCE)
   return _checked(name, "first losses", first, TOLERANCE)

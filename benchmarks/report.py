@@ -83,15 +83,15 @@ def summary(comparisons: Iterable[Result]) -> str:
   rows = []
   for c in comparisons:
     of = c["contenders"]
-    eager, ours = of[c["best_eager"]["contender"]], of[networks.JAX]
+    eager, jax = of[c["best_eager"]["contender"]], of[networks.JAX]
     compiled = [x for name, x in of.items() if name.endswith("compiled")]
     rows.append(
       (
         *(c["model"], c["case"], c["mode"]),
-        *map(_median, (ours, eager)),
+        *map(_median, (jax, eager)),
         _median(compiled[0]) if compiled else "-",
         *map(_range, (c["best_eager"], c["best"])),
-        f"{_peak(ours) / _peak(eager):.2f}",
+        f"{_peak(jax) / _peak(eager):.2f}",
       )
     )
   return markdown.table(header, rows)

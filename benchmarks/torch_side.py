@@ -262,12 +262,12 @@ def check(files: CamvidFiles, source: Sequence[Mapping[str, Any]], transform: An
     image = image_files.decode_image(record["image"], name)
     label = image_files.decode_label(record["label"], name)
     decisions = transform.draw(rng, label.shape)
-    ours = transform.apply(image, label, decisions)
+    example = transform.apply(image, label, decisions)
     scaled = files.scale(*files.read(name), decisions.scale)
     image, label = files.finish(*scaled, decisions.x, decisions.y, decisions.flip)
-    expected = ((ours["image"] / 255.0 - MEAN) / STD).transpose(2, 0, 1)
+    expected = ((example["image"] / 255.0 - MEAN) / STD).transpose(2, 0, 1)
     far = float(np.abs(image - expected).max())
-    if far > _EQUAL or (label != ours["label"]).any():
+    if far > _EQUAL or (label != example["label"]).any():
       raise ValueError(f"{name}: the loaders' examples differ, images by up to {far:.2g}")
 
 

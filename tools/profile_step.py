@@ -38,8 +38,8 @@ RULES = {
 _OPTIMIZER = re.compile(r"Optimizer\.")
 
 
-def main() -> None:
-  """Runs the command."""
+def main(argv: Sequence[str] | None = None) -> None:
+  """Runs the command with its arguments, by default those of this process."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
@@ -48,7 +48,10 @@ def main() -> None:
   add("--modes", type=names, default="inference,training", help="(default %(default)s)")
   add("--rounds", type=arguments.positive, default=6, help="steps of each side")
   add("--threads", type=arguments.positive, default=2, help="of each side")
-  args = parser.parse_args()
+  args = parser.parse_args(argv)
+  for flag, known in (("models", cases.CASES), ("modes", networks.MODES)):
+    if unknown := sorted(set(getattr(args, flag)) - set(known)):
+      parser.error(f"--{flag} has {unknown[0]!r}; known: {', '.join(known)}")
   rows: list[Sequence[str]] = []
   for name, mode in ((name, mode) for name in args.models for mode in args.modes):
     config = cases.CASES[name].config()

@@ -23,6 +23,19 @@ def test_kinds_stand_by_what_they_hold_back() -> None:
 
 
 @pytest.mark.parametrize(
+  ("flag", "known"),
+  [("--models=w19", "w18_small_v1, w18"), ("--modes=eval", "inference, training")],
+)
+def test_unknown_names_are_refused_with_those_there_are(
+  flag: str, known: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+  with pytest.raises(SystemExit):
+    profile_step.main([flag])
+  name, _, value = flag.partition("=")
+  assert f"error: {name} has {value!r}; known: {known}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
   ("chain", "kind"),
   [
     (["aten::add_", "Optimizer.step#SGD.step"], op_kinds.OPTIMIZER),
