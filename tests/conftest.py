@@ -62,6 +62,28 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """The folder of the generated data set `shapes`, prepared with few scenes."""
+  from hrnet_jax.data import prepared
+  from hrnet_jax.data.datasets import shapes as builder
+
+  folder = tmp_path_factory.mktemp("shapes")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(builder, "SPLIT_SIZES", {"train": 60, "val": 12})
+    prepared.open_dataset("shapes", folder)
+  return folder
+
+
+@pytest.fixture
+def one_device() -> Iterator[None]:
+  """See `tests.helpers.commands.one_device`."""
+  from tests.helpers import commands
+
+  with commands.one_device():
+    yield
+
+
+@pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
   """The folder of real data and further fixtures next to the checkout; skips where it is absent."""
   path = TESTS.parents[1] / "shared"

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,40 +11,30 @@ import pytest
 
 from hrnet_jax.data import images, prepared
 from hrnet_jax.tasks.classification.views import each_object
-from tests.helpers import environment
+from tests.helpers import commands
 
 ROOT = pathlib.Path(__file__).parents[2]
-CONFIG = "tests/helpers/toy_classification.py"
+CONFIG = ROOT / "tests/helpers/toy_classification.py"
 
 
 def run(*line: object) -> str:
-  env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=2)}
-  done = subprocess.run(
-    [sys.executable, *map(str, line)],
-    env=env,
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=600,
-    check=False,
-  )
+  done = commands.here(*line)
   assert done.returncode == 0, done.stderr
   return done.stdout
 
 
-@pytest.mark.slow
-def test_train_evaluate_predict(tmp_path):
-  workdir, data = tmp_path / "run", tmp_path / "data"
-  options = [f"--config={CONFIG}", f"--workdir={workdir}", f"--config.data.data_dir={data}"]
-  run("train.py", *options)
+def test_train_evaluate_predict(tmp_path, shapes, one_device):
+  workdir = tmp_path / "run"
+  options = [f"--config={CONFIG}", f"--workdir={workdir}", f"--config.data.data_dir={shapes}"]
+  run("train", *options)
   lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
   losses = [line["loss"] for line in lines if line["split"] == "train"]
   assert losses[-1] < losses[0]
 
-  table = run("eval.py", *options)
+  table = run("eval", *options)
   assert "kite" in table
   report = json.loads((workdir / "eval/metrics.json").read_text())
-  view = each_object(prepared.open_dataset("shapes", data))
+  view = each_object(prepared.open_dataset("shapes", shapes))
   assert report["images"] == view.splits()["val"]
   assert sum(report["support"].values()) == report["images"]
   assert 0.15 < report["top1"] <= 1
@@ -55,7 +44,7 @@ def test_train_evaluate_predict(tmp_path):
 
   photo = tmp_path / "photo.png"
   photo.write_bytes(images.encode_png(np.full((90, 130, 3), 120, np.uint8)))
-  run("-m", "hrnet_jax.predict", f"--checkpoint={workdir}", f"--input={photo}",
+  run("predict", f"--checkpoint={workdir}", f"--input={photo}",
       f"--output={tmp_path / 'out'}")  # fmt: skip
   with (tmp_path / "out/predictions.csv").open(newline="") as file:
     _, row = csv.reader(file)

@@ -1,7 +1,4 @@
-"""Detection end to end: a checkpoint's results in evaluation, and what predict writes, agree.
-
-The run is that of `detection_runs`; here is what it left.
-"""
+"""Detection end to end: train, evaluate, predict; photos show what evaluation found."""
 
 import json
 import os
@@ -13,15 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.evaluation import score
 from hrnet_jax.ops import rle
-from tests.helpers import environment
+from hrnet_jax.training import loop
+from tests.helpers import commands, environment, toy_detection
 
 ROOT = pathlib.Path(__file__).parents[2]
 PHOTOS = {"a": 10, "b": 20, "c": 30, "d": 40}  # and their ids
 
 
 def run(module: str, folder: pathlib.Path) -> str:
-  """What a program printed."""
+  """The output of a program."""
   env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK)}
   line = [sys.executable, "-m", module, folder]
   done = subprocess.run(
@@ -33,13 +32,32 @@ def run(module: str, folder: pathlib.Path) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
-  """Where everything is."""
+  """Where everything is: a run of two steps from random weights, its scores, and its photos."""
   folder = tmp_path_factory.mktemp("detection")
-  assert "4 of 4 photos done" in run("tests.helpers.detection_runs", folder)
+  config = toy_detection.get_config()
+  config.data.data_dir = str(folder)
+  config.init_from = str(
+    toy_detection.store(folder / "stored", toy_detection.prepare(folder).facts())
+  )
+  config.train.update({"epochs": 0, "steps": 2, "log_every": 1})
+  with commands.one_device():
+    loop.train(config, folder / "run")
+    score.score(config, folder / "run", export=folder / "results")
+    photos, output = f"--input={folder / 'coco/val'}", f"--output={folder / 'photos'}"
+    done = commands.here("predict", f"--checkpoint={folder / 'run'}", photos, output)
+  assert done.returncode == 0, done.stderr
+  assert "4 of 4 photos done" in done.stdout
   return folder
 
 
-@pytest.mark.slow
+def test_every_step_has_a_loss(folder):
+  lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+  losses = [line["loss"] for line in lines if line["split"] == "train"]
+  assert len(losses) == 2
+  assert np.isfinite(losses).all()
+  assert (folder / "run/checkpoints/2").is_dir()
+
+
 def test_photos_show_what_evaluation_found(folder):
   """The one folds the norms and sees a photo at a time, the other neither."""
   boxes, masks = (
@@ -62,7 +80,6 @@ def test_photos_show_what_evaluation_found(folder):
     assert picture.shape == (facts["height"], facts["width"], 3)
 
 
-@pytest.mark.slow
 def test_evaluation_leaves_figures_and_pictures(folder):
   report = json.loads((folder / "run/eval/metrics.json").read_text())
   assert (report["images"], report["data"], report["split"]) == (4, "coco/miniature", "val")

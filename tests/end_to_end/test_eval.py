@@ -1,20 +1,33 @@
-"""The command eval.py: table, numbers and pictures of a checkpoint."""
+"""Training, then eval and predict: table, numbers and pictures of a checkpoint."""
 
 import json
 
 import cv2
+import numpy as np
 import pytest
 
-from tests.helpers import toy
+from tests.helpers import commands, toy
 
-pytestmark = pytest.mark.slow
+
+def command(name, data, *options):
+  """A command in this process."""
+  with commands.one_device(), pytest.MonkeyPatch.context() as patch:
+    patch.setenv("HRNET_JAX_DATA", str(data))
+    return commands.here(name, *options)
+
+
+def score(data, workdir, *options):
+  return command(
+    "eval", data, f"--config={toy.ROOT / toy.CONFIG}", f"--workdir={workdir}", *options
+  )
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, data):
   """The workdir of a run; step 20 has no score, step 60 is the best."""
   workdir = tmp_path_factory.mktemp("run")
-  result = toy.run("train.py", data, workdir, "--config.checkpoint.keep_last=3")
+  options = f"--config={toy.ROOT / toy.CONFIG}", "--config.checkpoint.keep_last=3"
+  result = command("train", data, *options, f"--workdir={workdir}")
   assert result.returncode == 0, result.stderr
   return workdir
 
@@ -22,7 +35,7 @@ def run(tmp_path_factory, data):
 @pytest.fixture(scope="module")
 def scored(run, data):
   """Output of the command, and its numbers."""
-  result = toy.run("eval.py", data, run)
+  result = score(data, run)
   assert result.returncode == 0, result.stderr
   return result, json.loads((run / "eval" / "metrics.json").read_text())
 
@@ -69,6 +82,7 @@ def test_pictures_show_the_first_examples(run, scored):
   assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
 
 
+@pytest.mark.slow
 def test_another_checkpoint_and_eight_devices(run, scored, data, tmp_path):
   best = scored[1]
   path = run / "checkpoints" / "20"
@@ -80,6 +94,7 @@ def test_another_checkpoint_and_eight_devices(run, scored, data, tmp_path):
   assert metrics["iou"] != best["iou"]
 
 
+@pytest.mark.slow
 def test_another_runs_workdir_stands_for_its_best(run, scored, data, tmp_path):
   result = toy.run("eval.py", data, tmp_path, f"--checkpoint={run}", devices=8)
   assert result.returncode == 0, result.stderr
@@ -89,15 +104,29 @@ def test_another_runs_workdir_stands_for_its_best(run, scored, data, tmp_path):
   assert metrics["mean_iou"] == pytest.approx(scored[1]["mean_iou"], abs=1e-3)
 
 
+def test_a_photo_is_labelled(run, data, tmp_path):
+  photo = data / "source/images/val/00.png"
+  result = command(
+    "predict", data, f"--checkpoint={run}", f"--input={photo}", f"--output={tmp_path}"
+  )
+  assert result.returncode == 0, result.stderr
+  label = cv2.imread(str(tmp_path / "00_labels.png"), cv2.IMREAD_UNCHANGED)
+  assert label.shape == (64, 64)
+  assert set(np.unique(label)) <= {0, 1, 2}
+  assert len(np.unique(label)) > 1
+  height, width, _ = cv2.imread(str(tmp_path / "00_overlay.png")).shape  # with a key, enlarged
+  assert min(height, width) >= 64
+
+
 def test_another_model_is_refused(run, data):
-  result = toy.run("eval.py", data, run, "--config.model.width=8")
+  result = score(data, run, "--config.model.width=8")
   assert result.returncode != 0
   assert "model.width: 4 in the checkpoint, 8 in the config" in result.stderr
   assert "Traceback" not in result.stderr
 
 
 def test_no_checkpoint_is_said(data, tmp_path):
-  result = toy.run("eval.py", data, tmp_path)
+  result = score(data, tmp_path)
   assert result.returncode != 0
   assert f"{tmp_path} holds no checkpoint" in result.stderr
   assert "Traceback" not in result.stderr

@@ -3,20 +3,18 @@
 The runs are those of `landmark_runs`; here is what they left.
 """
 
+from collections.abc import Callable
 import csv
+import functools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from hrnet_jax.data import prepared
-from tests.helpers import environment, face_miniatures, landmark_runs
+from tests.helpers import commands, face_miniatures, landmark_runs
 
-ROOT = pathlib.Path(__file__).parents[2]
 # The first normalizer, and the number of images of the split and its parts.
 EXPECTED = {
   "aflw": ("box_size", {"full": 6, "frontal": 4}),
@@ -34,52 +32,56 @@ EXPECTED = {
 }
 
 
+# One stands for all where minutes count.
+each_run = pytest.mark.parametrize(
+  "name", [x if x == "landmarks_csv" else pytest.param(x, marks=pytest.mark.slow) for x in EXPECTED]
+)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> pathlib.Path:
-  """The folder of all runs."""
+def runs(tmp_path_factory) -> Callable[[str], pathlib.Path]:
+  """`runs(name)` -> the folder of a run, which is made when it is first asked for."""
   folder = tmp_path_factory.mktemp("landmarks")
-  env = os.environ | {"XLA_FLAGS": environment.xla_flags(*environment.QUICK)}
-  line = [sys.executable, "-m", "tests.helpers.landmark_runs", folder]
-  done = subprocess.run(
-    line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False
-  )
-  assert done.returncode == 0, done.stderr
-  return folder
+
+  @functools.cache
+  def run(name: str) -> pathlib.Path:
+    with commands.one_device():
+      landmark_runs.run(name, folder)
+    return folder / name
+
+  return run
 
 
 def test_every_run_is_looked_at() -> None:
   assert set(EXPECTED) == set(landmark_runs.CASES)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPECTED)
+@each_run
 def test_the_loss_falls(name, runs):
-  lines = [json.loads(line) for line in (runs / name / "metrics.jsonl").read_text().splitlines()]
+  lines = [json.loads(line) for line in (runs(name) / "metrics.jsonl").read_text().splitlines()]
   losses = [line["loss"] for line in lines if line["split"] == "train"]
   assert losses[-1] < losses[0]
   (evaluated,) = (line for line in lines if line["split"] == "eval")
-  report = json.loads((runs / name / "eval/metrics.json").read_text())
+  report = json.loads((runs(name) / "eval/metrics.json").read_text())
   assert report["nme"] == pytest.approx(evaluated["nme"], rel=1e-6)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPECTED)
+@each_run
 def test_scores_by_part_with_the_published_normalizer(name, runs):
   normalizer, images = EXPECTED[name]
-  report = json.loads((runs / name / "eval/metrics.json").read_text())
+  report = json.loads((runs(name) / "eval/metrics.json").read_text())
   assert next(iter(report["nme_by_normalizer"])) == normalizer
   assert report.get("images_by_part", {}) == images
   assert 0.02 < report["nme"] < 5  # six steps; it is a number of the right kind
   for file in ("examples.csv", "cumulative_error.png", "pictures/00000.png"):
-    assert (runs / name / "eval" / file).is_file()
+    assert (runs(name) / "eval" / file).is_file()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPECTED)
+@each_run
 def test_exported_positions_have_the_reported_error(name, runs):
-  settings = landmark_runs.config(name, runs)
-  source = prepared.open_dataset(name, runs / "data").source(settings.data.eval_split)
-  with (runs / name / "export/landmarks.csv").open(newline="") as file:
+  settings = landmark_runs.config(name, runs(name).parent)
+  source = prepared.open_dataset(name, runs(name).parent / "data").source(settings.data.eval_split)
+  with (runs(name) / "export/landmarks.csv").open(newline="") as file:
     _, *rows = csv.reader(file)
   assert [int(row[0]) for row in rows] == list(range(len(source)))
   errors = []
@@ -90,5 +92,20 @@ def test_exported_positions_have_the_reported_error(name, runs):
       assert (found == np.round(found)).all()
     distances = np.linalg.norm(found - record["points"], axis=1)
     errors.append(distances.mean() / record["box_size"])
-  report = json.loads((runs / name / "eval/metrics.json").read_text())
+  report = json.loads((runs(name) / "eval/metrics.json").read_text())
   assert np.mean(errors) == pytest.approx(report["nme_by_normalizer"]["box_size"], rel=1e-4)
+
+
+def test_a_photo_is_marked(runs, tmp_path):
+  folder = runs("landmarks_csv")
+  photo = next(folder.parent.glob("source/landmarks_csv/mine/images/val_0.jpg"))
+  done = commands.here(
+    "predict", f"--checkpoint={folder}", f"--input={photo}", f"--output={tmp_path}"
+  )
+  assert done.returncode == 0, done.stderr
+  with (tmp_path / "predictions.csv").open(newline="") as file:
+    _, row = csv.reader(file)
+  assert row[0] == "val_0.jpg"
+  assert len(row) == 1 + 4 + 2 * 5  # a box, and five landmarks
+  assert np.isfinite(np.array(row[1:], float)).all()
+  assert (tmp_path / "val_0_points.png").is_file()

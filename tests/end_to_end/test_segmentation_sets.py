@@ -8,7 +8,6 @@ import math
 import pathlib
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 from PIL import Image
@@ -16,7 +15,6 @@ import pytest
 
 from hrnet_jax import config as configs
 from hrnet_jax.data import images, prepared
-from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation import score
 from hrnet_jax.training import loop
 from tests.helpers import miniatures, toy
@@ -79,18 +77,9 @@ def shrunk(value: Any) -> Any:
   return LENGTHS.get(value, value) if type(value) is int else value
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compile_fast():
-  """Compiling takes longer than all steps here."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture
-def data(tmp_path, monkeypatch):
-  """The folder of prepared data sets; one device trains, as dividing programs takes long, too."""
-  monkeypatch.setattr(sharding, "make_mesh", lambda shape, devices=None: toy.make_mesh(1))
+def data(tmp_path, monkeypatch, one_device):
+  """The folder of prepared data sets."""
   monkeypatch.setenv("HRNET_JAX_DATA", str(tmp_path / "data"))
   return tmp_path / "data"
 
@@ -169,7 +158,8 @@ def test_commands(tmp_path):
   miniatures.cityscapes(source)
   config = tmp_path / "small.py"
   config.write_text(
-    '"""A shipped config, shrunk."""\n\nfrom tests import test_segmentation_sets as sets\n\n\n'
+    '"""A shipped config, shrunk."""\n\n'
+    "from tests.end_to_end import test_segmentation_sets as sets\n\n\n"
     "def get_config():\n  return sets.small(sets.ONE_PHASE)\n"
   )
   dataset, _ = prepared.prepare("cityscapes", data, source=source)

@@ -1,6 +1,6 @@
 """Command lines of `hrnet` without a process for each, whose start takes longer than they do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import io
 import json
@@ -39,6 +39,27 @@ def here(*argv: object) -> Done:
     logging.set_verbosity(verbosity)
     for name, value in kept.items():
       jax.config.update(name, value)
+
+
+@contextlib.contextmanager
+def one_device() -> Iterator[None]:
+  """Commands in this process use one device of the eight, and compile with little optimisation.
+
+  Compiling takes longer than the few steps of a toy, and for several devices longer still.
+  """
+  import jax
+  import pytest
+
+  from hrnet_jax.distributed import sharding
+  from tests.helpers import toy
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sharding, "make_mesh", lambda shape, devices=None: toy.make_mesh(1))
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+      yield
+    finally:
+      jax.config.update("jax_disable_most_optimizations", False)
 
 
 def together(*lines: Sequence[object], devices: int = 1, **variables: object) -> list[Done]:

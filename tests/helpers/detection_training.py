@@ -1,7 +1,7 @@
 """A toy detector on wide and tall images: `python -m tests.helpers.detection_training FOLDER`.
 
 Prints how many programs had been compiled, or read from the cache, after each validation and in the
-end, and the shapes of all batches. A program of its own for the reason that `detection_runs` gives.
+end, and the shapes of all batches. A program of its own, in which nothing was compiled before.
 """
 
 import json

@@ -1,17 +1,11 @@
-"""All landmark data sets in miniature, a run of each: `python -m tests.helpers.landmark_runs DIR`.
-
-A program of its own: compiling with little optimisation, which JAX has to be told at the start,
-takes a fraction of the time.
-"""
+"""All landmark data sets in miniature, and a run of each with a toy network."""
 
 from collections.abc import Callable
 import importlib
 import pathlib
-import sys
 from typing import Any
 
 from hrnet_jax.data import prepared
-from hrnet_jax.distributed import runtime
 from hrnet_jax.evaluation import score
 from hrnet_jax.training import loop
 from tests.helpers import face_miniatures
@@ -59,9 +53,3 @@ def run(name: str, folder: pathlib.Path) -> None:
   settings, workdir = config(name, folder), folder / name
   loop.train(settings, workdir)
   score.score(settings, workdir, export=workdir / "export")
-
-
-if __name__ == "__main__":
-  runtime.set_up()
-  for case in CASES:
-    run(case, pathlib.Path(sys.argv[1]))

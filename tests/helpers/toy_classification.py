@@ -6,7 +6,7 @@ from configs.classification import shapes
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Sixty steps at 32x32; validation at the last."""
+  """Twenty steps at 32x32; validation at the last."""
   config = shapes.get_config()
   config.model = {
     "task": "classification",
@@ -24,6 +24,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.transform.train.crop_size = (32, 32)
   config.transform.eval = {"crop_size": (32, 32), "resize": 32}
   config.optimizer.learning_rate = 0.002
-  config.train.update({"epochs": 0, "steps": 60, "batch_size": 16})
+  config.train.update({"epochs": 0, "steps": 20, "batch_size": 16})
   config.eval.every_epochs = 100
   return config
