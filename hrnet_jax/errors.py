@@ -40,7 +40,7 @@ def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
 
 # All errors about input. Those of the operating system are of files that the user named, or of the
 # machine: full disks, missing permissions. Diverged training raises FloatingPointError.
-ABOUT_INPUT = (ValueError, TypeError, OSError, FloatingPointError)
+ABOUT_INPUT = (UserError, OSError, FloatingPointError)
 TRACEBACK = "HRNET_JAX_TRACEBACK"  # environment variable that asks for tracebacks of these, too
 _UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) arguments?: (.+)")

@@ -15,6 +15,7 @@ import importlib.metadata
 import pkgutil
 from typing import Any
 
+from hrnet_jax.errors import UserError, config_keys
 from hrnet_jax.task_spec import TaskSpec
 
 ENTRY_POINTS = "hrnet_jax.plugins"
@@ -47,10 +48,12 @@ def build_task(config: Any, dataset: Any) -> Any:
   """
   spec = task_of(config)
   if not spec.has("task"):
-    raise ValueError(
+    raise UserError(
       f"task {spec.name!r} is a network alone; known: {', '.join(task_names('task'))}"
     )
-  return spec.part("task")(config, dataset)
+  build = spec.part("task")
+  with config_keys(config, "model", "loss", "eval.decoding", "eval.scoring", "data.normalize"):
+    return build(config, dataset)
 
 
 def task_spec(name: str) -> TaskSpec:
@@ -61,7 +64,7 @@ def task_spec(name: str) -> TaskSpec:
   """
   specs = _specs()
   if name not in specs:
-    raise ValueError(f"unknown task {name!r}; known: {', '.join(sorted(specs))}")
+    raise UserError(f"unknown task {name!r}; known: {', '.join(sorted(specs))}")
   return specs[name]
 
 
@@ -84,7 +87,7 @@ def task_part(name: str, part: str, words: str) -> Any:
   """
   if name not in _specs() or not task_spec(name).has(part):
     known = ", ".join(task_names(part))
-    raise ValueError(f"no {words} for task {name!r}; known: {known}")
+    raise UserError(f"no {words} for task {name!r}; known: {known}")
   return task_spec(name).part(part)
 
 
@@ -110,23 +113,23 @@ def load_plugins(modules: Iterable[str]) -> None:
     except ModuleNotFoundError as error:
       if error.name is None or not module.startswith(error.name):
         raise  # the plugin is there, and misses a package of its own
-      raise ValueError(
+      raise UserError(
         f"config.plugins: there is no module {module!r}; install it, or start where it can be "
         "imported (PYTHONPATH)"
       ) from None
     specs = getattr(loaded, "SPECS", None) or tuple(filter(None, [getattr(loaded, "SPEC", None)]))
     datasets = getattr(loaded, "DATASETS", {})
     if not specs and not datasets:
-      raise ValueError(
+      raise UserError(
         f"config.plugins: module {module!r} has neither SPEC nor SPECS, the TaskSpec that it adds, "
         "nor DATASETS, its data sets: name -> builder"
       )
     if known := sorted(datasets.keys() & dataset_builders().keys()):
-      raise ValueError(
+      raise UserError(
         f"config.plugins: {module!r} adds data set {known[0]!r}, which there is already"
       )
     if taken := sorted({spec.name for spec in specs} & _specs().keys()):
-      raise ValueError(f"config.plugins: {module!r} adds task {taken[0]!r}, which there is already")
+      raise UserError(f"config.plugins: {module!r} adds task {taken[0]!r}, which there is already")
     _plugins[module] = tuple(specs)
     _plugin_datasets.update(datasets)
 

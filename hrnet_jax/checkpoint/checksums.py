@@ -8,10 +8,12 @@ import zlib
 import jax
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 Digests = dict[str, dict[str, int]]
 
 
-class Damaged(ValueError):
+class Damaged(UserError):
   """A checkpoint whose content is not what was written."""
 
 

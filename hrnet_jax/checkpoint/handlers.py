@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from hrnet_jax.checkpoint import checksums
+from hrnet_jax.errors import UserError
 
 NAMES = ("variables", "training", "loader", "facts", "digests")
 
@@ -55,7 +56,7 @@ def read(
   """
   for item in arrays:
     if not (folder / item).is_dir():
-      raise ValueError(
+      raise UserError(
         f"{folder} holds weights alone, no run to go on with; name it in config.init_from and "
         "choose another --workdir"
       )
@@ -89,7 +90,7 @@ def _blank(x: Any) -> np.ndarray:
 def _check_shapes(where: pathlib.Path, found: Any, expected: Any) -> None:
   def check(path: Any, x: np.ndarray, y: Any) -> None:
     if x.shape != y.shape or x.dtype != y.dtype:
-      raise ValueError(
+      raise UserError(
         f"{where}{jax.tree_util.keystr(path)} is {x.dtype}{x.shape}, expected {y.dtype}{y.shape}"
       )
 

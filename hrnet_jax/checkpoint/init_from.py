@@ -15,6 +15,7 @@ import jax
 
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import TrainState
+from hrnet_jax.errors import UserError
 
 Path = tuple[str, ...]
 
@@ -92,7 +93,7 @@ def _plan(where: pathlib.Path, source: Mapping[Path, Any], target: Mapping[Path,
   unused = tuple(p for p in source if p not in set(loaded))
   wrong += [p for p in unused if p[1] == _BACKBONE and p not in target and not _cut(p, target)]
   if wrong:
-    raise ValueError(_refusal(where, wrong, source, target))
+    raise UserError(_refusal(where, wrong, source, target))
   return Transfer(where, loaded, tuple(p for p in target if _layer(p) in broken), unused)
 
 

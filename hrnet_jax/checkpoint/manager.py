@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 from hrnet_jax.checkpoint import handlers
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import collectives, sharding
+from hrnet_jax.errors import UserError
 from hrnet_jax.run_log import log
 
 FOLDER, DAMAGED = "checkpoints", "damaged"
@@ -55,7 +56,7 @@ class Checkpoints:
       ValueError: `keep_last` is less than 1.
     """
     if keep_last < 1:
-      raise ValueError(f"checkpoint.keep_last is {keep_last}, expected 1 or more")
+      raise UserError(f"checkpoint.keep_last is {keep_last}, expected 1 or more")
     self._facts, self._keep_last, self._retry_seconds = facts, keep_last, retry_seconds
     self._workdir, self._folder = workdir, (workdir / FOLDER).absolute()
     self._manager = self._open() if jax.process_index() == 0 else None
@@ -169,7 +170,7 @@ class Checkpoints:
     if not unreadable:
       return None
     reasons = "\n".join(f"  {self.path(x)}: {_line(error)}" for x, error in unreadable.items())
-    raise ValueError(
+    raise UserError(
       f"no checkpoint of {self._workdir} can be used:\n{reasons}\n"
       "nothing was changed; choose another --workdir, or remove these checkpoints to start anew"
     )

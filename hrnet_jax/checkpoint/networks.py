@@ -16,6 +16,7 @@ from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.manager import FOLDER, best_score
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.distributed import sharding
+from hrnet_jax.errors import UserError
 
 _MOST = 10  # tensors in a message
 
@@ -54,7 +55,7 @@ class Loaded:
     ]
     if wrong:
       more = [f"  and {len(wrong) - _MOST} more"] if len(wrong) > _MOST else []
-      raise ValueError(
+      raise UserError(
         f"{self.path} does not fit the network that its config describes:\n"
         + "\n".join(wrong[:_MOST] + more)
       )
@@ -103,7 +104,7 @@ def export(
   """
   folder = pathlib.Path(folder).expanduser().absolute()
   if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-    raise ValueError(f"{folder} exists and is not empty; name another folder")
+    raise UserError(f"{folder} exists and is not empty; name another folder")
   args = handlers.to_save({"variables": variables}, {"facts": facts})
   with ocp.CheckpointManager(folder / FOLDER, item_names=handlers.NAMES) as manager:
     manager.save(0, args=args)

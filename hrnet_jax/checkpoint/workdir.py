@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from hrnet_jax.checkpoint.legacy import ABSENT, upgrade
+from hrnet_jax.errors import UserError
 from hrnet_jax.files import write_whole
 
 _PACKAGES = (
@@ -55,7 +56,7 @@ def open_workdir(
     _check_same(path, json.loads(stored.read_text()), config)
     before = json.loads((path / "manifest.json").read_text())["dataset"]["fingerprint"]
     if before != dataset["fingerprint"]:
-      raise ValueError(
+      raise UserError(
         f"{path} was trained on {dataset['name']} with fingerprint {before[:12]}, but the "
         f"prepared data now has {dataset['fingerprint'][:12]}; restore that data or choose "
         "another --workdir"
@@ -97,7 +98,7 @@ def _check_same(path: pathlib.Path, stored: dict[str, Any], config: dict[str, An
     if before.get(key, absent) != now.get(key, absent) and not _is_free(key)
   ]
   if lines:
-    raise ValueError(
+    raise UserError(
       f"{path} belongs to a run with another config:\n" + "\n".join(lines) + "\n"
       "go on with the same config, or choose another --workdir"
     )

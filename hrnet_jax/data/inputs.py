@@ -14,7 +14,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import images, padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part
 from hrnet_jax.data.prepared import open_dataset as open_prepared
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, config_keys
 from hrnet_jax.task_spec import TaskSpec, resolve
 
 
@@ -83,7 +83,9 @@ class Inputs:
     if sized and options.get("size") is None:
       options["size"] = self._eval_size(height_multiple)
     split = self.config.data.eval_split
-    source, transform = self.dataset.source(split), transform(**options)
+    source = self.dataset.source(split)
+    with config_keys(self.config, "transform.eval"):
+      transform = transform(**options)
     groups = self._groups(transform, split)
     if 0 < limit < len(source):
       source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
@@ -122,7 +124,8 @@ class Inputs:
 
   def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
     transform = self.spec.part("train_transform")
-    transform = transform(**self._train_options(transform))
+    with config_keys(self.config, "transform.train"):
+      transform = transform(**self._train_options(transform))
     return pipeline.train_loader(
       self.dataset.source(split),
       self._decoded(transform),

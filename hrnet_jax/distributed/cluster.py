@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import jax
 
-from hrnet_jax.errors import describe
+from hrnet_jax.errors import UserError, describe
 
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
@@ -88,7 +88,7 @@ def find_job(
   if all(name in environ for name in _OPEN_MPI) and int(environ[_OPEN_MPI[0]]) > 1:
     # Open MPI 5 no longer tells the address of the first host.
     if address is None and "OMPI_MCA_orte_hnp_uri" not in environ:
-      raise ValueError(
+      raise UserError(
         f"Open MPI started {environ[_OPEN_MPI[0]]} processes and does not say where process 0 is; "
         "add --coordinator_address=HOST:PORT, a free port of the first host"
       )
@@ -99,7 +99,7 @@ def find_job(
   if all(name in environ for name in _SLURM) and int(environ["SLURM_NTASKS"]) > 1:
     return Job("SLURM", *given)
   if any(x is not None for x in given):
-    raise ValueError(f"the flags name only a part of the job; {_HOW}")
+    raise UserError(f"the flags name only a part of the job; {_HOW}")
   hosts = environ.get("TPU_WORKER_HOSTNAMES", "") + environ.get("TPU_PROCESS_ADDRESSES", "")
   if "," in hosts or "MEGASCALE_COORDINATOR_ADDRESS" in environ or _is_tpu_host(environ):
     return Job("the TPU slice")
@@ -154,9 +154,9 @@ def leaving_together(name: str) -> Iterator[None]:
 def _checked(job: Job) -> Job:
   host, _, port = (job.address or "").rpartition(":")
   if job.address is not None and not (host and port.isdigit()):
-    raise ValueError(f"--coordinator_address is {job.address!r}, expected HOST:PORT")
+    raise UserError(f"--coordinator_address is {job.address!r}, expected HOST:PORT")
   if not 0 <= job.process < job.processes:
-    raise ValueError(
+    raise UserError(
       f"process {job.process} of {job.processes}: expected 0 .. {job.processes - 1} ({job.origin})"
     )
   return job

@@ -9,6 +9,8 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 DATA, SPACE = "data", "space"  # batch axis, image-height axis
 
 
@@ -24,7 +26,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
     ValueError: an unknown axis, or sizes that do not cover the devices.
   """
   if unknown := sorted(set(shape) - {DATA, SPACE}):
-    raise ValueError(f"unknown mesh axes {unknown}; known: {DATA}, {SPACE}")
+    raise UserError(f"unknown mesh axes {unknown}; known: {DATA}, {SPACE}")
   sizes = {DATA: 1, SPACE: 1} | dict(shape)
   devices = jax.devices() if devices is None else devices
   count = len(devices)
@@ -32,7 +34,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) ->
   if fixed >= 1 and list(sizes.values()).count(-1) == 1:
     sizes = {axis: count // fixed if size == -1 else size for axis, size in sizes.items()}
   if min(sizes.values()) < 1 or math.prod(sizes.values()) != count:
-    raise ValueError(f"mesh {dict(shape)} does not cover the {count} devices; use -1 for one axis")
+    raise UserError(f"mesh {dict(shape)} does not cover the {count} devices; use -1 for one axis")
   # The default type of axes is Explicit, which asks every scatter for an output sharding.
   types = (AxisType.Auto,) * len(sizes)
   mesh = jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices, axis_types=types)
@@ -58,7 +60,7 @@ def data_share(mesh: Mesh) -> tuple[int, int]:
   shares = [rows for i, rows in enumerate(owners) if i == 0 or rows != owners[i - 1]]
   own = [i for i, rows in enumerate(shares) if jax.process_index() in rows]
   if len(own) != 1 or len({owners.count(rows) for rows in shares}) != 1:
-    raise ValueError(
+    raise UserError(
       f"{jax.process_count()} processes cannot take equal parts of a batch on mesh "
       f"{dict(mesh.shape)}; make mesh.space divide the devices of a process, or the reverse"
     )
@@ -179,11 +181,11 @@ def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:
     ValueError: with the multiple to use.
   """
   if parts < 1:
-    raise ValueError(f"train.accumulate is {parts}, expected 1 or more")
+    raise UserError(f"train.accumulate is {parts}, expected 1 or more")
   shards = mesh.shape[DATA]
   if batch_size < 1 or batch_size % (shards * parts):
     accumulated = f" times {parts} parts (train.accumulate)" if parts > 1 else ""
-    raise ValueError(
+    raise UserError(
       f"{key} is {batch_size}, not a multiple of {shards * parts}: {shards} devices along mesh "
       f"axis {DATA!r}{accumulated}"
     )
@@ -218,7 +220,7 @@ def check_height(mesh: Mesh, height: int, *, gradients: bool = False) -> None:
   least = 2 * multiple if both else multiple
   if height % multiple or height < least:
     more = f", {least} or more" if both else ""
-    raise ValueError(
+    raise UserError(
       f"image height {height} cannot be split over {mesh.shape[SPACE]} devices along mesh axis "
       f"{SPACE!r}; use a multiple of {multiple}{more}"
     )

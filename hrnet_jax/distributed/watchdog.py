@@ -9,6 +9,8 @@ import time
 
 import jax
 
+from hrnet_jax.errors import UserError
+
 EXIT_STATUS = 75  # EX_TEMPFAIL: starting again may help
 
 
@@ -37,7 +39,7 @@ class Watchdog:
       ValueError: a number is negative.
     """
     if min(warn, abort) < 0:
-      raise ValueError(f"train.watchdog has warn {warn} and abort {abort}; expected 0 or more")
+      raise UserError(f"train.watchdog has warn {warn} and abort {abort}; expected 0 or more")
     self._warn, self._abort, self._end = warn, abort, end
     self._what, self._since, self._patient, self._warned = "start", time.monotonic(), True, False
     self._stop = threading.Event()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.distributed.collectives import gather_values
+from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation.evaluate import Outcomes, Ranking, Step, score_batches
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.visualize import as_rgb
@@ -59,7 +60,7 @@ def compare(
   collectors = [task.collector() for _ in pair]
   totals = score_batches(step, pair, batches, collectors, visit)
   if not totals:
-    raise ValueError("nothing to compare: the split is empty")
+    raise UserError("nothing to compare: the split is empty")
   gain = gather_values(gain)
   known = [i for i in gain if not math.isnan(gain[i])]
   chosen = set(sorted(known, key=lambda i: (-abs(gain[i]), i))[:num_pictures])

@@ -14,6 +14,7 @@ import numpy as np
 from hrnet_jax.data import padded_batch
 from hrnet_jax.distributed import sharding
 from hrnet_jax.distributed.collectives import gather_bytes, gather_values, sum_over_processes
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.interface import Collector, Task
 from hrnet_jax.visualize import as_rgb
 
@@ -144,7 +145,7 @@ def evaluate(
 
   found = score_batches(step, [variables], batches, collectors, visit)
   if not found:
-    raise ValueError("nothing to evaluate: the split is empty")
+    raise UserError("nothing to evaluate: the split is empty")
   (totals,) = found
   scores = gather_values(scores)
   order = sorted((i for i in scores if not math.isnan(scores[i])), key=lambda i: (scores[i], i))

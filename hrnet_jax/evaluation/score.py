@@ -14,6 +14,7 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.legacy import ABSENT
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import sharding
+from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation import compare, results, setup
 from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
 from hrnet_jax.tasks.interface import COMPARISON_NAMES
@@ -111,7 +112,7 @@ def _check_model(model: dict[str, Any], loaded: networks.Loaded) -> None:
     for key in keys
     if json.dumps(trained.get(key)) != json.dumps(model.get(key))
   ]:
-    raise ValueError(f"{loaded.path} holds another model:\n" + "\n".join(lines))
+    raise UserError(f"{loaded.path} holds another model:\n" + "\n".join(lines))
 
 
 def _write(folder: pathlib.Path, facts: dict[str, Any], result: Evaluation, source: Any) -> None:

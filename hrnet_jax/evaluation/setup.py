@@ -12,6 +12,7 @@ from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
+from hrnet_jax.errors import UserError, config_keys
 from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.evaluation.evaluate import SharedStep, Step
 from hrnet_jax.tasks.interface import Task
@@ -69,8 +70,10 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
     )
   procedure = spec.part("test_procedure")
   if procedure is None:
-    raise ValueError(f"task {config.model.task!r} has no eval.protocol; leave it empty")
-  protocol, local = procedure.options(**values), sharding.local_mesh()
+    raise UserError(f"task {config.model.task!r} has no eval.protocol; leave it empty")
+  with config_keys(config, "eval.protocol"):
+    protocol = procedure.options(**values)
+  local = sharding.local_mesh()
   options = {key: getattr(protocol, key) for key in procedure.preparation}
   inputs = Inputs(config, dataset, spec, jax.process_index(), jax.process_count())
   return TestSetup(

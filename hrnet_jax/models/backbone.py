@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.blocks import BlockSequence, Bottleneck
 from hrnet_jax.models.exchange import Pyramid, Stage, Transition
 from hrnet_jax.models.layers import ConvNorm, LayerConfig
@@ -81,7 +82,7 @@ class HRNet(nn.Module):
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> Pyramid:
     if images.ndim != 4 or images.shape[-1] != self.channels:
-      raise ValueError(
+      raise UserError(
         f"HRNet expects images (B, H, W, {self.channels}), got shape {images.shape}; "
         "config.model.channels says how many channels images have"
       )

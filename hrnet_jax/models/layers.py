@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
 from hrnet_jax.ops.conv import conv
 from hrnet_jax.ops.group_norm import group_norm
@@ -54,27 +54,27 @@ class LayerConfig:
 
   def __post_init__(self):
     if not 0 < self.bn_momentum <= 0.5:
-      raise ValueError(
+      raise UserError(
         f"bn_momentum is the weight of the new batch, as in PyTorch (0.1 or 0.01); "
         f"got {self.bn_momentum}; Flax's momentum is one minus it"
       )
     check_known(self.norm, NORMS, "norm")
     if self.bn_group_size < 0:
-      raise ValueError(
+      raise UserError(
         f"bn_group_size is {self.bn_group_size}; expected a number of examples, or 0 for the whole "
         "batch"
       )
     if self.bn_group_size and self.norm != "batch":
-      raise ValueError(
+      raise UserError(
         f"bn_group_size is {self.bn_group_size}, but with norm {self.norm!r} no examples share "
         "statistics; leave it at 0"
       )
     check_known(self.init, sorted(INITIALIZERS), "init")
     if str(self.dtype) not in DTYPES:
-      raise ValueError(f"unknown dtype {str(self.dtype)!r}; known: {', '.join(DTYPES)}")
+      raise UserError(f"unknown dtype {str(self.dtype)!r}; known: {', '.join(DTYPES)}")
     object.__setattr__(self, "dtype", jnp.dtype(self.dtype))
     if self.dtype == jnp.float64 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-      raise ValueError("dtype float64 needs JAX_ENABLE_X64=1")
+      raise UserError("dtype float64 needs JAX_ENABLE_X64=1")
 
   @property
   def param_dtype(self) -> Any:
@@ -201,7 +201,7 @@ class ConvNorm(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     cfg = self.layer_config
     if cfg.folded and train:
-      raise ValueError(
+      raise UserError(
         "this network's norms are folded into its convolutions, which is for inference alone; "
         "train the model that fold_batchnorm was given"
       )

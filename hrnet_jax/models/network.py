@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from hrnet_jax import registry
-from hrnet_jax.errors import check_known, lookup
+from hrnet_jax.errors import UserError, check_known, config_keys, lookup
 from hrnet_jax.models import necks
 from hrnet_jax.models.backbone import VARIANTS, HRNet, HRNetConfig
 from hrnet_jax.models.layers import LayerConfig
@@ -70,7 +70,9 @@ def build_model(*, task: str, **options: Any) -> nn.Module:
   Raises:
     ValueError: unknown task or a wrong value. TypeError: an unknown or missing keyword.
   """
-  return registry.task_spec(task).part("model")(**options)
+  build = registry.task_spec(task).part("model")
+  with config_keys({"model": options}, "model"):
+    return build(**options)
 
 
 def build_backbone(
@@ -112,7 +114,7 @@ def build_backbone(
   )
   check_known(upsample, Resize, "upsample")
   if channels < 1:
-    raise ValueError(f"channels is {channels}; expected the number that images have, such as 3")
+    raise UserError(f"channels is {channels}; expected the number that images have, such as 3")
   if "modules" in size:
     size["modules"] = tuple(size["modules"])
   if variant is None:

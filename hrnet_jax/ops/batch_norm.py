@@ -5,6 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.errors import UserError
+
 _AXES = (0, 1, 2)
 
 
@@ -79,7 +81,7 @@ def grouped_batch_norm(
   if batch == size:
     return batch_norm(x, scale, bias, epsilon)
   if batch % size:
-    raise ValueError(
+    raise UserError(
       f"bn_group_size is {size}, but BatchNorm sees {batch} examples at a time; use a divisor of "
       f"{batch}, or 0 for the whole batch (with train.accumulate, the batch is one part)"
     )

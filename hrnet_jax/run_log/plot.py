@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 from typing import Any
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.run_log.log import METRICS, read_entries
 from hrnet_jax.visualize.curves import learning_curves
 from hrnet_jax.visualize.sheet import write_png
@@ -59,7 +60,7 @@ def read(workdirs: Iterable[pathlib.Path], figures: Sequence[str], split: str | 
     for figure in figures:
       points = [(x["step"], x[figure]) for x in entries if isinstance(x.get(figure), int | float)]
       if not points:
-        raise ValueError(f"{workdir / METRICS}: {_missing(entries, figure, split)}")
+        raise UserError(f"{workdir / METRICS}: {_missing(entries, figure, split)}")
       steps, values = map(list, zip(*points, strict=True))
       curves[f"{name}, {figure}" if len(figures) > 1 else name] = (steps, values)
   return curves

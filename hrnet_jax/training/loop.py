@@ -20,6 +20,7 @@ from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
+from hrnet_jax.errors import config_keys
 from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.evaluation.evaluate import SharedStep
 from hrnet_jax.run_log.log import Log, info
@@ -61,7 +62,8 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   mesh, plan = setup.mesh, setup.plan
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
-  watchdog = Watchdog(**config.train.get("watchdog", {}))
+  with config_keys(config, "train.watchdog"):
+    watchdog = Watchdog(**config.train.get("watchdog", {}))
   state = setup.init_state()
   _write_overview(workdir / "parameters.txt", state)
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from hrnet_jax.errors import lookup
+from hrnet_jax.errors import UserError, lookup
 from hrnet_jax.training.schedule import build_schedule
 
 
@@ -107,12 +107,12 @@ def _check_parts(parts: Sequence[str], names: Sequence[str]) -> None:
   found = [_parts_of(name, parts) for name in names]
   if unused := sorted(set(parts) - {part for fitting in found for part in fitting}):
     known = sorted({name.partition("/")[0] for name in names})
-    raise ValueError(
+    raise UserError(
       f"optimizer.multipliers has {unused[0]!r}, which is the path of no parameter; the network "
       f"has {', '.join(known)}, and parameters.txt of a run lists what is in them"
     )
   if twice := next((fitting for fitting in found if len(fitting) > 1), None):
-    raise ValueError(f"optimizer.multipliers: {' and '.join(twice)} have parameters in common")
+    raise UserError(f"optimizer.multipliers: {' and '.join(twice)} have parameters in common")
 
 
 def _parts_of(name: str, parts: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.errors import UserError, config_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
   """
   train = config.train
   if (train.steps > 0) == (train.epochs > 0):
-    raise ValueError(
+    raise UserError(
       f"set one of train.steps ({train.steps}) and train.epochs ({train.epochs}), the other to 0"
     )
   intervals = {
@@ -99,11 +100,12 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
   }
   for key, value in intervals.items():
     if value <= 0:
-      raise ValueError(f"{key} is {value}, expected more than 0")
+      raise UserError(f"{key} is {value}, expected more than 0")
   num_examples = len(dataset.source(config.data.train_split))
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
   options = train.get("fine_tune", {})
-  fine_tune = _make_fine_tune(dataset, train.batch_size, **options) if options else None
+  with config_keys(config, "train.fine_tune"):
+    fine_tune = _make_fine_tune(dataset, train.batch_size, **options) if options else None
   steps += fine_tune.steps if fine_tune else 0
   return Plan(steps, train.batch_size, num_examples, *intervals.values(), fine_tune)
 
@@ -112,7 +114,7 @@ def _make_fine_tune(
   dataset: Dataset, batch_size: int, *, epochs: float, split: str, learning_rate: float
 ) -> FineTune | None:
   if epochs < 0 or learning_rate <= 0:
-    raise ValueError(
+    raise UserError(
       f"train.fine_tune has epochs {epochs} and learning_rate {learning_rate}; expected 0 or more, "
       "and more than 0"
     )

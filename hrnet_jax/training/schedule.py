@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from hrnet_jax.errors import lookup
+from hrnet_jax.errors import UserError, lookup
 
 
 def build_schedule(
@@ -39,7 +39,7 @@ def build_schedule(
   if fine_tune is None:
     return schedule
   if name in _COUNT_EPOCHS:
-    raise ValueError(f"train.fine_tune: schedule {name!r} cannot run anew; use poly or constant")
+    raise UserError(f"train.fine_tune: schedule {name!r} cannot run anew; use poly or constant")
   more_steps, rate = fine_tune
   return _one_after_another(schedule, make(rate, more_steps, **options), steps)
 
@@ -81,9 +81,9 @@ def _step(
   """
   del steps
   if steps_per_epoch is None:
-    raise ValueError("schedule 'step' counts epochs: give steps_per_epoch")
+    raise UserError("schedule 'step' counts epochs: give steps_per_epoch")
   if list(milestones) != sorted(milestones) or min(milestones, default=1) <= 0:
-    raise ValueError(
+    raise UserError(
       f"optimizer.schedule.milestones are {tuple(milestones)}, expected epochs in ascending order"
     )
   firsts = jnp.asarray([math.ceil(round(epoch * steps_per_epoch, 6)) for epoch in milestones], int)

@@ -13,6 +13,7 @@ from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
+from hrnet_jax.errors import config_keys
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.training import optimizer
 from hrnet_jax.training.plan import Plan, make_plan
@@ -72,12 +73,13 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
   inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
   task, plan = registry.build_task(config, dataset), make_plan(config, dataset)
   second = plan.fine_tune
-  schedule, tx = optimizer.build(
-    plan.first_steps,
-    fine_tune=(second.steps, second.learning_rate) if second else None,
-    steps_per_epoch=plan.steps_per_epoch,
-    **config.optimizer,
-  )
+  with config_keys(config, "optimizer", "optimizer.schedule"):
+    schedule, tx = optimizer.build(
+      plan.first_steps,
+      fine_tune=(second.steps, second.learning_rate) if second else None,
+      steps_per_epoch=plan.steps_per_epoch,
+      **config.optimizer,
+    )
   return TrainSetup(
     mesh=mesh,
     inputs=inputs,

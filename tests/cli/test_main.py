@@ -121,9 +121,10 @@ def test_errors_of_the_user_end_with_the_message(error, failing, capsys, monkeyp
   assert said.rstrip().endswith("wrong x")
 
 
-def test_errors_of_the_program_keep_their_traceback(failing):
-  failing.append(ZeroDivisionError())
-  with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("x"), TypeError("x")])
+def test_errors_of_the_program_keep_their_traceback(error, failing):
+  failing.append(error)
+  with pytest.raises(type(error)):
     command.main(["plot"])
 
 

@@ -146,9 +146,9 @@ def test_an_error_of_one_process_alone_is_raised():
 def test_an_error_among_several_ends_the_process_at_once():
   code = (
     "import jax; jax.process_count = lambda: 2\n"
-    "from hrnet_jax.distributed import cluster\n"
+    "from hrnet_jax.distributed import cluster\nfrom hrnet_jax.errors import UserError\n"
     "with cluster.leaving_together('hrnet train'):\n"
-    "  raise ValueError('wrong x')\n"
+    "  raise UserError('wrong x')\n"
   )
   done = subprocess.run([sys.executable, "-c", code], cwd=toy.ROOT, capture_output=True, text=True)
   assert done.returncode == 1

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.tasks.classification import pictures
@@ -46,12 +47,12 @@ class Classification:
 
   def __post_init__(self):
     if len(self.class_names) != self.num_classes:
-      raise ValueError(
+      raise UserError(
         f"model.num_classes is {self.num_classes}, but the data set has {len(self.class_names)} "
         "classes; set model.num_classes to that"
       )
     if not 0 <= self.label_smoothing < 1:
-      raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected 0 <= it < 1")
+      raise UserError(f"loss.label_smoothing is {self.label_smoothing}, expected 0 <= it < 1")
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
     """None."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops.boxes import Convention
 from hrnet_jax.ops.roi_align import RoiAlignMethod
 
@@ -94,7 +94,7 @@ def build_method(
     ValueError: unknown name, convention or way to read, or too few regions.
   """
   if roi_batch_size < 4:
-    raise ValueError(f"model.roi_batch_size is {roi_batch_size}, expected 4 or more")
+    raise UserError(f"model.roi_batch_size is {roi_batch_size}, expected 4 or more")
   check_known(name, NAMES, "method")
   check_known(convention, Convention, "convention")
   check_known(roi_align, RoiAlignMethod, "roi_align")

@@ -17,6 +17,8 @@ import numpy as np
 from pycocotools import coco as coco_api
 from pycocotools import cocoeval
 
+from hrnet_jax.errors import UserError
+
 # As pycocotools orders them. Small areas end at 32 x 32 pixels, medium ones at 96 x 96.
 COCO_FIGURES = (
   *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
@@ -55,7 +57,7 @@ class ImageDetections:
       if found != expected:
         raise ValueError(f"{name} have shape {found}, expected {expected} for {count} scores")
     if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
-      raise ValueError("boxes or scores are not finite: the network's output is not a number")
+      raise UserError("boxes or scores are not finite: the network's output is not a number")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,7 @@ class GroundTruth:
         without = without or ("" if row["segmentation"] else f"{record['name']}, object {number}")
         annotations.append(row | {"id": len(annotations) + 1})  # 0 would count as "no match"
     if len({image["id"] for image in images}) < len(images):
-      raise ValueError("two images of the split have the same image_id")
+      raise UserError("two images of the split have the same image_id")
     return cls(tuple(images), tuple(annotations), ids, without)
 
   def part(self, positions: Iterable[int]) -> "GroundTruth":
@@ -241,9 +243,9 @@ def _check(truth, detections, kind):
       f"{len(expected) - 1}, also of images in which nothing was found"
     )
   if kind == "segm" and truth.without_mask:
-    raise ValueError(f"{truth.without_mask}, has no mask to compare with; score boxes alone")
+    raise UserError(f"{truth.without_mask}, has no mask to compare with; score boxes alone")
   if kind == "segm" and any(x.masks is None for x in detections.values()):
-    raise ValueError("the detections have no masks; score boxes alone")
+    raise UserError("the detections have no masks; score boxes alone")
 
 
 def _dataset(truth, annotations, kind):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import Dataset, DatasetInfo
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import boxes as box_ops
 from hrnet_jax.ops import masks as mask_ops
@@ -52,7 +53,7 @@ class Detection:
 
   def __post_init__(self):
     if len(self.class_names) != self.model.num_classes:
-      raise ValueError(
+      raise UserError(
         f"model.num_classes is {self.model.num_classes}, but the data set has "
         f"{len(self.class_names)} classes; set model.num_classes to that"
       )

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 Groups = Mapping[str, tuple[Sequence[int], Sequence[int]]]
 BOXES = ("box_diagonal", "box_size")
 
@@ -38,7 +40,7 @@ def normalizing_distance(
     return jnp.linalg.norm(truth.max(1) - truth.min(1), axis=-1)
   if name not in groups:
     known = ", ".join(sorted({*BOXES, *groups}))
-    raise ValueError(f"unknown normalizer {name!r} for this data set; known: {known}")
+    raise UserError(f"unknown normalizer {name!r} for this data set; known: {known}")
   left, right = (truth[:, np.asarray(group, np.int32)].mean(1) for group in groups[name])
   return jnp.linalg.norm(left - right, axis=-1)
 
@@ -103,7 +105,7 @@ def scores(errors: np.ndarray, threshold: float) -> LandmarkScores:
   """
   errors = _checked(errors)
   if not threshold > 0:
-    raise ValueError(f"the threshold is {threshold}, expected more than 0, such as 0.08")
+    raise UserError(f"the threshold is {threshold}, expected more than 0, such as 0.08")
   return LandmarkScores(
     nme=float(errors.mean()),
     failure_rate=float((errors > threshold).mean()),
@@ -124,7 +126,7 @@ def _checked(errors):
   if errors.ndim != 1 or not errors.size:
     raise ValueError(f"errors have shape {errors.shape}, expected one number for each image")
   if bad := np.flatnonzero(~np.isfinite(errors)).tolist():
-    raise ValueError(
+    raise UserError(
       f"the errors of {len(bad)} of {len(errors)} images are not finite, the first at position"
       f" {bad[0]}: its face has size zero, or the network's output is not a number"
     )

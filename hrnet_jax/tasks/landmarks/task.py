@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import Dataset, DatasetInfo
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops import heatmaps, mirror, targets
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
@@ -58,7 +58,7 @@ class Scoring:
 
   def __post_init__(self):
     if not self.threshold > 0:
-      raise ValueError(f"eval.scoring.threshold is {self.threshold}, expected more than 0")
+      raise UserError(f"eval.scoring.threshold is {self.threshold}, expected more than 0")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,9 +100,9 @@ class Landmarks:
   def __post_init__(self):
     check_known(self.targets, TARGETS, "loss.targets")
     if not self.sigma > 0:
-      raise ValueError(f"loss.sigma is {self.sigma}, expected more than 0")
+      raise UserError(f"loss.sigma is {self.sigma}, expected more than 0")
     if self.normalizers[0] not in (known := {*metrics.BOXES, *self.groups}):
-      raise ValueError(
+      raise UserError(
         f"unknown eval.scoring.normalizer {self.normalizers[0]!r} for this data set; known: "
         f"{', '.join(sorted(known))}"
       )
@@ -245,7 +245,7 @@ def build(config: Any, dataset: DatasetInfo) -> Landmarks:
   """
   count, names = config.model.num_landmarks, dataset.landmark_names
   if len(names) != count:
-    raise ValueError(
+    raise UserError(
       f"model.num_landmarks is {count}, but the data set has {len(names)} landmarks; set "
       "model.num_landmarks to that"
     )
@@ -270,12 +270,12 @@ def build(config: Any, dataset: DatasetInfo) -> Landmarks:
 def _check_transforms(config: Any) -> None:
   for name, options in config.transform.items():
     if options.get("stride", STRIDE) != STRIDE:
-      raise ValueError(
+      raise UserError(
         f"transform.{name}.stride is {options.stride}, but the network's heat maps have a cell for "
         f"every {STRIDE} pixels; leave it out"
       )
   if config.loss.targets == "rounded" and config.transform.train.crop != "reference":
-    raise ValueError(
+    raise UserError(
       "loss.targets 'rounded' are drawn at whole cells, which only transform.train.crop "
       "'reference' gives; set loss.targets to 'gaussian'"
     )
@@ -284,7 +284,7 @@ def _check_transforms(config: Any) -> None:
 def _pairs(options: Any, dataset: DatasetInfo, *, needed: bool) -> tuple[tuple[int, int], ...]:
   pairs = options.get("flip_pairs")
   if needed and pairs is None and not dataset.flip_pairs:
-    raise ValueError(
+    raise UserError(
       "eval.decoding.flip averages with the mirrored crop, but the data set has no flip pairs; set "
       "it to False, or give transform.train.flip_pairs"
     )

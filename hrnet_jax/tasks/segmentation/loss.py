@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HardExamples:
@@ -30,9 +32,9 @@ class HardExamples:
 
   def __post_init__(self):
     if not 0 < self.threshold <= 1:
-      raise ValueError(f"loss.ohem.threshold is {self.threshold}, expected 0 < it <= 1")
+      raise UserError(f"loss.ohem.threshold is {self.threshold}, expected 0 < it <= 1")
     if self.min_kept < 0 or self.num_groups < 1:
-      raise ValueError(
+      raise UserError(
         f"loss.ohem.min_kept is {self.min_kept} and num_groups is {self.num_groups}; expected 0 or "
         "more, and 1 or more"
       )
@@ -138,7 +140,7 @@ def hard_cross_entropy(
     ValueError: the batch does not divide into the groups.
   """
   if logits.shape[0] % hard.num_groups:
-    raise ValueError(
+    raise UserError(
       f"loss.ohem.num_groups is {hard.num_groups}, but {logits.shape[0]} images (train.batch_size "
       "/ train.accumulate) do not divide into that many groups"
     )

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from hrnet_jax.distributed import sharding
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import Network
 from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.ops.resize import Resize, resize
@@ -99,7 +100,7 @@ class MultiScale:
     scaled = [sliding_window.scaled_size(size, p.base_size, scale) for size in sizes]
     if p.kind == "whole":
       if len(set(scaled)) > 1:
-        raise ValueError(
+        raise UserError(
           f"eval.protocol.kind 'whole' needs images of one size, got {sorted(set(sizes))}; use "
           "'windows', or eval.protocol.resize"
         )

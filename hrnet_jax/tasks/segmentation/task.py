@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.errors import UserError
 from hrnet_jax.models.network import build_model
 from hrnet_jax.ops.normalize import IMAGENET, Normalize
 from hrnet_jax.ops.resize import Resize, resize
@@ -66,16 +67,16 @@ class Segmentation:
   def __post_init__(self):
     for field in ("class_names", "palette"):
       if len(getattr(self, field)) != self.num_classes:
-        raise ValueError(
+        raise UserError(
           f"model.num_classes is {self.num_classes}, but the data set has "
           f"{len(getattr(self, field))} {field}; set model.num_classes to that"
         )
     weights = self.class_weights
     if isinstance(weights, str):
       if weights != DATASET:
-        raise ValueError(f"loss.class_weights is {weights!r}, expected {DATASET!r} or numbers")
+        raise UserError(f"loss.class_weights is {weights!r}, expected {DATASET!r} or numbers")
     elif weights and len(weights) != self.num_classes:
-      raise ValueError(
+      raise UserError(
         f"loss.class_weights has {len(weights)} values for {self.num_classes} classes"
       )
 
@@ -195,7 +196,7 @@ class Segmentation:
   def _pixels(self) -> dict[str, Any]:
     """Which pixels the losses count, and how much."""
     if self.class_weights == DATASET:
-      raise ValueError(
+      raise UserError(
         f"loss.class_weights is {DATASET!r}, but this data set has no published weights; give "
         f"{self.num_classes} numbers, or () for none"
       )
@@ -212,7 +213,7 @@ class Segmentation:
   def _all(self, outputs: Any) -> tuple[jax.Array, ...]:
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     if len(outputs) != len(self.aux_weights):
-      raise ValueError(
+      raise UserError(
         f"loss.aux_weights has {len(self.aux_weights)} weights for the {len(outputs)} outputs of "
         "the model"
       )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
-from hrnet_jax.errors import check_known
+from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops import mirror
 
 KINDS = ("whole", "windows")
@@ -73,7 +73,7 @@ class MultiScaleConfig:
       return None
     for pair in self.flip_pairs:
       if max(pair) >= num_classes:
-        raise ValueError(f"eval.protocol.flip_pairs has {pair}; there are {num_classes} classes")
+        raise UserError(f"eval.protocol.flip_pairs has {pair}; there are {num_classes} classes")
     return mirror.partners(self.flip_pairs, num_classes).tolist()
 
 
@@ -83,7 +83,7 @@ def _check(field: str, value: Any, good: Callable[[Any], Any], expected: str) ->
   except (TypeError, ValueError):
     fine = False
   if not fine:
-    raise ValueError(f"eval.protocol.{field} is {value!r}, expected {expected}")
+    raise UserError(f"eval.protocol.{field} is {value!r}, expected {expected}")
 
 
 def _is_size(value: Any) -> bool:
