@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 from pycocotools import coco, cocoeval
 import pytest
@@ -91,7 +92,7 @@ def test_networks_without_masks_write_boxes_alone_and_other_processes_nothing(
   writer = results.open_writer("detection", tmp_path, inputs.dataset, task)
   with inputs.eval() as batches:
     totals = evaluate(task, Known(), 0.0, batches).totals
-  monkeypatch.setattr(results.jax, "process_index", lambda: 1)
+  monkeypatch.setattr(jax, "process_index", lambda: 1)
   writer.finish(totals)
   assert not list(tmp_path.iterdir())
   monkeypatch.undo()

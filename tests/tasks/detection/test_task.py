@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hrnet_jax.data import prepared
+from hrnet_jax.data import images, prepared
 from hrnet_jax.tasks.detection import task as detection
 from hrnet_jax.tasks.detection import transforms
 from hrnet_jax.tasks.detection.detector import LossInputs, TrainingOutputs
@@ -46,8 +46,8 @@ def task(dataset):
 @pytest.fixture
 def examples(dataset):
   transform = transforms.DetectionEvalTransform(canvas=CANVAS, scale=(96, 64), masks=True)
-  source = dataset.source("val")
-  return [transform.map(source[i]) for i in range(len(source))]
+  records = list(dataset.source("val"))
+  return [transform.map(x | {"image": images.decode_image(x["image"], x["name"])}) for x in records]
 
 
 def as_prediction(example, scores=1.0):
