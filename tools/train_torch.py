@@ -33,7 +33,7 @@ from hrnet_jax.parity import torch_hrnet
 from hrnet_jax.training import optimizer as optim
 from hrnet_jax.training.plan import make_plan
 
-TARGETS = {"gaussian": targets.gaussian_targets, "rounded": targets.stamped_targets}
+TARGETS = {"gaussian": targets.gaussian_targets, "rounded": targets.rounded_targets}
 LAYOUT = "channels_last"
 Log = Callable[[Mapping[str, Any]], None]
 

@@ -44,7 +44,7 @@ class ScannedHRNet(HRNet):
 
 @contextlib.contextmanager
 def parts_of_stages(*, scan_layers: bool, remat: bool) -> Iterator[None]:
-  """Where stages and sequences of blocks are run by parts; see `ScannedHRNet`."""
+  """Within this context, stages and sequences of blocks run by parts; see `ScannedHRNet`."""
   with nn.intercept_methods(_Interceptor(scan_layers, remat)):
     yield
 

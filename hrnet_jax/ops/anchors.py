@@ -59,7 +59,7 @@ def grid(
 
 
 def inside(anchors: jax.Array, size: jax.Array, border: float) -> jax.Array:
-  """Which anchors lie in the image and may be trained.
+  """Anchors that lie in the image and may be trained.
 
   Args:
     anchors: `(N, 4)`.
@@ -76,7 +76,7 @@ def inside(anchors: jax.Array, size: jax.Array, border: float) -> jax.Array:
 
 
 def valid(shapes: Sequence[tuple[int, int]], strides: Sequence[int], size: jax.Array) -> jax.Array:
-  """Which anchors belong to cells of the image itself, not to the rest of the batch's canvas.
+  """Anchors that belong to cells of the image itself, not to the rest of the batch's canvas.
 
   Args:
     shapes: height and width of each level.

@@ -13,11 +13,11 @@ _SMALLEST = 1e-3
 
 
 class Convention(enum.StrEnum):
-  """What the second corner of a box means.
+  """The meaning of the second corner of a box.
 
   `MODERN`: corners are points, as wide as x1 - x0 (mmdetection 2 and 3). `LEGACY`: corners are the
-  first and last pixel inside, as wide as x1 - x0 + 1 (mmdetection 0.6 and 1, and the detectors
-  of HRNet/HRNet-Object-Detection). All that touches a box differs between them, so a
+  first and last pixel inside, as wide as x1 - x0 + 1 (mmdetection 0.6 and 1, and the official
+  repository of HRNet built on it). All that touches a box differs between them, so a
   network has the convention that it was trained with.
   """
 
@@ -26,7 +26,7 @@ class Convention(enum.StrEnum):
 
   @property
   def offset(self) -> int:
-    """What is added to a difference of corners to give a size."""
+    """Pixels to add to a difference of corners to get a size."""
     return int(self is Convention.LEGACY)
 
 
@@ -90,7 +90,7 @@ class BoxCoder:
   """Boxes as shifts and logarithms of sizes relative to other boxes (R-CNN's appendix C).
 
   Attributes:
-    stds: what the four deltas dx dy dw dh are divided by; each stage of a detector has its own.
+    stds: what the four deltas dx dy dw dh are divided by; each stage of a network has its own.
     convention: of all boxes.
 
   Raises:

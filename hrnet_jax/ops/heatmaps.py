@@ -1,7 +1,7 @@
 """Heat maps to keypoints: `(B, h, w, L) -> (B, L, 2)`, x and y.
 
 A position in a heat map is whole in the middle of a cell. The rules are those of
-HRNet/HRNet-Facial-Landmark-Detection, lib/core/evaluation.py, apart from `dark`.
+lib/core/evaluation.py in the official repository for faces, apart from `dark`.
 """
 
 from collections.abc import Callable

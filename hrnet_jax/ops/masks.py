@@ -19,7 +19,7 @@ def mask_targets(
   *,
   convention: Convention,
 ) -> jax.Array:
-  """What the mask head learns: the object's mask as far as the proposed box shows it.
+  """Targets of the mask head: the part of the object's mask that the proposed box shows.
 
   The reference reads the mask of the whole image. Here the mask of an object is known on the grid
   of its own box, is interpolated between cells and is empty beyond them. Modern: the mean of

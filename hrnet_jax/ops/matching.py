@@ -1,4 +1,4 @@
-"""Which object each candidate learns, and which are taken: `(N, 4), (M, 4) -> (N,) -> (S,)`."""
+"""Candidates matched with objects, and sampled: `(N, 4), (M, 4) -> (N,) -> (S,)`."""
 
 import dataclasses
 from typing import NamedTuple

@@ -18,7 +18,7 @@ def nms(
   valid: jax.Array | None = None,
   groups: jax.Array | None = None,
 ) -> jax.Array:
-  """Which boxes are left when each, from the best down, removes those that it covers too much.
+  """Boxes that are left when each, from the best down, removes those that it covers too much.
 
   A box is removed if its intersection over union with a better one that stays is strictly above
   the threshold. Of equal scores the first box is the better one. Boxes of different groups never
@@ -76,7 +76,7 @@ def _covers(a, kind_a, b, kind_b, threshold, convention):
 
 
 def _within(covers, candidates):
-  """What stays of a tile in descending order, `(T, T), (T,) -> (T,)`.
+  """The boxes of a tile that stay, in descending order, `(T, T), (T,) -> (T,)`.
 
   After k rounds the best k boxes are right, and usually all of them after a few.
   """

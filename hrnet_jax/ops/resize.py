@@ -11,10 +11,10 @@ import numpy as np
 
 
 class Resize(enum.StrEnum):
-  """How a feature map moves to another grid.
+  """Interpolation of a feature map on another grid.
 
   `NEAREST` repeats pixels (ImageNet and COCO checkpoints). `BILINEAR` has half-pixel
-  centres (PyTorch's `align_corners=False`: landmarks, most of segmentation).
+  centres (PyTorch's `align_corners=False`: most checkpoints of dense tasks).
   `BILINEAR_ALIGNED` pins the corners (`align_corners=True`: the OCR models). A wrong
   choice raises nothing and costs accuracy, so it is a property of each checkpoint.
   """
@@ -24,8 +24,8 @@ class Resize(enum.StrEnum):
   BILINEAR_ALIGNED = "bilinear_aligned"
 
   @property
-  def of_outputs(self) -> "Resize":
-    """How a network with this interpolation inside has its outputs enlarged: never by repeating."""
+  def for_outputs(self) -> "Resize":
+    """The interpolation of the outputs of a network that has this one inside: never `NEAREST`."""
     return Resize.BILINEAR if self is Resize.NEAREST else self
 
 

@@ -18,7 +18,7 @@ _CHUNK = 64  # regions that `RoiAlignMethod.MATRIX` takes at a time
 
 
 class RoiAlignMethod(enum.StrEnum):
-  """How the features are read; the numbers are the same.
+  """Ways to read the features; the numbers are the same.
 
   `GATHER` reads 16 cells for each bin, and adds to 16 in the gradient. `MATRIX` multiplies every
   level with two interpolation matrices for each region: no gather and no scatter, but work that

@@ -23,7 +23,7 @@ def gaussian_targets(points: jax.Array, size: tuple[int, int], sigma: float) -> 
   return rows[:, :, None] * columns[:, None]
 
 
-def stamped_targets(points: jax.Array, size: tuple[int, int], sigma: float) -> jax.Array:
+def rounded_targets(points: jax.Array, size: tuple[int, int], sigma: float) -> jax.Array:
   """The square stamps of `generate_target` in lib/utils/transforms.py, equal bit for bit.
 
   A stamp ends 3 sigma from its middle. With sigma 1.5 that is half a cell, which has two effects:

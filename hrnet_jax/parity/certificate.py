@@ -185,7 +185,7 @@ def _trace(
     flat |= maps
   flat["outputs"] = outputs
   if enlarge:
-    flat["enlarged"] = resize(outputs, images.shape[1:3], model.backbone.upsample.of_outputs)
+    flat["enlarged"] = resize(outputs, images.shape[1:3], model.backbone.upsample.for_outputs)
   return flat
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops.heatmaps import MISSING, decode, peaks, to_image, to_whole_pixels
-from hrnet_jax.ops.targets import gaussian_targets, stamped_targets
+from hrnet_jax.ops.targets import gaussian_targets, rounded_targets
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.transforms import FaceRecord, LandmarksEvalTransform
 from tests.golden import recipe
@@ -103,7 +103,7 @@ def test_the_first_of_equal_maxima_counts():
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 1.5]))
 def test_decoded_stamps_are_their_cells(seed, sigma):
   points = np.random.default_rng(seed).integers(5, 59, (1, 8, 2)).astype(np.float32)
-  maps = stamped_targets(points, (64, 64), sigma)
+  maps = rounded_targets(points, (64, 64), sigma)
   np.testing.assert_array_equal(run(maps, "quarter"), points)
 
 

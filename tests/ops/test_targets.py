@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.ops.mirror import flip_back
-from hrnet_jax.ops.targets import gaussian_targets, stamped_targets
+from hrnet_jax.ops.targets import gaussian_targets, rounded_targets
 from hrnet_jax.tasks.landmarks.transforms import MISSING
 from tests.golden import recipe
 from tests.helpers import landmark_cases
@@ -28,7 +28,7 @@ compiled = functools.partial(
 
 @compiled
 def stamps(points, sigma, size=(64, 64)):
-  return stamped_targets(points, size, sigma)
+  return rounded_targets(points, size, sigma)
 
 
 @compiled
@@ -37,7 +37,7 @@ def gaussians(points, sigma, size=(64, 64)):
 
 
 def stamp(cell, sigma):
-  """One stamped map `(64, 64)`."""
+  """One rounded map `(64, 64)`."""
   return np.asarray(stamps(np.float32([[cell]]), sigma))[0, :, :, 0]
 
 

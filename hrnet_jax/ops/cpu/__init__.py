@@ -1,1 +1,1 @@
-"""What XLA's CPU backend does slowly, written so that it does not."""
+"""Operations in forms that XLA's CPU backend is fast at."""

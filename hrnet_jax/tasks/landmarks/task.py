@@ -23,7 +23,7 @@ from hrnet_jax.tasks.landmarks.scores import Scoreboard, Split, in_words
 from hrnet_jax.visualize import contact_sheet
 
 STRIDE = 4  # pixels of the crop for each cell of the network's heat maps, along a side
-TARGETS = {"gaussian": targets.gaussian_targets, "rounded": targets.stamped_targets}
+TARGETS = {"gaussian": targets.gaussian_targets, "rounded": targets.rounded_targets}
 PLACE = ("image", "window", "whole_pixels")  # what says where a crop lies in its image
 
 

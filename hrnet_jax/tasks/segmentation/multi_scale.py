@@ -42,7 +42,7 @@ class MultiScale:
   ):
     """`upsample` is how the model's logits reach the size of its input."""
     self.protocol, self.mesh = protocol, mesh
-    self._method = Resize(upsample).of_outputs
+    self._method = Resize(upsample).for_outputs
     each = functools.partial(sharding.on_each_device, mesh=mesh)
     # An image's maps fit a CPU's cache, those of two do not; accelerators want large batches.
     in_turn = mesh.devices.flat[0].platform == "cpu"

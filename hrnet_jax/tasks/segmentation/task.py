@@ -221,7 +221,7 @@ class Segmentation:
 
   def _enlarge(self, logits: jax.Array, size: tuple[int, int]) -> jax.Array:
     return resize(
-      logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), size, self.upsample.of_outputs
+      logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), size, self.upsample.for_outputs
     )
 
 

@@ -31,7 +31,7 @@ class MultiScaleStep:
 
   def __init__(self, task: Task, upsample: Resize, protocol: MultiScaleConfig, mesh: Mesh):
     """`upsample` is the interpolation of the network, `mesh` from `sharding.local_mesh`."""
-    self._mesh, self._method = mesh, Resize(upsample).of_outputs
+    self._mesh, self._method = mesh, Resize(upsample).for_outputs
     self._scores = MultiScale(task.model, task.normalize, upsample, protocol, mesh)
     each = functools.partial(sharding.on_each_device, mesh=mesh)
     self._fit, self._judge = each(resample), each(functools.partial(_judge, task))

@@ -111,7 +111,7 @@ def test_sums_of_batches_add_up_and_leave_out_what_fills_up() -> None:
 
 def test_reference_positions_are_whole_pixels_of_the_table() -> None:
   made = batch([0, 1], crop="reference")
-  maps = drawn(made, targets.stamped_targets)
+  maps = drawn(made, targets.rounded_targets)
   maps += jnp.asarray(np.random.default_rng(0).uniform(0, 0.3, maps.shape), jnp.float32)
   points = jax.jit(functools.partial(REFERENCE.predict, size=(128, 128)))(maps)
   found = np.asarray(REFERENCE.to_image(points, made))
@@ -167,7 +167,7 @@ def test_truth_in_a_picture_is_where_a_perfect_network_points(crop, monkeypatch)
 
   monkeypatch.setattr("hrnet_jax.tasks.landmarks.task.landmarks_panel", panel)
   task, made = {"affine": TASK, "reference": REFERENCE}[crop], batch([3], crop=crop)
-  draw = targets.gaussian_targets if crop == "affine" else targets.stamped_targets
+  draw = targets.gaussian_targets if crop == "affine" else targets.rounded_targets
   prediction = np.asarray(task.predict(drawn(made, draw), (128, 128)))[0]
   row = {key: value[0] for key, value in made.items()} | {"name": np.str_("a.jpg")}
   task.picture(row["image"], prediction, row)
