@@ -19,10 +19,22 @@ def build_model(
   max_detections: int = 100,
   roi_batch_size: int = 512,
   roi_align: str = "gather",
-  **trunk: Any,
+  **options: Any,
 ) -> Detector:
-  """Two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py."""
-  backbone = build_backbone(**trunk)
+  """Builds a two-stage detector on HRNetV2p; mmdet/models/detectors/two_stage.py.
+
+  Args:
+    num_classes: of the data set, without background.
+    method: a name in `methods.NAMES`, such as `faster_rcnn`.
+    convention: of boxes, a value of `ops.boxes.Convention`.
+    norm_eval: see `Detector`.
+    min_score: see `Detector`.
+    max_detections: see `Detector`.
+    roi_batch_size: regions of an image that each stage learns from.
+    roi_align: a value of `ops.roi_align.RoiAlignMethod`.
+    **options: see `models.network.build_backbone`.
+  """
+  backbone = build_backbone(**options)
   design = build_method(method, convention, roi_batch_size=roi_batch_size, roi_align=roi_align)
   return Detector(
     "detection",

@@ -13,9 +13,17 @@ def build_model(
   upsample: str = Resize.BILINEAR,
   bn_momentum: float = 0.01,
   representation: str = "v2",
-  **trunk: Any,
+  **options: Any,
 ) -> Network:
-  """Heat maps at stride 4, `(B, H / 4, W / 4, num_landmarks)`; lib/models/hrnet.py."""
-  backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
-  features = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
-  return Network("landmarks", backbone, features, PixelHead(num_landmarks, backbone.layer_config))
+  """Builds the network of lib/models/hrnet.py: `(B, H / 4, W / 4, num_landmarks)` heat maps.
+
+  Args:
+    num_landmarks: of the data set.
+    upsample: see `models.network.build_backbone`.
+    bn_momentum: see `models.network.build_backbone`.
+    representation: the neck, `v1`, `v1h` or `v2`.
+    **options: see `models.network.build_backbone`.
+  """
+  backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **options)
+  neck = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
+  return Network("landmarks", backbone, neck, PixelHead(num_landmarks, backbone.layer_config))

@@ -15,13 +15,20 @@ def build_model(
   bn_momentum: float = 0.01,
   representation: str = "v2",
   head: str = "pixel",
-  **trunk: Any,
+  **options: Any,
 ) -> Network:
-  """Logits at stride 4, `(B, H / 4, W / 4, num_classes)`; lib/models/seg_hrnet.py.
+  """Builds the network of lib/models/seg_hrnet.py: `(B, H / 4, W / 4, num_classes)` logits.
 
-  With the `ocr` head a pair, auxiliary and main; lib/models/seg_hrnet_ocr.py.
+  Args:
+    num_classes: of the data set.
+    upsample: see `models.network.build_backbone`; checkpoints of the reference differ in it.
+    bn_momentum: see `models.network.build_backbone`.
+    representation: the neck, `v1`, `v1h` or `v2`.
+    head: `pixel`; or `ocr`, which has a pair of outputs, auxiliary and main logits, as in
+      lib/models/seg_hrnet_ocr.py.
+    **options: see `models.network.build_backbone`.
   """
-  backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **trunk)
-  features = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
+  backbone = build_backbone(upsample=upsample, bn_momentum=bn_momentum, **options)
+  neck = build_neck(representation, backbone, known=("v1", "v1h", "v2"))
   build_head = lookup({"pixel": PixelHead, "ocr": OCRHead}, head, "head")
-  return Network("segmentation", backbone, features, build_head(num_classes, backbone.layer_config))
+  return Network("segmentation", backbone, neck, build_head(num_classes, backbone.layer_config))
