@@ -23,6 +23,7 @@ OTHER_PROCESSOR = 1e-5  # relative; rounding of two steps
 ONLY_ROUNDING = ("head/mix/conv/bias", "head/mix/bn/mean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["segmentation", "landmarks"])
 def test_goes_on_to_the_same_end(
   name: str, golden: pathlib.Path, data: pathlib.Path, tmp_path: pathlib.Path

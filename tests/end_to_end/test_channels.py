@@ -35,6 +35,7 @@ def make_config(channels: int) -> ml_collections.ConfigDict:
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 5])
 def test_every_step_of_the_way(channels: int, tmp_path: pathlib.Path) -> None:
   config, rng = make_config(channels), np.random.default_rng(0)

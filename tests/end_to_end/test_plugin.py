@@ -15,24 +15,27 @@ import numpy as np
 from PIL import Image
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.helpers import environment
+
+pytestmark = pytest.mark.slow
+
+ROOT = environment.ROOT
 PLUGINS = ROOT / "tests" / "plugins"
 CONFIG = f"--config={PLUGINS / 'disc_counting' / 'config.py'}"
 
 
 def run(*line: object, data: pathlib.Path) -> str:
   """Runs a command of the package with the plug-in on the path."""
-  flags = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
-  environment = os.environ | {
+  variables = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGINS)]),
     "HRNET_JAX_DATA": str(data),
     "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
+    "XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=1),
   }
   done = subprocess.run(
     [sys.executable, "-m", "hrnet_jax", *map(str, line)],
     cwd=data.parent,
-    env=environment,
+    env=variables,
     capture_output=True,
     text=True,
     timeout=600,

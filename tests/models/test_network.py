@@ -108,6 +108,7 @@ def test_bfloat16_computes_close_to_float32(filled: Callable) -> None:
   assert 1e-4 < error < 0.3  # rounding to 8 bits was there, and nothing else
 
 
+@pytest.mark.slow
 def test_gradients_in_float32_are_off_by_rounding_only(filled: Callable) -> None:
   """No input of a ReLU is so close to zero here that rounding changes its sign.
 

@@ -135,11 +135,11 @@ def stage(filled: Callable) -> Callable:
 @pytest.mark.parametrize(
   ("mode", "dtype", "tolerance"),
   [
-    (SCAN, "float64", 1e-12),
-    (REMAT, "float64", 1e-12),
+    pytest.param(SCAN, "float64", 1e-12, marks=pytest.mark.slow),
+    pytest.param(REMAT, "float64", 1e-12, marks=pytest.mark.slow),
     (BOTH, "float64", 1e-12),
-    (SCAN, "float32", 1e-5),
-    (BOTH, "bfloat16", 0.05),
+    pytest.param(SCAN, "float32", 1e-5, marks=pytest.mark.slow),
+    pytest.param(BOTH, "bfloat16", 0.05, marks=pytest.mark.slow),
   ],
 )
 def test_stage_trains_alike(mode: dict, dtype: str, tolerance: float, stage: Callable) -> None:

@@ -86,16 +86,19 @@ def learned():
   return [jax.tree.map(np.asarray, run(jax.random.key(k))) for k in (0, 0, 1)]
 
 
+@pytest.mark.slow
 def test_the_same_key_takes_the_same_candidates(learned):
   first, again, other = learned
   jax.tree.map(np.testing.assert_array_equal, first, again)
   assert (first.proposals.targets != other.proposals.targets).any()
 
 
+@pytest.mark.slow
 def test_everything_that_is_learned_is_finite(learned):
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(learned[0]))
 
 
+@pytest.mark.slow
 def test_images_without_objects_learn_the_ground(learned):
   proposals, stages = learned[0]
   assert proposals.valid[1].any()
@@ -105,6 +108,7 @@ def test_images_without_objects_learn_the_ground(learned):
     assert (stage.labels[1] == CLASSES).all()
 
 
+@pytest.mark.slow
 def test_objects_are_found_up_to_the_quota(learned):
   proposals, stages = learned[0]
   assert proposals.positive[[0, 2]].any(1).all()
@@ -115,12 +119,14 @@ def test_objects_are_found_up_to_the_quota(learned):
     assert (stage.valid[[0, 2], :4]).all()
 
 
+@pytest.mark.slow
 def test_masks_are_learned_of_the_first_regions(learned):
   for stage in learned[0].stages:
     assert stage.mask_logits.shape == (3, 4, 28, 28, CLASSES)
     assert set(np.unique(stage.mask_targets)) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm_eval", [False, True])
 def test_norms_keep_their_statistics_if_asked_to(norm_eval):
   model = make("faster_rcnn", norm_eval=norm_eval)

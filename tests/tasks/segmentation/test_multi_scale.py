@@ -104,6 +104,7 @@ def test_check_values_of_the_reference(case, aligned):
     assert np.bincount(y.argmax(-1).ravel(), minlength=count).tolist() == histogram
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "windows"])
 def test_every_device_computes_what_one_would_alone(kind):
   x = np.random.default_rng(0).integers(0, 256, (40, 56, 3)).astype(np.uint8)
