@@ -23,7 +23,7 @@ TASKS = "segmentation|landmarks|detection|classification"
 SECTIONS = "mesh|model|data|transform|loss|optimizer|train|eval|checkpoint"
 CONFIG_NAME = re.compile(rf"(?:quickstart|(?:{TASKS})/[a-z0-9_]+)(?::[a-z0-9_]+)?")
 CONFIG_KEY = re.compile(
-  rf"(?:--)?(?:config\.)?((?:{SECTIONS})(?:\.(?!(?:lst|py|csv|json|txt|png)\b)[a-z0-9_]+)+)(?:=.*)?"
+  rf"(?:--)?(?:config\.)?((?:{SECTIONS})(?:\.(?!(?:lst|py|csv|json|txt|png|apply)\b)[a-z0-9_]+)+)(?:=.*)?"
 )
 FILE = re.compile(
   r"(?:hrnet_jax|configs|tests|docs|benchmarks|tools|models|ops|data|tasks|training|distributed|"
