@@ -28,6 +28,11 @@ pytest_plugins = ["tests.helpers.label_folders"]
 TESTS = pathlib.Path(__file__).parent
 
 
+def pytest_runtest_teardown() -> None:
+  """Keeps a process that runs thousands of tests from filling the memory."""
+  environment.limit_memory()
+
+
 @pytest.fixture(scope="session")
 def golden() -> pathlib.Path:
   """The committed numbers of the official code; see tests/golden/README.md."""

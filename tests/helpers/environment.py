@@ -1,15 +1,20 @@
-"""What every process of a test run has in its environment; imports no JAX, which would read it."""
+"""The environment of the processes of a test run; imports no JAX, which would read it."""
 
+import ctypes
+import gc
 import hashlib
 import os
 import pathlib
 import platform
+import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Compiling takes longer than what tests compute: code that is made quickly, and is slower.
 QUICK = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
 _DEVICES = "--xla_force_host_platform_device_count"
 _CACHE_BYTES = 2**30
+_MEMORY = 3 * 2**30
+_held = 0  # bytes that were left when programs were last forgotten
 
 
 def xla_flags(*more: str, devices: int = 0) -> str:
@@ -37,6 +42,24 @@ def use_compilation_cache() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _trim(folder, _CACHE_BYTES)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def limit_memory() -> None:
+  """Forgets compiled programs once they take gigabytes; hundreds for eight devices do."""
+  global _held
+  memory = _memory()
+  if "jax" in sys.modules and memory > max(_MEMORY, 1.5 * _held):
+    sys.modules["jax"].clear_caches()
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+      trim(0)
+    _held = _memory()
+
+
+def _memory() -> int:
+  """Bytes of this process that lie in memory; 0 where nobody says."""
+  facts = pathlib.Path("/proc/self/statm")
+  return int(facts.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if facts.exists() else 0
 
 
 def _processor() -> str:
