@@ -65,7 +65,7 @@ class TaskSpec:
 
 
 def resolve(place: Any) -> Any:
-  """What a text `module:attribute` stands for, imported now; anything else as it is."""
+  """Imports what a text `module:attribute` stands for; returns anything else as it is."""
   if not isinstance(place, str):
     return place
   module, _, attribute = place.partition(":")

@@ -27,7 +27,7 @@ def alone(name: str) -> ocp.options.MultiprocessingOptions:
 
 
 def to_save(arrays: Mapping[str, Any], plain: Mapping[str, Any]) -> ocp.args.Composite:
-  """What Orbax is to write, with the digests of it.
+  """Makes the arguments of an Orbax save, with the digests of all items.
 
   Args:
     arrays: trees of replicated arrays by item; they are copied.

@@ -25,7 +25,7 @@ _MOST = 20  # names in a message
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-  """What became of each leaf, by its path with the collection.
+  """The fate of each leaf, by its path with the collection.
 
   Attributes:
     source: the checkpoint.

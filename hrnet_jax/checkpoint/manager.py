@@ -267,7 +267,7 @@ def _training(state: TrainState) -> dict[str, Any]:
 
 
 def _no_room(folder: pathlib.Path, arrays: Any) -> OSError | None:
-  """What is wrong with the free space; of a full disk the storage library says a great deal."""
+  """An error if the disk has no room, said shorter than the storage library would."""
   needed = 1.05 * sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20
   free = shutil.disk_usage(folder).free
   if free >= needed:

@@ -1,4 +1,4 @@
-"""What a training run carries from step to step, and nothing else: a pytree of arrays."""
+"""The state that a training run carries from step to step: a pytree of arrays."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ _SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-  """What is known about a data set besides its records; plain values, also in checkpoints.
+  """Facts about a data set besides its records; plain values, also in checkpoints.
 
   Attributes:
     name: as given to `open_dataset`; empty while the data set is being prepared.
@@ -89,7 +89,7 @@ class Dataset(DatasetInfo):
   unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
   def facts(self) -> dict[str, Any]:
-    """What a run and its checkpoints store about the data; plain values."""
+    """Facts that a run and its checkpoints store about the data; plain values."""
     return self.to_dict() | {"splits": self.splits()}
 
   def splits(self) -> dict[str, int]:
@@ -141,7 +141,7 @@ class Dataset(DatasetInfo):
     return np.tile(np.array(values["max_size"], np.int32), (values["num_examples"], 1))
 
   def _part(self, split):
-    """What a subset or a slice is a part of, and its positions in that; None for others."""
+    """The split that a subset or a slice is a part of, and its positions there; None for others."""
     if split in self.subsets:
       return self.subsets[split]
     if not (match := _SLICE.fullmatch(split)):
@@ -258,7 +258,7 @@ class _Joined(Sequence):
 
 
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:
-  """What the builder stored about a data set."""
+  """Reads the metadata that the builder stored about a data set."""
   return json.loads((directory / "metadata.json").read_text())
 
 

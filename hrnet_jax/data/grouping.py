@@ -1,7 +1,7 @@
 """Batches of examples of one group each: groups `(N,)` -> positions `(n * B,)` in the source.
 
 The reference groups wide and tall images, which then fit a canvas each: `mmdet/datasets/loader/` of
-HRNet/HRNet-Object-Detection. As there, a pass holds every example and fills up the last batch of
+the reference for objects. As there, a pass holds every example and fills up the last batch of
 each group with repeated ones of the same group.
 """
 

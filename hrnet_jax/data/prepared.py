@@ -1,7 +1,7 @@
 """Data sets by name: prepares them, opens them, reads their records by index.
 
-A name is that of a builder (`camvid`), or `builder/variant` where a user has several folders of
-their own (`image_folder_segmentation/my_streets`). It is the same in `prepare --dataset=NAME`, in
+A name is that of a builder (`coco`), or `builder/variant` where a user has several folders of
+their own (`coco/my_streets`). It is the same in `prepare --dataset=NAME`, in
 `config.data.name` and on disk: `data_dir/NAME/version`.
 """
 
@@ -110,7 +110,7 @@ def known_datasets() -> list[str]:
 
 
 def published_facts(name: str) -> DatasetInfo | None:
-  """What is known about a data set before it is prepared.
+  """Facts about a data set that are known before it is prepared.
 
   Returns:
     None where it depends on the user's files, and for data sets that TFDS itself prepares.

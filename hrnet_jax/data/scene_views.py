@@ -48,7 +48,7 @@ class ObjectSource:
     return np.arange(len(scene["classes"]))
 
   def annotation(self, scene: Record, number: int) -> Record:
-    """What a record says about an object, besides the encoded image and its name."""
+    """Annotation of an object for its record, besides the encoded image and its name."""
     raise NotImplementedError
 
 

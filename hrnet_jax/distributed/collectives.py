@@ -1,4 +1,4 @@
-"""What processes tell each other outside the compiled steps: numbers on hosts, and when to stop."""
+"""Messages between processes outside the compiled steps: numbers on hosts, and when to stop."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -94,7 +94,7 @@ def device_put_rows(x: Any, mesh: Mesh) -> Any:
 
 
 def local_copy(x: Any) -> Any:
-  """Of arrays that every device of every process holds, the copies on one device of this one."""
+  """Copies on one device of this process of arrays that every device of every process holds."""
   return jax.tree.map(lambda a: a.addressable_data(0), x)
 
 
@@ -192,7 +192,7 @@ def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:
 
 
 def height_multiple(mesh: Mesh, coarsest_stride: int = 32) -> int:
-  """What the image height must be a multiple of on this mesh; 1 if it is not split.
+  """The number that image heights must be a multiple of on this mesh; 1 if they are not split.
 
   A shard of the coarsest map needs whole rows. Otherwise the loss stays right, but XLA's
   partitioning of the strided convolutions gives wrong kernel gradients (JAX 0.10.2, CPU).

@@ -19,7 +19,7 @@ _ADDED = (11, 45)  # to height and width, where any will do
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-  """What was found for one batch.
+  """Measured differences for one batch.
 
   Attributes:
     shape: of the images.

@@ -29,7 +29,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Input:
-  """What a network takes besides the images, float32.
+  """One input of a network besides the images, float32.
 
   Attributes:
     name: keyword of the task's `outputs`.

@@ -27,7 +27,7 @@ class PixelHead(nn.Module):
 class LinearHead(nn.Module):
   """One 1x1 convolution: `(B, h, w, C) -> (B, h, w, num_outputs)`.
 
-  Source: `final_layer` of lib/models/pose_hrnet.py.
+  Source: `final_layer` of the HRNetV1 reference.
   """
 
   num_outputs: int

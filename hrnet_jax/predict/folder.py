@@ -174,7 +174,7 @@ def predict_all(
 
 
 def _extras(group: Sequence[tuple[Photo, int]]) -> dict[str, np.ndarray]:
-  """What the network takes besides a batch of images, stacked."""
+  """Inputs of the network besides a batch of images, stacked."""
   rows = [photo.extras[number] for photo, number in group if photo.extras]
   return {name: np.stack([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 

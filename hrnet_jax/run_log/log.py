@@ -1,4 +1,4 @@
-"""What a run says while it goes on: terminal, `metrics.jsonl` and TensorBoard."""
+"""The log of a run while it goes on: terminal, `metrics.jsonl` and TensorBoard."""
 
 from collections.abc import Mapping
 import contextlib
@@ -100,7 +100,7 @@ def info(text: str) -> None:
 
 
 def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
-  """What a log says, line by line; a line that a killed run left unfinished is left out.
+  """Entries of a log, line by line, without one that a killed run left unfinished.
 
   Raises:
     OSError: it cannot be read.

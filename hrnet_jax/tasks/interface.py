@@ -21,7 +21,7 @@ class Collector(Protocol):
     """Takes the prediction for the example at this position of the data set."""
 
   def pack(self) -> bytes:
-    """What was taken, for other processes."""
+    """Everything collected so far, for other processes."""
 
   def merge(self, packed: Sequence[bytes]) -> Sums:
     """Entries for the totals, from what all processes have packed."""
@@ -41,16 +41,16 @@ class Task(Protocol):
   metric: str
 
   def inputs(self, batch: Batch) -> dict[str, Any]:
-    """What the network takes besides the images, by keyword; of predictions there is none."""
+    """Inputs of the network besides the images, by keyword; of predictions there is none."""
 
   def outputs(self, variables: Any, images: jax.Array, **inputs: Any) -> Any:
-    """What the network makes of normalised images `(B, H, W, C)` when it is tested."""
+    """Outputs of the network for normalised images `(B, H, W, C)` when it is tested."""
 
   def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The scalar to minimise, and further scalars to log."""
 
   def weight(self, batch: Batch) -> jax.Array:
-    """What the loss of this batch is divided by, or a multiple of it: a scalar, 0 or more.
+    """The divisor of this batch's loss, or a multiple of it: a scalar, 0 or more.
 
     Of two halves of a batch, the mean of their losses with these weights is the loss of the whole.
     """

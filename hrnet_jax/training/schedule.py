@@ -76,7 +76,7 @@ def _step(
 ) -> optax.Schedule:
   """In epoch `e`, counted from 0, `learning_rate * factor ** n`; n milestones are at most `e`.
 
-  `MultiStepLR` as the reference (HRNet-Image-Classification, tools/train.py) calls it. The first
+  `MultiStepLR` as the ImageNet reference's tools/train.py calls it. The first
   `warmup_steps` rise from `warmup_ratio` of the rate in a straight line (mmcv's `LrUpdaterHook`).
   """
   del steps

@@ -1,1 +1,1 @@
-"""What TFDS builders share, and the data sets that belong to no task."""
+"""The base of all TFDS builders, and the data sets that belong to no task."""

@@ -1,4 +1,4 @@
-"""What all TFDS builders share: checked records in list order, and facts about them as metadata.
+"""Base of all TFDS builders: checked records in list order, and facts about them as metadata.
 
 A builder lists its entries (cheap), turns each into a record (slow, in threads), and states its
 facts. `entry -> {"image": bytes, "label": bytes, "name": str, ...}`.
@@ -27,10 +27,11 @@ Progress = Callable[[str, int, int], None]  # split, records done, records in al
 
 
 class Entry(Protocol):
-  """What a plan lists: `size` estimates the bytes of the record."""
+  """One line of a plan: `size` estimates the bytes of the record."""
 
   @property
-  def size(self) -> int: ...
+  def size(self) -> int:
+    """Bytes of the record, roughly."""
 
   def cache_key(self) -> str:
     """Changes when the record would."""

@@ -18,10 +18,12 @@ class NamedImage(Protocol):
   """An entry of a plan that has a photo."""
 
   @property
-  def name(self) -> str: ...
+  def name(self) -> str:
+    """The photo's name, unique in its split."""
 
   @property
-  def image(self) -> pathlib.Path: ...
+  def image(self) -> pathlib.Path:
+    """Where the photo is."""
 
 
 P = TypeVar("P", bound=NamedImage)

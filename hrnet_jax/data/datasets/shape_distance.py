@@ -16,11 +16,11 @@ def _star_points():
   return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
 
 
-_KITE_LANDMARKS = np.array([[0, -0.85], [-0.7, -0.2], [0.7, -0.2], [0, 1.15], [0, -0.2]])
+_KITE_KEYPOINTS = np.array([[0, -0.85], [-0.7, -0.2], [0.7, -0.2], [0, 1.15], [0, -0.2]])
 _POLYGONS = {
   "triangle": np.array([[0, -1.15], [1.05, 0.8], [-1.05, 0.8]]),
   "star": _star_points(),
-  "kite": _KITE_LANDMARKS[[0, 2, 3, 1]],
+  "kite": _KITE_KEYPOINTS[[0, 2, 3, 1]],
 }
 
 
@@ -72,7 +72,7 @@ class Outline:
       return np.zeros((len(KEYPOINT_NAMES), 2), np.float32)
     cos, sin = np.cos(self.angle), np.sin(self.angle)
     rotation = np.array([[cos, sin], [-sin, cos]])
-    return (self.centre + self.radius * _KITE_LANDMARKS @ rotation).astype(np.float32)
+    return (self.centre + self.radius * _KITE_KEYPOINTS @ rotation).astype(np.float32)
 
 
 def _box_distance(u, v, half_width, half_length):

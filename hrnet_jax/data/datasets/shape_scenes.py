@@ -218,7 +218,7 @@ def _rgb(hue, saturation, value):
 
 
 def _photograph(rng, canvas):
-  """What lens and sensor do: blur, exposure, noise, eight bits."""
+  """Imitates lens and sensor: blur, exposure, noise, eight bits."""
   blurred = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.7))
   noise = rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0.005, 0.02))
   exposed = blurred * np.float32(rng.uniform(0.85, 1.1)) + noise

@@ -7,8 +7,8 @@ value. The divisors are those of mmdetection, of the whole batch instead of each
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.ops.log_loss import log_loss
 from hrnet_jax.tasks.detection.heads import select_class
-from hrnet_jax.tasks.segmentation.loss import pixel_nll
 
 
 def smooth_l1(errors: jax.Array, beta: float) -> jax.Array:
@@ -106,7 +106,7 @@ def box_losses(
     Two scalars: classification, regression.
   """
   divisor = box_divisor(valid)
-  classification = jnp.where(valid, pixel_nll(_wide(logits), labels), 0).sum()
+  classification = jnp.where(valid, log_loss(_wide(logits), labels), 0).sum()
   own = deltas[..., 0, :] if deltas.shape[-2] == 1 else select_class(deltas, objects)
   return classification / divisor, _regression(own, targets, positive & valid, beta) / divisor
 

@@ -31,7 +31,7 @@ _NONE = -1  # what pycocotools says where there is no truth
 
 @dataclasses.dataclass(frozen=True)
 class ImageDetections:
-  """What was found in an image, D objects; of more than 100 the best of each class count.
+  """D objects found in an image; of more than 100 the best of each class count.
 
   Attributes:
     boxes: `(D, 4)`.

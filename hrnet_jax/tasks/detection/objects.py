@@ -19,7 +19,7 @@ _THINNEST = 1e-3  # pixels; of thinner boxes nothing is left but what was rounde
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-  """What happened to an image.
+  """Resizing, mirroring and padding of an image.
 
   Attributes:
     old: height and width of the image as stored.
@@ -33,7 +33,7 @@ class Move:
 
   @property
   def factors(self) -> np.ndarray:
-    """What x0 y0 x1 y1 are multiplied by, `(4,)` float32: both sides were rounded by themselves."""
+    """Factors of x0 y0 x1 y1, `(4,)` float32: both sides were rounded by themselves."""
     y, x = (new / old for new, old in zip(self.new, self.old, strict=True))
     return np.array([x, y, x, y], np.float32)
 

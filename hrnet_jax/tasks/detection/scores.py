@@ -46,7 +46,7 @@ class DetectionCollector:
     self.found[index] = metrics.ImageDetections(boxes, scores, classes, pasted)
 
   def pack(self) -> bytes:
-    """What was taken, for other processes."""
+    """Everything collected so far, for other processes."""
     return metrics.pack(self.found)
 
   def merge(self, packed: Sequence[bytes]) -> Sums:

@@ -157,7 +157,7 @@ class Detection:
   def picture(
     self, image: np.ndarray, prediction: Any, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
-    """What was found beside what there is."""
+    """Found objects beside the true ones."""
     return detections_panel(
       image,
       self._found(prediction, image),
@@ -171,7 +171,7 @@ class Detection:
   def comparison(
     self, image: np.ndarray, first: Any, second: Any, example: Mapping[str, np.ndarray]
   ) -> np.ndarray:
-    """What two networks found beside what there is."""
+    """Objects that two networks found beside the true ones."""
     objects = [self._found(x, image) for x in (first, second)]
     shown = [*(x.chosen(x.scores >= SHOWN) for x in objects), self._true(example, image)]
     tiles = [draw_objects(image, x, self.palette, self.class_names) for x in shown]

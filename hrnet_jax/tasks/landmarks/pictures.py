@@ -197,7 +197,7 @@ def _surroundings(points: np.ndarray, size: tuple[int, int]) -> tuple[int, int, 
 
 
 def _key(width: int) -> np.ndarray:
-  """What the discs and the lines mean, in one line."""
+  """A line that explains discs and lines."""
   size = text.size_for(width)
   canvas = np.full((2 * size, width, 3), PAPER, np.uint8)
   font, x, middle = text.font(size), float(size), size - 2

@@ -114,5 +114,5 @@ class Scoreboard:
 
 
 def in_words(normalizer: str) -> str:
-  """What a normaliser is called in titles."""
+  """The name of a normaliser in titles."""
   return _WORDS.get(normalizer, f"the {normalizer.replace('_', '-')} distance")

@@ -43,7 +43,7 @@ class LandmarksDecisions:
 
 @dataclasses.dataclass(frozen=True)
 class FaceRecord:
-  """What a record says about a face.
+  """The annotation of a face in a record.
 
   Attributes:
     image: uint8 (H, W, C).
@@ -60,7 +60,7 @@ class FaceRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Cropping:
-  """What training and evaluation have in common.
+  """Common options of training and evaluation.
 
   Attributes:
     crop: a key of `CROPS`: how pixels and points get into the crop.

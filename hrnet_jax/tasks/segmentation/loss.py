@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.errors import UserError
+from hrnet_jax.ops.log_loss import log_loss
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,22 +41,6 @@ class HardExamples:
       )
 
 
-def pixel_nll(logits: jax.Array, labels: jax.Array) -> jax.Array:
-  """Negative log likelihood of every pixel's class.
-
-  Args:
-    logits: `(B, H, W, K)`, float32 or wider.
-    labels: `(B, H, W)` integers; a value outside `[0, K)` gives the normaliser alone.
-
-  Returns:
-    `(B, H, W)` in the dtype of `logits`.
-  """
-  # A comparison fuses into the reduction; a gather would turn into a scatter in the gradient.
-  classes = jnp.arange(logits.shape[-1], dtype=jnp.int32)
-  hit = labels.astype(jnp.int32)[..., None] == classes
-  return jax.nn.logsumexp(logits, axis=-1) - jnp.where(hit, logits, 0).sum(-1)
-
-
 def cross_entropy(
   logits: jax.Array,
   labels: jax.Array,
@@ -77,7 +62,7 @@ def cross_entropy(
   """
   counts = labels != ignore
   weight = _pixel_weights(labels, counts, class_weights, logits.dtype)
-  nll = jnp.where(counts, pixel_nll(logits, labels), 0)
+  nll = jnp.where(counts, log_loss(logits, labels), 0)
   total = weight.sum()
   return (nll * weight).sum() / jnp.where(total > 0, total, 1)
 
@@ -85,7 +70,7 @@ def cross_entropy(
 def total_weight(
   labels: jax.Array, *, ignore: int, class_weights: Sequence[float] | None = None
 ) -> jax.Array:
-  """What `cross_entropy` divides by: the sum of the weights of the pixels that count.
+  """The divisor of `cross_entropy`: the sum of the weights of the pixels that count.
 
   Arguments as there.
   """
@@ -107,7 +92,7 @@ def dense_cross_entropy(
   """
   counts = labels != ignore
   weight = _pixel_weights(labels, counts, class_weights, logits.dtype)
-  return (jnp.where(counts, pixel_nll(logits, labels), 0) * weight).mean()
+  return (jnp.where(counts, log_loss(logits, labels), 0) * weight).mean()
 
 
 def hard_cross_entropy(
@@ -145,7 +130,7 @@ def hard_cross_entropy(
       "/ train.accumulate) do not divide into that many groups"
     )
   counts = labels != ignore
-  nll = jnp.where(counts, pixel_nll(logits, labels), 0)
+  nll = jnp.where(counts, log_loss(logits, labels), 0)
   kept = _select(jax.lax.stop_gradient(nll), counts, hard)
   weight = _pixel_weights(labels, counts, class_weights, logits.dtype)
   total = _grouped(jnp.where(kept, nll * weight, 0), hard.num_groups).sum(axis=(1, 2, 3))

@@ -73,7 +73,7 @@ class MultiScaleStep:
 
 
 def _judge(task: Task, scores: jax.Array, truth: Mapping[str, jax.Array]) -> tuple[Any, Any, Any]:
-  """What the task makes of the scores; sums with an axis for the devices in front."""
+  """Judges scores by the task; sums get an axis for the devices in front."""
   sums = jax.tree.map(lambda x: x[None], task.metric_sums(scores, truth))
   return sums, task.predict(scores, scores.shape[1:3]), task.per_example_score(scores, truth)
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hrnet_jax.ops.log_loss import log_loss
 from hrnet_jax.tasks.segmentation.loss import (
   HardExamples,
   cross_entropy,
   dense_cross_entropy,
   hard_cross_entropy,
   kth_smallest,
-  pixel_nll,
   total_weight,
 )
 from tests.golden import recipe
@@ -85,10 +85,10 @@ def test_huge_scores_stay_finite() -> None:
   np.testing.assert_allclose(gradient.ravel(), [0, 0, 0.5, -0.5])
 
 
-def test_pixel_nll_of_a_label_outside_the_classes_is_the_normaliser() -> None:
-  nll = pixel_nll(pixels([0, 0], [0, 0]), jnp.array([[[0, 255]]], jnp.uint8))
+def test_log_loss_of_a_label_outside_the_classes_is_the_normaliser() -> None:
+  nll = log_loss(pixels([0, 0], [0, 0]), jnp.array([[[0, 255]]], jnp.uint8))
   np.testing.assert_allclose(nll.ravel(), [math.log(2)] * 2, rtol=1e-6)
-  nll = pixel_nll(pixels([3, 3]), jnp.array([[[-1]]]))
+  nll = log_loss(pixels([3, 3]), jnp.array([[[-1]]]))
   np.testing.assert_allclose(nll.ravel(), [3 + math.log(2)], rtol=1e-6)
 
 

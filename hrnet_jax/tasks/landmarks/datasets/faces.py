@@ -1,4 +1,4 @@
-"""What the builders of facial landmarks share: tables of faces to records.
+"""Common part of the builders of facial landmarks: tables of faces to records.
 
 `face -> {"image": bytes, "name": str, "points": (L, 2), "center": (2,), "scale": (), "box_size":
 ()}`, numbers in float64 and exactly as annotated.
