@@ -32,7 +32,9 @@ def batch_norm(
   return _forward(x, scale, bias, epsilon)[0]
 
 
-def _forward(x, scale, bias, epsilon):
+def _forward(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
   wide = x.astype(scale.dtype)
   mean = wide.mean(_AXES)
   var = jnp.square(wide - mean).mean(_AXES)
@@ -42,7 +44,9 @@ def _forward(x, scale, bias, epsilon):
   return (y, mean, var), (x, scale, mean, inverse)
 
 
-def _backward(residuals, cotangents):
+def _backward(
+  residuals: tuple[jax.Array, ...], cotangents: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
   x, scale, mean, inverse = residuals
   count = math.prod(x.shape[:-1])
   dy = cotangents[0].astype(scale.dtype)

@@ -135,7 +135,7 @@ class BoxCoder:
     half = (size * scale - self.convention.offset) / 2
     return jnp.concatenate([centre - half, centre + half], axis=-1)
 
-  def _split(self, boxes):
+  def _split(self, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Centres and sizes, `(..., 2) x 2`, float32 or wider."""
     boxes = boxes.astype(jnp.promote_types(boxes.dtype, jnp.float32))
     return (boxes[..., :2] + boxes[..., 2:]) / 2, sizes(boxes, self.convention)

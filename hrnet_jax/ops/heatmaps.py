@@ -4,7 +4,7 @@ A position in a heat map is whole in the middle of a cell. The rules are those o
 lib/core/evaluation.py in the official repository for faces, apart from `dark`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import math
 
 import jax
@@ -120,12 +120,12 @@ def to_whole_pixels(positions: jax.Array, table: jax.Array) -> jax.Array:
   return jnp.take_along_axis(table, index.swapaxes(1, 2), axis=2).swapaxes(1, 2)
 
 
-def _flat(heatmaps):
+def _flat(heatmaps: jax.Array) -> jax.Array:
   batch, height, width, keypoints = heatmaps.shape
   return heatmaps.reshape(batch, height * width, keypoints)
 
 
-def _around(heatmaps, cells, offsets):
+def _around(heatmaps: jax.Array, cells: jax.Array, offsets: Sequence[tuple[int, int]]) -> jax.Array:
   """Value at each of the (x, y) offsets from the cells, `n * (B, L)`; of a cell inside the map."""
   _, height, width, _ = heatmaps.shape
   shifted = cells[:, None] + jnp.asarray(offsets)[:, None]
@@ -133,13 +133,13 @@ def _around(heatmaps, cells, offsets):
   return jnp.moveaxis(jnp.take_along_axis(_flat(heatmaps), y * width + x, axis=1), 1, 0)
 
 
-def _inside(heatmaps, cells, margin):
+def _inside(heatmaps: jax.Array, cells: jax.Array, margin: int) -> jax.Array:
   """Whether a cell is at least `margin` cells away from the border, `(B, L, 1)`."""
   last = jnp.array([heatmaps.shape[2], heatmaps.shape[1]]) - 1
   return ((cells >= margin) & (cells <= last - margin)).all(-1, keepdims=True)
 
 
-def _smooth(heatmaps, sigma):
+def _smooth(heatmaps: jax.Array, sigma: float) -> jax.Array:
   """Convolves with a Gaussian, zero outside; two products with banded matrices."""
   rows, columns = (_band(n, sigma).astype(heatmaps.dtype) for n in heatmaps.shape[1:3])
   highest = jax.lax.Precision.HIGHEST
@@ -147,7 +147,7 @@ def _smooth(heatmaps, sigma):
   return jnp.einsum("xw,bywl->byxl", columns, half, precision=highest)
 
 
-def _band(n, sigma):
+def _band(n: int, sigma: float) -> np.ndarray:
   distance = np.arange(n)[:, None] - np.arange(n)
   weight = np.exp(-(distance**2) / (2 * sigma**2)) * (abs(distance) <= math.ceil(3 * sigma))
   return weight / (sigma * math.sqrt(2 * math.pi))

@@ -55,7 +55,9 @@ def mask_targets(
   return (values >= 0.5 - 1e-5).astype(jnp.float32)
 
 
-def _interpolation(start, extent, size, samples, cells):
+def _interpolation(
+  start: jax.Array, extent: jax.Array, size: int, samples: int, cells: int
+) -> jax.Array:
   """Weights `(R, size, cells)` of one axis; start and extent in units of the object's box."""
   points = (np.arange(size * samples) + 0.5) / (size * samples)
   position = (start[:, None] + points * extent[:, None]) * cells - 0.5
@@ -97,13 +99,15 @@ def paste(
   return canvas
 
 
-def _paste_modern(canvas, probabilities, box, threshold):
+def _paste_modern(
+  canvas: np.ndarray, probabilities: np.ndarray, box: np.ndarray, threshold: float
+) -> None:
   columns, across = _lookup(box[0], box[2], probabilities.shape[1], canvas.shape[1])
   rows, down = _lookup(box[1], box[3], probabilities.shape[0], canvas.shape[0])
   canvas[rows, columns] = down @ probabilities @ across.T >= threshold
 
 
-def _lookup(start, end, cells, length):
+def _lookup(start: float, end: float, cells: int, length: int) -> tuple[slice, np.ndarray]:
   """The pixels of an axis that a mask reaches, and the weights of its cells in each."""
   if not end > start:
     return slice(0), np.zeros((0, cells), np.float32)
@@ -114,7 +118,9 @@ def _lookup(start, end, cells, length):
   return slice(first, last), weights.astype(np.float32)
 
 
-def _paste_legacy(canvas, probabilities, box, threshold):
+def _paste_legacy(
+  canvas: np.ndarray, probabilities: np.ndarray, box: np.ndarray, threshold: float
+) -> None:
   x0, y0, x1, y1 = np.trunc(box).astype(int)
   width, height = max(x1 - x0 + 1, 1), max(y1 - y0 + 1, 1)
   mask = cv2.resize(probabilities, (width, height), interpolation=cv2.INTER_LINEAR) > threshold

@@ -153,7 +153,9 @@ def sample(key: jax.Array, matched: jax.Array, number: int, positive_fraction: f
   return Sample(indices, jnp.where(positive, matched[indices], 0), positive, valid)
 
 
-def _choose(noise, candidates, limit, number):
+def _choose(
+  noise: jax.Array, candidates: jax.Array, limit: int, number: int
+) -> tuple[jax.Array, jax.Array]:
   """Up to `limit` of the candidates at random: indices `(number,)`, padded, and how many."""
   limit = min(limit, len(noise))
   _, indices = jax.lax.top_k(jnp.where(candidates, noise, -1), limit)

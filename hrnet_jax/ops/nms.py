@@ -68,14 +68,21 @@ def nms(
   return jax.lax.sort((order, alive[:n]), num_keys=1)[1]
 
 
-def _covers(a, kind_a, b, kind_b, threshold, convention):
+def _covers(
+  a: jax.Array,
+  kind_a: jax.Array,
+  b: jax.Array,
+  kind_b: jax.Array,
+  threshold: float,
+  convention: Convention,
+) -> jax.Array:
   """Whether each of `a` would remove each of `b`, `(N, M)`."""
   intersection, union = overlaps(a, b, convention)
   # A product: boxes without area would divide by nothing.
   return (intersection > threshold * union) & (kind_a[:, None] == kind_b)
 
 
-def _within(covers, candidates):
+def _within(covers: jax.Array, candidates: jax.Array) -> jax.Array:
   """The boxes of a tile that stay, in descending order, `(T, T), (T,) -> (T,)`.
 
   After k rounds the best k boxes are right, and usually all of them after a few.

@@ -88,7 +88,14 @@ def roi_align(
   return jax.vmap(one)(maps, boxes).astype(dtype)
 
 
-def _gather(maps, boxes, *, size, convention, strides):
+def _gather(
+  maps: Sequence[jax.Array],
+  boxes: jax.Array,
+  *,
+  size: int,
+  convention: Convention,
+  strides: tuple[int, ...],
+) -> jax.Array:
   shapes = [x.shape[:2] for x in maps]
   starts = np.cumsum([0, *(math.prod(shape) for shape in shapes)])[:-1]
   table = jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in maps])
@@ -111,7 +118,14 @@ def _gather(maps, boxes, *, size, convention, strides):
   return total.reshape(-1, size, size, table.shape[1])
 
 
-def _matrix(maps, boxes, *, size, convention, strides):
+def _matrix(
+  maps: Sequence[jax.Array],
+  boxes: jax.Array,
+  *,
+  size: int,
+  convention: Convention,
+  strides: tuple[int, ...],
+) -> jax.Array:
   shapes = [x.shape[:2] for x in maps]
   multiply = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
@@ -131,7 +145,14 @@ def _matrix(maps, boxes, *, size, convention, strides):
 _MADE = {RoiAlignMethod.GATHER: _gather, RoiAlignMethod.MATRIX: _matrix}
 
 
-def _taps(shapes, boxes, level, size, convention, strides):
+def _taps(
+  shapes: Sequence[tuple[int, int]],
+  boxes: jax.Array,
+  level: jax.Array,
+  size: int,
+  convention: Convention,
+  strides: tuple[int, ...],
+) -> tuple[tuple[jax.Array, jax.Array], ...]:
   """For rows and for columns: indices and weights of what makes up each bin, `(R, S, 4) x 2`."""
   scale = (1 / jnp.asarray(strides, boxes.dtype))[level, None]
   start = boxes[:, :2] * scale - (0.5 if convention is Convention.MODERN else 0)
@@ -140,7 +161,9 @@ def _taps(shapes, boxes, level, size, convention, strides):
   return tuple(_axis_taps(start[:, k], extent[:, k], lengths[:, 1 - k], size) for k in (1, 0))
 
 
-def _axis_taps(start, extent, length, size):
+def _axis_taps(
+  start: jax.Array, extent: jax.Array, length: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
   points = (np.arange(size * SAMPLES) + 0.5) / (size * SAMPLES)
   position = start[:, None] + points * extent[:, None]
   last = length[:, None] - 1
@@ -153,6 +176,6 @@ def _axis_taps(start, extent, length, size):
   return tuple(x.reshape(-1, size, 2 * SAMPLES) for x in (index, weight))
 
 
-def _dense(index, weight, length):
+def _dense(index: jax.Array, weight: jax.Array, length: int) -> jax.Array:
   """The same as matrices `(R, S, length)`."""
   return (weight[..., None] * (index[..., None] == jnp.arange(length))).sum(2)

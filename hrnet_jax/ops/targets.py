@@ -48,16 +48,16 @@ def rounded_targets(points: jax.Array, size: tuple[int, int], sigma: float) -> j
   return jnp.where(inside, values, 0)
 
 
-def _axes(size):
+def _axes(size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
   return (0, size[1]), (1, size[0])
 
 
-def _from(origin, n):
+def _from(origin: jax.Array, n: int) -> jax.Array:
   """Distance of every cell along an axis from `origin` `(B, L)`: `(B, n, L)`."""
   return jnp.arange(n, dtype=origin.dtype)[:, None] - origin[:, None]
 
 
-def _stamp(position, n, sigma):
+def _stamp(position: jax.Array, n: int, sigma: float) -> tuple[jax.Array, jax.Array]:
   """Distance of every cell to the middle of the stamp, and whether it is in it: `(B, n, L)`."""
   radius = 3 * sigma
   first, end = jnp.trunc(position - radius), jnp.trunc(position + radius + 1)

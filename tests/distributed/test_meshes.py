@@ -16,7 +16,7 @@ from tests.helpers import all_tasks, one_step, toy
 # Height of the images, of which the mesh has to allow the split, and the meshes.
 CASES: dict[str, tuple[int, list[tuple[int, int]]]] = {
   "segmentation": (128, [(8, 1)]),
-  "rolled": (128, [(2, 4), (4, 2)]),
+  "scanned": (128, [(2, 4), (4, 2)]),
   "hard_examples": (128, [(4, 2)]),
   "landmarks": (128, [(2, 2)]),
   "classification": (256, [(1, 8)]),

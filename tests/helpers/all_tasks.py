@@ -31,7 +31,7 @@ def segmentation(dtype: str) -> Segmentation:
   return toy.make_task(build(dtype, task="segmentation", num_classes=COUNT))
 
 
-def rolled(dtype: str) -> Segmentation:
+def scanned(dtype: str) -> Segmentation:
   """Twice as deep, with loops."""
   deeper = {"modules": (1, 2, 2), "blocks": 2, "bottlenecks": 2, "scan_layers": True}
   return toy.make_task(build(dtype, task="segmentation", num_classes=COUNT, **deeper))
@@ -92,7 +92,7 @@ def classification_of(model: Any) -> Classification:
 
 TASKS: dict[str, Callable[[str], Any]] = {
   "segmentation": segmentation,
-  "rolled": rolled,
+  "scanned": scanned,
   "two_outputs": two_outputs,
   "hard_examples": hard_examples,
   "landmarks": landmarks,

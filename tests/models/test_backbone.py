@@ -74,9 +74,25 @@ def test_every_parameter_and_every_pixel_counts(filled: Callable) -> None:
   assert not [k for k, v in flat.items() if not np.any(v)]
 
 
-def test_images_need_three_channels() -> None:
+def test_images_need_the_channels_of_the_network() -> None:
   with pytest.raises(ValueError, match=r"images \(B, H, W, 3\), got shape \(1, 64, 64, 1\)"):
     traced(hrnet_jax.build_backbone(**TOY), 1, 64, 64, 1)
+  with pytest.raises(ValueError, match=r"images \(B, H, W, 5\), got .*config\.model\.channels"):
+    traced(hrnet_jax.build_backbone(channels=5, **TOY), 1, 64, 64, 3)
+  with pytest.raises(ValueError, match="channels is 0; expected the number"):
+    hrnet_jax.build_backbone(channels=0, **TOY)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_only_the_first_convolution_depends_on_the_channels(channels: int) -> None:
+  kernels = {}
+  for count in (3, channels):
+    _, variables = traced(hrnet_jax.build_backbone(channels=count, **TOY), 1, 64, 64, count)
+    kernels[count] = traverse_util.flatten_dict(variables["params"], sep="/")
+  first = "stem_1/conv/kernel"
+  assert kernels[channels].pop(first).shape == (3, 3, channels, 64)
+  assert kernels[3].pop(first).shape == (3, 3, 3, 64)
+  assert kernels[channels] == kernels[3]
 
 
 def test_size_defaults_are_those_of_the_large_networks() -> None:

@@ -26,7 +26,7 @@ NETWORKS = {
   },
   "classification": {"task": "classification", "num_classes": 7},
   "pose": {"task": "pose", "num_landmarks": 6},
-  "rolled": {
+  "scanned": {
     "task": "segmentation",
     "num_classes": 5,
     "upsample": "bilinear",

@@ -116,6 +116,21 @@ def test_trunk_has_the_names_of_the_plain_one(mode: dict) -> None:
   assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("mode", [SCAN, BOTH], ids="+".join)
+def test_outputs_of_stages_are_intermediates(mode: dict) -> None:
+  """Traced, as the comparison with PyTorch takes them."""
+  image = jax.ShapeDtypeStruct((2, 64, 32, 3), "float32")
+  names, found = ("stem_2", "stage1", "stage2", "stage3", "stage4"), []
+  for model in (make_trunk(**mode), make_trunk()):
+    variables = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), image)
+    apply = functools.partial(
+      model.apply, train=False, capture_intermediates=lambda module, _: module.name in names
+    )
+    found.append(jax.eval_shape(apply, variables, image)[1]["intermediates"])
+    assert set(found[-1]) == set(names)
+  assert found[0] == found[1]
+
+
 @pytest.fixture(scope="module")
 def stage(filled: Callable) -> Callable:
   """`stage(dtype)` -> variables of a stage, inputs, and what the plain one gives."""
