@@ -4,7 +4,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all test-slow test-parity benchmark docs lint format clean
+.PHONY: help quickstart test test-all test-slow test-parity benchmark wheel docs lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
@@ -45,6 +45,9 @@ test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
 benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise idle machine
 	@.venv/torch/bin/python -m benchmarks --output=runs/benchmark.json
 
+wheel: .venv/.created ## build the wheel, install it apart, and work with it in an empty folder
+	@tools/check_wheel.sh $(abspath $(BIN))/python
+
 docs: .venv/docs/.done ## build the documentation into site/, every link checked
 	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
 
@@ -52,6 +55,7 @@ lint: .venv/.dev ## style checks alone
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python tools/check_style.py
+	@$(BIN)/mypy
 
 format: .venv/.dev ## rewrite the files in the project's style
 	@$(BIN)/ruff check --fix .
