@@ -33,7 +33,7 @@ def predictor(monkeypatch):
   }
   loaded = types.SimpleNamespace(
     config=ml_collections.ConfigDict(config),
-    variables={},
+    variables_for=lambda model: {},
     dataset={"name": "colours", "class_names": list(NAMES), "palette": [[0, 0, 0]] * 3},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Channels())

@@ -61,7 +61,7 @@ def make(monkeypatch, *, canvas=(WIDE, TALL), convention="modern", masks=True):
   }
   facts = {"class_names": ["all", "red"], "palette": [[90, 90, 90], [0, 200, 0]], "class_ids": []}
   loaded = types.SimpleNamespace(
-    config=ml_collections.ConfigDict(config), variables={}, dataset=facts
+    config=ml_collections.ConfigDict(config), variables_for=lambda model: {}, dataset=facts
   )
   network = Red(convention, masks=masks)
   monkeypatch.setattr(task, "build_model", lambda **options: network)

@@ -38,7 +38,7 @@ def make(monkeypatch, boxes=None, **transform):
   }
   loaded = types.SimpleNamespace(
     config=ml_collections.ConfigDict(config),
-    variables={},
+    variables_for=lambda model: {},
     dataset={"name": "spots", "landmark_names": ["red", "blue"], "flip_pairs": []},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Spots())
