@@ -113,8 +113,8 @@ def on_each_device(
 ) -> Callable[..., Any]:
   """Compiles `function` to run on every device of a local mesh with its own rows.
 
-  A device runs the program that it would run alone: nothing is exchanged, and the result does not
-  depend on how many there are.
+  A device computes what it would alone: nothing is exchanged, and the result does not depend on
+  how many there are, but for rounding where the compiler fuses a divided program in another way.
 
   Args:
     function: takes and returns arrays whose first axis is divided over the devices.

@@ -27,7 +27,7 @@ class TestProcedure(NamedTuple):
     transform: class of the host transform of whole images; besides these it takes `padding`, the
       colour of what is added to an image.
     fill: by array of an example, the value that fills it up to the size of the batch.
-    step: task, config, options and mesh of this process -> `evaluate.Step`.
+    step: task, options and mesh of this process -> `evaluate.Step`.
   """
 
   options: type
@@ -77,7 +77,7 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
   options = {key: getattr(protocol, key) for key in procedure.preparation}
   inputs = Inputs(config, dataset, spec, jax.process_index(), jax.process_count())
   return TestSetup(
-    procedure.step(task, config, protocol, local),
+    procedure.step(task, protocol, local),
     lambda: inputs.test(local.size, padding=task.normalize.mean_color, **options),
     lambda variables: sharding.device_put_replicated(variables, local),
     protocol.text,

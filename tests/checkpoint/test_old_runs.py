@@ -17,6 +17,7 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data import prepared
 from tests.helpers import old_runs, toy
+from tests.helpers.processor import has_avx512
 
 OTHER_PROCESSOR = 1e-5  # relative; rounding of two steps
 # A bias in front of a norm has no gradient but rounding, which Adam scales up to a whole step.
@@ -94,12 +95,9 @@ def _end_of(run: pathlib.Path) -> tuple[list[float], dict[str, np.ndarray]]:
 
 def _can_be_exact(made: dict[str, Any]) -> bool:
   """Whether this machine computes as the one that the fixture was made on."""
-  cpu = pathlib.Path("/proc/cpuinfo")
-  words = cpu.read_text().split() if cpu.exists() else []
-  wide = "avx512f" in words and "xla_cpu_max_isa" not in os.environ.get("XLA_FLAGS", "")
   return (
     jaxlib.__version__ == made["jaxlib"]
-    and wide == made["avx512f"]
+    and has_avx512() == made["avx512f"]
     and os.cpu_count() == made["cpus"]
   )
 

@@ -12,7 +12,7 @@ import pytest
 from hrnet_jax.cli.main import main
 from hrnet_jax.data import images
 from hrnet_jax.ops.normalize import Normalize
-from hrnet_jax.ops.resize import resize
+from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.predict import folder
 from hrnet_jax.tasks.segmentation import task as segmentation
 
@@ -192,6 +192,9 @@ def test_missing_checkpoint_is_an_error_in_one_line(tmp_path, capsys):
 
 class Channels:
   """Stands for a network: the scores are the colour channels, weighted, at stride 4."""
+
+  head = types.SimpleNamespace(num_outputs=3)
+  backbone = types.SimpleNamespace(upsample=Resize.BILINEAR_ALIGNED)
 
   def apply(self, variables, x, *, train: bool):
     return x[:, ::4, ::4] * variables["params"]["weight"]

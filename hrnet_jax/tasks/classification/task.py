@@ -163,10 +163,11 @@ class Classification:
 
 def build(config: Any, dataset: DatasetInfo) -> Classification:
   """Builds the task from a config and the facts of its data set."""
+  model = build_model(**config.model)
   return Classification(
-    model=build_model(**config.model),
+    model=model,
     normalize=normalize_of(config),
-    num_classes=config.model.num_classes,
+    num_classes=model.head.num_outputs,
     class_names=dataset.class_names,
     **config.loss,
   )

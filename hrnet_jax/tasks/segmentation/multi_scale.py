@@ -1,7 +1,8 @@
 """Multi-scale, mirrored, windowed testing: `images (D, H, W, 3)` -> scores `(D, H, W, K)`.
 
-D images are tested at once, one on each device. A device computes what it would alone, so that
-the number of devices and processes does not change a bit of the result. All programs have static
+D images are tested at once, one on each device. A device computes what it would alone: all
+devices compute the same bits, and another number of devices or processes changes no more than
+the compiler's rounding. All programs have static
 shapes: one for each size of window, and small ones for each size of canvas.
 """
 

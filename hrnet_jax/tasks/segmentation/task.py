@@ -238,11 +238,12 @@ def build(config: Any, dataset: DatasetInfo) -> Segmentation:
   if loss.get("class_weights") == DATASET:
     # Converted checkpoints may not know them; predictions need none.
     loss["class_weights"] = dataset.class_weights or DATASET
+  model = build_model(**config.model)
   return Segmentation(
-    model=build_model(**config.model),
+    model=model,
     normalize=normalize_of(config),
-    num_classes=config.model.num_classes,
-    upsample=Resize(config.model.upsample),
+    num_classes=model.head.num_outputs,
+    upsample=model.backbone.upsample,
     class_names=dataset.class_names,
     palette=dataset.palette,
     **loss,

@@ -12,10 +12,9 @@ from hrnet_jax.data import geometry, padded_batch
 from hrnet_jax.distributed import sharding
 from hrnet_jax.evaluation.evaluate import Scored
 from hrnet_jax.evaluation.setup import TestProcedure
-from hrnet_jax.ops.resize import Resize
-from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.segmentation import sliding_window
 from hrnet_jax.tasks.segmentation.multi_scale import MultiScale, resample
+from hrnet_jax.tasks.segmentation.task import Segmentation
 from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.tasks.segmentation.whole_image import WholeImage
 
@@ -29,10 +28,10 @@ class MultiScaleStep:
 
   shared = False  # processes test images of their own
 
-  def __init__(self, task: Task, upsample: Resize, protocol: MultiScaleConfig, mesh: Mesh):
-    """`upsample` is the interpolation of the network, `mesh` from `sharding.local_mesh`."""
-    self._mesh, self._method = mesh, Resize(upsample).for_outputs
-    self._scores = MultiScale(task.model, task.normalize, upsample, protocol, mesh)
+  def __init__(self, task: Segmentation, protocol: MultiScaleConfig, mesh: Mesh):
+    """`mesh` is from `sharding.local_mesh`."""
+    self._mesh, self._method = mesh, task.upsample.for_outputs
+    self._scores = MultiScale(task.model, task.normalize, task.upsample, protocol, mesh)
     each = functools.partial(sharding.on_each_device, mesh=mesh)
     self._fit, self._judge = each(resample), each(functools.partial(_judge, task))
 
@@ -72,7 +71,9 @@ class MultiScaleStep:
     return padded_batch.cut(prediction, size), example | {"image": np.ascontiguousarray(image)}
 
 
-def _judge(task: Task, scores: jax.Array, truth: Mapping[str, jax.Array]) -> tuple[Any, Any, Any]:
+def _judge(
+  task: Segmentation, scores: jax.Array, truth: Mapping[str, jax.Array]
+) -> tuple[Any, Any, Any]:
   """Judges scores by the task; sums get an axis for the devices in front."""
   sums = jax.tree.map(lambda x: x[None], task.metric_sums(scores, truth))
   return sums, task.predict(scores, scores.shape[1:3]), task.per_example_score(scores, truth)
@@ -88,7 +89,5 @@ PROCEDURE = TestProcedure(
   preparation=("resize", "short_side", "stride", "keep_padding"),
   transform=WholeImage,
   fill={"image": 0, "label": 255},
-  step=lambda task, config, protocol, mesh: MultiScaleStep(
-    task, config.model.upsample, protocol, mesh
-  ),
+  step=MultiScaleStep,
 )

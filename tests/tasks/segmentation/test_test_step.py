@@ -10,7 +10,6 @@ import pytest
 
 from hrnet_jax.data import padded_batch
 from hrnet_jax.evaluation.evaluate import evaluate
-from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
 from hrnet_jax.tasks.segmentation.test_config import MultiScaleConfig
 from hrnet_jax.tasks.segmentation.test_step import MultiScaleStep
@@ -66,7 +65,7 @@ class Totals(Segmentation):
 def run_on(sizes, count, protocol, consume=None, **options):
   plain = toy.make_task(Brightness())
   task = Totals(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
-  step = MultiScaleStep(task, Resize.BILINEAR, protocol, local_mesh(count))
+  step = MultiScaleStep(task, protocol, local_mesh(count))
   rows = batches(sizes, count, **options)
   return evaluate(task, step, {}, rows, num_worst=2, consume=consume)
 
@@ -105,7 +104,7 @@ def test_padding_is_cut_off_before_scores_are_compared_with_the_label():
   label = np.where(image[..., 0] > 0, 2, 0).astype(np.uint8)
   task = toy.make_task(Brightness())
   protocol = MultiScaleConfig(kind="windows", base_size=64, crop_size=(64, 64))
-  step = MultiScaleStep(task, Resize.BILINEAR, protocol, local_mesh(1))
+  step = MultiScaleStep(task, protocol, local_mesh(1))
   found = {}
   for keep in (False, True):
     row = WholeImage(short_side=50, stride=32, keep_padding=keep).apply(image, label)
