@@ -4,7 +4,7 @@
 
 The source has COCO's layout, `train2017/`, `val2017/` and `annotations/instances_*.json`. A crop is
 the square around a box, with a margin, cut at the border of the photo. The result is a source for
-`python -m hrnet_jax.prepare --dataset=image_folder_classification/NAME`.
+`hrnet prepare --dataset=image_folder_classification/NAME`.
 """
 
 import argparse

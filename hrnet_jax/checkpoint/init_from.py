@@ -63,7 +63,7 @@ def start_from(path: str | pathlib.Path, state: TrainState) -> tuple[TrainState,
   """Replaces initial parameters and statistics by those of a checkpoint where they fit.
 
   Args:
-    path: a workdir, a checkpoint or a folder of `python -m hrnet_jax.convert`.
+    path: a workdir, a checkpoint or a folder of `hrnet convert`.
     state: initial, gives shapes, dtypes and shardings.
 
   Raises:

@@ -44,7 +44,7 @@ def open_dataset(name: str, data_dir: str | os.PathLike | None = None) -> Datase
     where = f" --data_dir={data_dir}" if data_dir else ""
     raise FileNotFoundError(
       f"data set {name!r} is not prepared in {storage.resolve_data_dir(data_dir)}; run\n"
-      f"  python -m hrnet_jax.prepare --dataset={name} --source=FOLDER{where}\n"
+      f"  hrnet prepare --dataset={name} --source=FOLDER{where}\n"
       f"where FOLDER holds {builder.SOURCE_LAYOUT}"
     )
   if not place.complete:

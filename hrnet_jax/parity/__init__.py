@@ -1,1 +1,1 @@
-"""Proof that our networks compute what PyTorch computes; `python -m hrnet_jax.parity`."""
+"""Proof that our networks compute what PyTorch computes; `hrnet parity`."""

@@ -58,7 +58,7 @@ def test_unknown_names_list_the_known_ones(tmp_path):
 
 
 def test_not_prepared_gives_the_command(tmp_path):
-  command = f"python -m hrnet_jax.prepare --dataset=camvid --source=FOLDER --data_dir={tmp_path}"
+  command = f"hrnet prepare --dataset=camvid --source=FOLDER --data_dir={tmp_path}"
   with pytest.raises(FileNotFoundError, match=re.escape(command)):
     prepared.open_dataset("camvid", tmp_path)
   assert not list(tmp_path.iterdir())  # asking leaves no trace
