@@ -71,8 +71,8 @@ def of_first_process(numbers: list[int], most: int = 64) -> list[int]:
 class StopVote:
   """Whether any process wants to stop, known to all of them at the same step.
 
-  A vote is one small program that is dispatched like a step, so that no host waits for it. With
-  several processes, its result is read when the meter reads the scalars of its step.
+  A process that ended alone would leave the others in a collective that never completes, so all of
+  them vote after every step, and end after the same one.
   """
 
   def __init__(self, mesh: Mesh):
@@ -83,6 +83,8 @@ class StopVote:
     """Votes; returns the result of two votes ago (of this one, if there is one process)."""
     if jax.process_count() == 1:
       return wish
+    # A vote is a small program behind its step. To read it at once would be to wait for the step;
+    # the one that is read now is of a step whose scalars the host has waited for anyway.
     self._running.append(self._dispatch(wish))
     return len(self._running) > STEPS_IN_FLIGHT and self._read(self._running.popleft())
 

@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -27,9 +28,9 @@ def runs(tmp_path):
   """Two runs; the second was killed in the middle of a line."""
   entries = [
     {"step": step, "split": split, "time": 1.5, "loss": 1 / step, "by_class": {"a": 1.0}}
-    | ({"mean_iou": 0.01 * step} if split == "val" else {})
+    | ({"mean_iou": 0.01 * step} if split == "eval" else {})
     for step in (10, 20, 30)
-    for split in ("train", "val")
+    for split in ("train", "eval")
   ]
   return [log(tmp_path / "one", entries), log(tmp_path / "two", entries[:4], '{"step": 30, "sp')]
 
@@ -44,13 +45,25 @@ def test_reads_steps_and_values_of_evaluations_or_of_a_split(runs):
     "one": ([10, 20, 30], pytest.approx([0.1, 0.2, 0.3])),
     "two": ([10, 20], pytest.approx([0.1, 0.2])),
   }
-  both = plot.read(runs[1:], ["loss", "mean_iou"], "val")
+  both = plot.read(runs[1:], ["loss", "mean_iou"], "eval")
   assert list(both) == ["two, loss", "two, mean_iou"]
   assert plot.read(runs[1:], ["loss"], "train") == {"two": ([10, 20], [0.1, 0.05])}
 
 
+def test_reads_the_log_of_a_run(golden, tmp_path):
+  with zipfile.ZipFile(golden / "old_runs" / "segmentation.zip") as archive:
+    archive.extract("run/metrics.jsonl", tmp_path)
+  ((name, (steps, values)),) = plot.read([tmp_path / "run"], ["mean_iou"], None).items()
+  assert (name, steps) == ("run", [4])
+  assert 0 <= values[0] <= 1
+  losses = plot.read([tmp_path / "run"], ["loss"], "train")["run"]
+  assert losses[0] == [1, 2, 3, 4]
+  with pytest.raises(ValueError, match="miou"):
+    plot.read([tmp_path / "run"], ["miou"], None)
+
+
 def test_runs_with_the_same_name_are_told_apart(runs, tmp_path):
-  other = log(tmp_path / "deeper/one", [{"step": 1, "split": "val", "mean_iou": 0.5}])
+  other = log(tmp_path / "deeper/one", [{"step": 1, "split": "eval", "mean_iou": 0.5}])
   assert list(plot.read([runs[0], other, runs[1]], ["mean_iou"], None)) == [
     str(runs[0]),
     str(other),
