@@ -75,7 +75,7 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   # All of it, or the program would not take the state that it returns.
   state = jax.device_put(state, sharding.replicated(mesh))
   start = time.perf_counter()
-  run = _Training(runtime.compiled(setup.step, state, batch), state, batch)
+  run = _Training(runtime.compiled(setup.train_step, state, batch), state, batch)
   del variables, weights, opt_state, state, batch
   losses = [run()]
   seconds = time.perf_counter() - start
@@ -163,7 +163,7 @@ def step(**of_config: Any) -> Contender:
   state = setup.init_state()
   with setup.train_batches(0) as batches:
     batch = sharding.to_global(next(batches), setup.mesh)
-  train_step = runtime.compiled(setup.step, state, batch)
+  train_step = runtime.compiled(setup.train_step, state, batch)
   holder, numbers = [train_step(state, batch)[0]], itertools.count(1)
 
   def run(calls: int) -> float:

@@ -104,7 +104,7 @@ def set_up(config: Any, topology: Topology) -> StepSetup:
     _placed(batch, sharding.batch_shardings(mesh, batch)),
   )
   return StepSetup(
-    step=setup.step,
+    step=setup.train_step,
     arguments=arguments,
     mesh=mesh,
     shapes={name: shape for name, (shape, _) in shapes.items()},

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import functools
 import pathlib
 from typing import Any
 
@@ -21,8 +20,6 @@ from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.errors import config_keys
-from hrnet_jax.evaluation.eval_step import make_eval_step
-from hrnet_jax.evaluation.evaluate import SharedStep
 from hrnet_jax.run_log.log import Log, info
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
@@ -87,20 +84,17 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
         mesh=mesh,
         plan=plan,
         loader=loader,
-        train_step=StepPrograms(setup.step, watchdog),
+        train_step=StepPrograms(setup.train_step, watchdog),
         progress=Progress(plan, setup.schedule, log, checkpoints),
         validation=Validation(
           task=setup.task,
-          step=SharedStep(make_eval_step(setup.task, mesh), mesh),
-          batches=functools.partial(
-            setup.inputs.eval,
-            height_multiple=sharding.height_multiple(mesh),
-            limit=config.eval.get("examples", 0),
-          ),
+          step=setup.eval_step,
+          batches=setup.eval_batches,
           num_pictures=config.eval.pictures,
           log=log,
           watchdog=watchdog,
-          stop=lambda: vote.any_process_now(termination.requested),
+          vote=vote,
+          termination=termination,
         ),
         checkpoints=checkpoints,
         termination=termination,

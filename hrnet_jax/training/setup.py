@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 from jax.sharding import Mesh
@@ -14,6 +15,8 @@ from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import config_keys
+from hrnet_jax.evaluation.eval_step import make_eval_step
+from hrnet_jax.evaluation.evaluate import SharedStep, Step
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.training import optimizer
 from hrnet_jax.training.plan import Plan, make_plan
@@ -26,22 +29,26 @@ class TrainSetup:
 
   Attributes:
     mesh: all devices of all processes.
-    inputs: the batches that this process reads.
     task: network, loss, scores.
     plan: when things happen.
     schedule: learning rate by step.
     tx: optimizer.
-    step: from `make_train_step`.
+    train_step: from `make_train_step`.
+    eval_step: scores a batch.
+    inputs: the batches that this process reads.
+    eval_batches: makes a loader for one validation.
     seed: of the initial weights.
   """
 
   mesh: Mesh
-  inputs: Inputs
   task: Task
   plan: Plan
   schedule: optax.Schedule
   tx: optax.GradientTransformation
-  step: Callable[..., Any]
+  train_step: Callable[..., Any]
+  eval_step: Step
+  inputs: Inputs
+  eval_batches: Callable[[], Loader]
   seed: int
 
   def init_state(self) -> TrainState:
@@ -70,8 +77,10 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
   mesh = sharding.make_mesh(config.mesh, devices)
   sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-  inputs = Inputs(config, dataset, registry.task_of(config), *sharding.data_share(mesh))
-  task, plan = registry.build_task(config, dataset), make_plan(config, dataset)
+  share, height_multiple = sharding.data_share(mesh), sharding.height_multiple(mesh)
+  spec, task = registry.task_of(config), registry.build_task(config, dataset)
+  inputs = Inputs(config, dataset, spec, *share)
+  plan = make_plan(config, dataset)
   second = plan.fine_tune
   with config_keys(config, "optimizer", "optimizer.schedule"):
     schedule, tx = optimizer.build(
@@ -82,11 +91,17 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
     )
   return TrainSetup(
     mesh=mesh,
-    inputs=inputs,
     task=task,
     plan=plan,
     schedule=schedule,
     tx=tx,
-    step=make_train_step(task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate),
+    train_step=make_train_step(
+      task, tx, mesh, seed=config.seed, accumulate=config.train.accumulate
+    ),
+    eval_step=SharedStep(make_eval_step(task, mesh), mesh),
+    inputs=inputs,
+    eval_batches=functools.partial(
+      inputs.eval, height_multiple=height_multiple, limit=config.eval.get("examples", 0)
+    ),
     seed=config.seed,
   )

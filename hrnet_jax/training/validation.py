@@ -5,6 +5,8 @@ import dataclasses
 from typing import Any
 
 from hrnet_jax.data.pipeline import Loader
+from hrnet_jax.distributed.collectives import StopVote
+from hrnet_jax.distributed.runtime import Termination
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.evaluation.evaluate import Step, evaluate
 from hrnet_jax.run_log.log import Log, info
@@ -26,7 +28,8 @@ class Validation:
     num_pictures: predictions to draw.
     log: takes figures and pictures.
     watchdog: is told what is waited for.
-    stop: whether any process is to end; asked by all of them before every batch.
+    vote: of all processes, before every batch.
+    termination: whether this process is to end.
   """
 
   task: Task
@@ -35,7 +38,8 @@ class Validation:
   num_pictures: int
   log: Log
   watchdog: Watchdog
-  stop: Callable[[], bool]
+  vote: StopVote
+  termination: Termination
 
   def score(self, step: int, variables: Mapping[str, Any]) -> float | None:
     """The task's main figure after `step`; None if the run has to end before the pass is over."""
@@ -64,7 +68,7 @@ class Validation:
       self.watchdog.watch(what, patient=number == 1)
       # Here the vote is waited for, unlike in training: whoever left a pass alone would leave the
       # others in a collective without it.
-      if self.stop():
+      if self.vote.any_process_now(self.termination.requested):
         raise _Stopped
       batch = next(loader)
       if (shape := batch["image"].shape) not in shapes:
