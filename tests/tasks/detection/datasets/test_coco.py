@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from hrnet_jax import prepare as command
 from hrnet_jax.data import images, prepared
+from hrnet_jax.data import prepare as command
 from hrnet_jax.ops import rle
 from tests.helpers import coco_miniature as mini
 
