@@ -18,6 +18,7 @@ from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import sharding
 from hrnet_jax.ops.resize import Resize
 from hrnet_jax.tasks.segmentation.task import Segmentation
+from hrnet_jax.training import optimizer as optimizers
 from hrnet_jax.training.step import make_train_step
 from tests.golden import recipe
 
@@ -122,7 +123,7 @@ def run(
   build = landmarks if name.startswith("landmarks") else segmentation
   task, optimizer, make_batch = build(meta, dtype)
   task = dataclasses.replace(task, normalize=lambda images: images)  # they are normalised already
-  schedule, tx = optimizer.build(meta["optimizer"].get("max_iters", 100), **optimizer)
+  schedule, tx = optimizers.build(meta["optimizer"].get("max_iters", 100), **optimizer)
   # One device: sums over several would round in another order.
   mesh = jax.make_mesh(
     (1, 1),
