@@ -11,7 +11,7 @@ RUNS := runs/quickstart
 # The tests of parity need no GPU; TORCH can also say where a build for the CPU alone is found.
 TORCH := torch==2.13.0
 # Two processes, each with the cores that the other leaves; whole files, so that fixtures are shared.
-WORKERS := -n 2 --dist loadfile
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(BIN)/python $(INSTALL)

@@ -28,6 +28,11 @@ pytest_plugins = ["tests.helpers.label_folders"]
 TESTS = pathlib.Path(__file__).parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Begins with whole runs, so that none of the processes ends with one while others wait."""
+  items.sort(key=lambda item: item.path.parent.name != "end_to_end")
+
+
 def pytest_runtest_teardown() -> None:
   """Keeps a process that runs thousands of tests from filling the memory."""
   environment.limit_memory()

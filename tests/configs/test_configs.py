@@ -195,6 +195,7 @@ GRAPHS = {graph_of(configs.load(x)): x for name in NAMES for x in experiments(na
 @pytest.mark.parametrize("name", GRAPHS.values())
 def test_network_is_traced(name: str) -> None:
   config = configs.load(name)
+  config.model.scan_layers = True  # sooner, of the same variables
   task = build_task(config)
   size = config.transform.train.get("crop_size", (64, 64))
   height, width = (size, size) if isinstance(size, int) else size

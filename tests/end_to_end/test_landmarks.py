@@ -14,6 +14,7 @@ import pytest
 
 from hrnet_jax.data import prepared
 from tests.helpers import commands, face_miniatures, landmark_runs
+from tests.helpers.marks import slow_but
 
 # The first normalizer, and the number of images of the split and its parts.
 EXPECTED = {
@@ -33,9 +34,7 @@ EXPECTED = {
 
 
 # One stands for all where minutes count.
-each_run = pytest.mark.parametrize(
-  "name", [x if x == "landmarks_csv" else pytest.param(x, marks=pytest.mark.slow) for x in EXPECTED]
-)
+each_run = pytest.mark.parametrize("name", slow_but(EXPECTED, "landmarks_csv"))
 
 
 @pytest.fixture(scope="module")

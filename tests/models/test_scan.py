@@ -243,6 +243,7 @@ def test_backward_pass_of_rematerialised_modules_is_given_little(mode: dict) -> 
   assert kept[0] < 0.15 * kept[1]
 
 
+@pytest.mark.slow
 def test_scanned_and_rematerialised_modules_take_less_memory() -> None:
   """On CPU, without a loop, XLA computes inner values again and then keeps them all the same."""
   bytes_taken = []

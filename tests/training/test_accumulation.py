@@ -79,10 +79,10 @@ def make_batch(task: Any, height: int = 32) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
   ("name", "mesh"),
   [
-    *((name, (1, 1)) for name in TASKS),
     ("segmentation", (4, 1)),
     ("landmarks", (2, 2)),
-    ("hard_examples", (2, 2)),
+    *(pytest.param(name, (1, 1), marks=pytest.mark.slow) for name in TASKS),
+    pytest.param("hard_examples", (2, 2), marks=pytest.mark.slow),
   ],
 )
 def test_parts_are_the_whole_batch_with_its_groups(name, mesh):

@@ -14,6 +14,7 @@ from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.ops.normalize import Normalize
 from hrnet_jax.training.step import make_train_step
 from tests.helpers import all_tasks, one_step, toy
+from tests.helpers.marks import slow_but
 from tests.helpers.one_step import TX, assert_close, momentum
 
 
@@ -58,7 +59,7 @@ def test_bfloat16_computes_near_float32_and_keeps_float32_weights():
   assert_close(state.params, expected.params, 5e-2)
 
 
-@pytest.mark.parametrize("name", all_tasks.TASKS)
+@pytest.mark.parametrize("name", slow_but(all_tasks.TASKS, "segmentation", "landmarks"))
 def test_bfloat16_is_only_inside_the_network(name):
   task, mesh = all_tasks.TASKS[name]("bfloat16"), toy.make_mesh(1)
   state = jax.eval_shape(lambda: init_state(task.model, TX, 0, sharding.replicated(mesh)))

@@ -149,6 +149,7 @@ def test_norms_keep_their_statistics_if_asked_to(norm_eval):
   assert all((a == b).all() for a, b in pairs) == norm_eval
 
 
+@pytest.mark.slow
 def test_both_ways_to_read_regions_find_the_same():
   models = [make("faster_rcnn", min_score=0.0, roi_align=x) for x in ("gather", "matrix")]
   variables = toy_detection.random_variables(models[0])
@@ -163,6 +164,7 @@ def test_both_ways_to_read_regions_find_the_same():
   assert found.detections.valid.all()
 
 
+@pytest.mark.slow
 def test_detections_lie_in_the_image():
   model = make("mask_rcnn", min_score=0.0)
   size = jnp.array([[40.0, 64.0]])

@@ -135,6 +135,7 @@ def test_room_around_an_image_changes_nothing():
   np.testing.assert_array_equal(again[:, :40, :52], plain)
 
 
+@pytest.mark.slow
 def test_images_of_several_sizes_at_once_are_as_one_by_one():
   mesh = sharding.local_mesh()
   rng, sizes = np.random.default_rng(2), [(30 + 5 * i, 70 - 6 * i) for i in range(8)]

@@ -19,6 +19,7 @@ from hrnet_jax.tasks.segmentation.loss import (
 )
 from hrnet_jax.tasks.segmentation.task import Segmentation, build
 from tests.helpers import toy
+from tests.helpers.marks import slow_but
 
 FACTS = DatasetInfo(
   class_names=("sky", "road", "car"), palette=((0, 0, 0),) * 3, class_weights=(1.0, 0.5, 2.0)
@@ -88,7 +89,7 @@ def test_a_data_set_without_weights_fails_in_training_but_not_in_prediction() ->
       task.loss(logits, {"label": labels})
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("groups", slow_but([1, 2, 4], 2))
 def test_selection_does_not_depend_on_the_devices(groups: int) -> None:
   """In float64, in which no rounding moves a pixel over the limit."""
   hard = HardExamples(threshold=0.3, min_kept=4000, num_groups=groups)
