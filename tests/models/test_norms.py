@@ -50,6 +50,7 @@ def test_layer_is_convolution_norm_and_relu() -> None:
   np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "mode", [{"scan_layers": True}, {"scan_layers": True, "remat": True}], ids="+".join
 )

@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import numpy as np
+import pytest
 
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_state
@@ -21,6 +22,7 @@ MODEL = toy.MODEL | {"norm": "group", "scan_layers": True, "remat": True}
 STEPS = 20
 
 
+@pytest.mark.slow
 def test_it_learns_is_stored_predicts_and_is_exported(tmp_path: pathlib.Path) -> None:
   task, mesh, batch = (
     toy.make_task(build_model(**MODEL)),
