@@ -33,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   items.sort(key=lambda item: item.path.parent.name != "end_to_end")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+  """Compiles as users do only where numbers are compared with those of the reference."""
+  as_users = any(item.get_closest_marker(name) for name in ("optimised", "wide", "torch"))
+  environment.compile_quickly(not as_users)
+
+
 def pytest_runtest_teardown() -> None:
   """Keeps a process that runs thousands of tests from filling the memory."""
   environment.limit_memory()

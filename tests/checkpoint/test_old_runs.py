@@ -19,6 +19,8 @@ from hrnet_jax.data import prepared
 from tests.helpers import old_runs, toy
 from tests.helpers.processor import has_avx512
 
+pytestmark = pytest.mark.optimised
+
 OTHER_PROCESSOR = 1e-5  # relative; rounding of two steps
 # A bias in front of a norm has no gradient but rounding, which Adam scales up to a whole step.
 ONLY_ROUNDING = ("head/mix/conv/bias", "head/mix/bn/mean")

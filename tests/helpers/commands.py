@@ -43,11 +43,7 @@ def here(*argv: object) -> Done:
 
 @contextlib.contextmanager
 def one_device() -> Iterator[None]:
-  """Commands in this process use one device of the eight, and compile with little optimisation.
-
-  Compiling takes longer than the few steps of a toy, and for several devices longer still.
-  """
-  import jax
+  """Commands in this process use one device of the eight: compiling takes less than for several."""
   import pytest
 
   from hrnet_jax.distributed import sharding
@@ -55,11 +51,7 @@ def one_device() -> Iterator[None]:
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sharding, "make_mesh", lambda shape, devices=None: toy.make_mesh(1))
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-      yield
-    finally:
-      jax.config.update("jax_disable_most_optimizations", False)
+    yield
 
 
 def together(*lines: Sequence[object], devices: int = 1, **variables: object) -> list[Done]:

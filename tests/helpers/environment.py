@@ -44,6 +44,13 @@ def use_compilation_cache() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
 
 
+def compile_quickly(quickly: bool) -> None:
+  """Chooses how much this process, and those that it starts, optimise what they compile."""
+  os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))
+  if "jax" in sys.modules:
+    sys.modules["jax"].config.update("jax_disable_most_optimizations", quickly)
+
+
 def limit_memory() -> None:
   """Forgets compiled programs once they take gigabytes; hundreds for eight devices do."""
   global _held

@@ -11,6 +11,8 @@ import pytest
 import hrnet_jax
 from tests.golden import recipe
 
+pytestmark = pytest.mark.optimised
+
 TOLERANCE = 2e-5  # of the standard deviation; the reference's own rounding is a tenth of that
 STAGES = ("stem_2", "stage2", "stage3", "stage4")
 

@@ -20,6 +20,8 @@ from hrnet_jax.models.network import Network
 from tests.golden import recipe
 from tests.helpers import parts
 
+pytestmark = pytest.mark.optimised
+
 TOLERANCE = 2e-5  # of the logits' standard deviation
 SIZES = {"seg": (128, 256), "landmarks": (128, 128), "cls": (224, 224), "pose": (128, 96)}
 TASKS = {

@@ -17,6 +17,8 @@ from hrnet_jax.tasks.segmentation.loss import (
 )
 from tests.golden import recipe
 
+pytestmark = pytest.mark.optimised
+
 SEG = [
   "ce_weighted", "ce_unweighted", "ce_same_size", "ce_odd_size", "ce_ignore_minus1", "ohem_07_100",
   "ohem_09_131072", "ohem_001_2000", "ohem_001_1", "ohem_02_0", "ohem_unweighted_same_size",
