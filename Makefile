@@ -15,6 +15,10 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(BIN)/python $(INSTALL)
+# Faster convolutions for x86-64 Linux, where they can be built; everything works without them.
+NATIVE := native/pyproject.toml native/compiler.py native/src/convolution.cc
+WITH_NATIVE = [ "$$(uname -sm)" != "Linux x86_64" ] || $(PIP) ./native > .venv/native.log 2>&1 \
+  || echo "native/ could not be built, so a CPU computes more slowly; .venv/native.log says why"
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -76,14 +80,16 @@ clean: ## remove the environment and the caches; runs/ stays
 	echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
 	exit 1
 
-.venv/.run: .venv/.created requirements.txt pyproject.toml
+.venv/.run: .venv/.created requirements.txt pyproject.toml $(NATIVE)
 	@echo "Installing the package into .venv (a few minutes the first time)"
 	@$(PIP) --editable .
+	@$(WITH_NATIVE)
 	@touch $@
 
-.venv/.dev: .venv/.created requirements.txt pyproject.toml
+.venv/.dev: .venv/.created requirements.txt pyproject.toml $(NATIVE)
 	@echo "Installing the package and its tools into .venv (a few minutes the first time)"
 	@$(PIP) --editable '.[dev]'
+	@$(WITH_NATIVE)
 	@touch $@
 
 # An environment on top of the other, so that the rest keeps being tested without PyTorch. timm

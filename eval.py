@@ -5,9 +5,7 @@
 See hrnet_jax/cli/eval.py, or `python eval.py --help`.
 """
 
-import sys
-
-from hrnet_jax.cli.main import main
+from hrnet_jax.cli.main import run
 
 if __name__ == "__main__":
-  sys.exit(main(["eval", *sys.argv[1:]]))
+  run("eval")

@@ -5,9 +5,7 @@
 See hrnet_jax/cli/train.py, or `python train.py --help`.
 """
 
-import sys
-
-from hrnet_jax.cli.main import main
+from hrnet_jax.cli.main import run
 
 if __name__ == "__main__":
-  sys.exit(main(["train", *sys.argv[1:]]))
+  run("train")

@@ -24,6 +24,8 @@ import tempfile
 import time
 from typing import Any
 
+from hrnet_jax.cli import memory
+
 ROOT = pathlib.Path(__file__).parents[1]
 _LAST_LINES = 15  # shown of what a worker that failed has written
 
@@ -90,11 +92,19 @@ class Worker:
     Raises:
       WorkerFailed: it did not get ready; with the end of what it wrote.
     """
+    # This project's commands start themselves like that.
+    pages = memory.huge_pages() if target.startswith("benchmarks.jax_side:") else {}
     self._written = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
     self._process = subprocess.Popen(
       [sys.executable, "-m", "benchmarks.worker"],
       cwd=ROOT,
-      env={**os.environ, "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": str(threads), **(env or {})},
+      env={
+        **os.environ,
+        **pages,
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": str(threads),
+        **(env or {}),
+      },
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       stderr=self._written,

@@ -1,8 +1,6 @@
 """`python -m hrnet_jax.prepare` is `hrnet prepare`."""
 
-import sys
-
-from hrnet_jax.cli.main import main
+from hrnet_jax.cli.main import run
 
 if __name__ == "__main__":
-  sys.exit(main(["prepare", *sys.argv[1:]]))
+  run("prepare")

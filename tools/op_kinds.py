@@ -40,6 +40,7 @@ _KINDS_OF_FILES = {
   "training/": OPTIMIZER,
 }
 _PRODUCTS = ("convolution", "dot")
+_LIBRARY = 'custom_call_target="hrnet_conv_'
 _MOVES = {"copy", "transpose", "pad", "slice", "reverse", "concatenate"}
 _LOOPS = ("while", "call", "conditional")
 _OUTSIDE = re.compile(r"jit\(\w+\)/[^/]+")  # names outside every module and the loss
@@ -96,7 +97,7 @@ class StepProgram:
     return self._product(x) and self._source(x).startswith(_CONVOLUTIONS)
 
   def _product(self, x: hlo.Instruction) -> bool:
-    return any(y.opcode in _PRODUCTS for y in (x, *self._body(x)))
+    return any(y.opcode in _PRODUCTS or _LIBRARY in y.text for y in (x, *self._body(x)))
 
   def _only_moves(self, x: hlo.Instruction) -> bool:
     """Whether it, or the last step of a fusion, only moves values."""

@@ -15,6 +15,7 @@ import jax
 from hrnet_jax.checkpoint.legacy import ABSENT, upgrade
 from hrnet_jax.errors import UserError
 from hrnet_jax.files import write_whole
+from hrnet_jax.ops.cpu import onednn
 
 _PACKAGES = (
   "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
@@ -86,6 +87,7 @@ def manifest(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str,
       "platform": devices[0].platform,
       "processes": jax.process_count(),
     },
+    "cpu_convolutions": onednn.description(),
   }
 
 

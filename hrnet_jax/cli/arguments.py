@@ -44,6 +44,15 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
   )
 
 
+def say_if_slow() -> None:
+  """One line about what would make this machine compute faster, once devices may be used."""
+  from hrnet_jax.ops.cpu import onednn
+  from hrnet_jax.run_log.log import info
+
+  if hint := onednn.hint():
+    info(hint)
+
+
 def parse(
   parser: argparse.ArgumentParser, argv: Sequence[str], *, required: Sequence[str] = ()
 ) -> argparse.Namespace:

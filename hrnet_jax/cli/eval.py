@@ -36,6 +36,7 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   runtime.set_up()
   with cluster.leaving_together(parser.prog):
     cluster.join(args.coordinator_address, args.num_processes, args.process_id, args.join_timeout)
+    arguments.say_if_slow()
     score.score(
       args.config, args.workdir, args.checkpoint, export=args.export, against=args.against
     )

@@ -14,10 +14,12 @@ from collections.abc import Sequence
 import difflib
 import importlib
 import sys
+from typing import NoReturn
 
 from absl import flags, logging
 
 from hrnet_jax import __version__
+from hrnet_jax.cli.memory import restart_with_huge_pages
 from hrnet_jax.errors import ABOUT_INPUT, describe
 
 # Imported only when it is asked for, so that help is there at once.
@@ -35,16 +37,26 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(*first: str) -> NoReturn:
+  """Is the program: runs the process's command line, and ends with its status.
+
+  Args:
+    first: arguments before those of the command line.
+  """
+  restart_with_huge_pages()
+  sys.exit(main([*first, *sys.argv[1:]]))
+
+
+def main(argv: Sequence[str]) -> int:
   """Runs a command line.
 
   Args:
-    argv: without the name of the program; that of this process by default.
+    argv: without the name of the program.
 
   Returns:
     The exit status; as with argparse, help and wrong usage raise SystemExit.
   """
-  name, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+  name, *rest = [*argv] or ["--help"]
   if name not in COMMANDS:
     return _about(name)
   # Grain reads absl's flags, which nobody parses here; JAX and Orbax log through absl.
@@ -71,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _about(argument: str) -> int:
   """Help, the version, or a message about a command that there is not."""
   if argument == "--version":
-    print(f"hrnet {__version__}")
+    from hrnet_jax.ops.cpu import onednn
+
+    print(f"hrnet {__version__}\nconvolutions on a CPU: {onednn.description()}")
     return 0
   if argument in ("-h", "--help", "help"):
     rows = "\n".join(f"  {name:<11}{text}" for name, text in COMMANDS.items())

@@ -47,6 +47,7 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   from hrnet_jax.predict import folder
 
   runtime.set_up()
+  arguments.say_if_slow()
   failed = folder.predict_folder(
     args.checkpoint,
     pathlib.Path(args.input),

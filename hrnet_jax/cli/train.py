@@ -29,5 +29,6 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   runtime.set_up()
   with cluster.leaving_together(parser.prog):
     cluster.join(args.coordinator_address, args.num_processes, args.process_id, args.join_timeout)
+    arguments.say_if_slow()
     loop.train(args.config, args.workdir)
   return 0

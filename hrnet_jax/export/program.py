@@ -20,6 +20,7 @@ from hrnet_jax.checkpoint.networks import Loaded
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.errors import UserError
 from hrnet_jax.models.folding import fold_batchnorm
+from hrnet_jax.ops.cpu import onednn
 from hrnet_jax.tasks.interface import Task
 
 STRIDE = 32  # of the coarsest branch
@@ -157,7 +158,8 @@ def trace(program: Program, platforms: Sequence[str] = PLATFORMS) -> export.Expo
   args = [jax.ShapeDtypeStruct(images, jnp.uint8)]
   args += [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
   run = jax.jit(lambda *args: program.folded(*args)[0])
-  return export.export(run, platforms=tuple(platforms))(*args)
+  with onednn.portable():
+    return export.export(run, platforms=tuple(platforms))(*args)
 
 
 def plain(tree: Any) -> Any:

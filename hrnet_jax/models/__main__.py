@@ -1,7 +1,5 @@
 """`python -m hrnet_jax.models` is `hrnet models`."""
 
-import sys
+from hrnet_jax.cli.main import run
 
-from hrnet_jax.cli.main import main
-
-sys.exit(main(["models", *sys.argv[1:]]))
+run("models")

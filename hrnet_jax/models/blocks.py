@@ -15,8 +15,7 @@ class BasicBlock(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     width = x.shape[-1]
     y = ConvNorm(width, self.layer_config, name="conv1")(x, train=train)
-    y = ConvNorm(width, self.layer_config, relu=False, name="conv2")(y, train=train)
-    return nn.relu(x + y)
+    return ConvNorm(width, self.layer_config, name="conv2")(y, train=train, residual=x)
 
 
 class Bottleneck(nn.Module):
@@ -30,10 +29,9 @@ class Bottleneck(nn.Module):
     cfg, out = self.layer_config, 4 * self.width
     y = ConvNorm(self.width, cfg, kernel=1, name="conv1")(x, train=train)
     y = ConvNorm(self.width, cfg, name="conv2")(y, train=train)
-    y = ConvNorm(out, cfg, kernel=1, relu=False, name="conv3")(y, train=train)
     if x.shape[-1] != out:
       x = ConvNorm(out, cfg, kernel=1, relu=False, name="shortcut")(x, train=train)
-    return nn.relu(x + y)
+    return ConvNorm(out, cfg, kernel=1, name="conv3")(y, train=train, residual=x)
 
 
 class BlockSequence(nn.Module):

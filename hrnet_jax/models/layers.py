@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
-from hrnet_jax.ops.conv import conv
+from hrnet_jax.ops.conv import conv, conv_bias_relu
 from hrnet_jax.ops.group_norm import group_norm
 
 # Keys are values of `config.model.init`; sources: the reference's ImageNet networks (He et al.,
@@ -94,9 +94,10 @@ def uniform_fan_in(fan_in: int) -> nn.initializers.Initializer:
 
 
 class Conv(nn.Module):
-  """`ops.conv.conv` with its parameters.
+  """`ops.conv.conv` with its parameters, and what is to follow it.
 
-  `(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features)`
+  `(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features)`; a `residual` of that shape is
+  added.
 
   Attributes:
     features: K.
@@ -104,6 +105,7 @@ class Conv(nn.Module):
     layer_config: of the network.
     stride: of both axes.
     use_bias: whether there is one.
+    relu: whether a ReLU follows, after the residual.
     kernel_init: by default the one that `layer_config` names.
     bias_init: by default PyTorch's.
   """
@@ -113,20 +115,25 @@ class Conv(nn.Module):
   layer_config: LayerConfig
   stride: int = 1
   use_bias: bool = False
+  relu: bool = False
   kernel_init: nn.initializers.Initializer | None = None
   bias_init: nn.initializers.Initializer | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, residual: jax.Array | None = None) -> jax.Array:
     cfg, k, c = self.layer_config, self.kernel, x.shape[-1]
     init = self.kernel_init or INITIALIZERS[cfg.init]
     weight = self.param("kernel", init, (k, k, c, self.features), cfg.param_dtype)
     x, weight = x.astype(cfg.dtype), weight.astype(cfg.dtype)
-    y = conv(x, weight, self.stride)
+    bias = None
     if self.use_bias:
       init = self.bias_init or uniform_fan_in(k * k * c)
-      y += self.param("bias", init, (self.features,), cfg.param_dtype).astype(cfg.dtype)
-    return y
+      bias = self.param("bias", init, (self.features,), cfg.param_dtype).astype(cfg.dtype)
+    if cfg.folded and bias is not None:
+      return conv_bias_relu(x, weight, bias, stride=self.stride, residual=residual, relu=self.relu)
+    y = conv(x, weight, self.stride)
+    y = y if bias is None else y + bias
+    return _add_and_rectify(y, residual, self.relu)
 
 
 class BatchNorm(nn.Module):
@@ -183,7 +190,7 @@ def _scale_and_bias(norm: BatchNorm | GroupNorm, shape: tuple[int, ...]) -> list
 
 
 class ConvNorm(nn.Module):
-  """Convolution, norm and an optional ReLU; shapes as `Conv`.
+  """Convolution, norm, an optional sum and an optional ReLU; shapes as `Conv`.
 
   The norm's name says which one it is, `bn` or `gn`: a checkpoint of one does not fit the other.
   `use_bias` gives the convolution a bias although a norm follows: redundant, but part of some of
@@ -198,17 +205,26 @@ class ConvNorm(nn.Module):
   use_bias: bool = False
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, x: jax.Array, *, train: bool, residual: jax.Array | None = None) -> jax.Array:
     cfg = self.layer_config
     if cfg.folded and train:
       raise UserError(
         "this network's norms are folded into its convolutions, which is for inference alone; "
         "train the model that fold_batchnorm was given"
       )
-    use_bias = self.use_bias or cfg.folded
-    x = Conv(self.features, self.kernel, cfg, self.stride, use_bias, name="conv")(x)
+    if cfg.folded:
+      conv = Conv(
+        self.features, self.kernel, cfg, self.stride, use_bias=True, relu=self.relu, name="conv"
+      )
+      return conv(x, residual)
+    x = Conv(self.features, self.kernel, cfg, self.stride, self.use_bias, name="conv")(x)
     if cfg.norm == "group":
       x = GroupNorm(cfg, name="gn")(x)
-    elif not cfg.folded:
+    else:
       x = BatchNorm(cfg, name="bn")(x, train=train)
-    return nn.relu(x) if self.relu else x
+    return _add_and_rectify(x, residual, self.relu)
+
+
+def _add_and_rectify(x: jax.Array, residual: jax.Array | None, relu: bool) -> jax.Array:
+  x = x if residual is None else residual + x
+  return nn.relu(x) if relu else x

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from hrnet_jax import registry
 from hrnet_jax.models.backbone import VARIANTS
 from hrnet_jax.models.network import build_model, image_shape
+from hrnet_jax.ops.cpu import onednn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,8 @@ def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
   """Parameters and multiply-accumulates of `model` for one image of `size` (H, W)."""
   image = jax.ShapeDtypeStruct(image_shape(model, size), jnp.float32)
   variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-  program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
+  with onednn.portable():
+    program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
   parameters = sum(x.size for x in jax.tree.leaves(variables["params"]))
   return parameters, _macs(program.jaxpr)
 

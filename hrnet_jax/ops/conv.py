@@ -2,7 +2,7 @@
 
 import jax
 
-from hrnet_jax.ops.cpu import conv_gradients
+from hrnet_jax.ops.cpu import conv_gradients, onednn
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -18,6 +18,50 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   Returns:
     `(B, ceil(H / stride), ceil(W / stride), K)` in the dtype of `x`.
   """
+  if onednn.serves(x, kernel, stride):
+    return onednn.conv(_by_xla, x, kernel, stride)
+  return _by_xla(x, kernel, stride)
+
+
+def conv_bias_relu(
+  x: jax.Array,
+  kernel: jax.Array,
+  bias: jax.Array,
+  *,
+  stride: int = 1,
+  residual: jax.Array | None = None,
+  relu: bool = True,
+) -> jax.Array:
+  """A convolution into which a norm is folded, with what follows it, for inference.
+
+  Args:
+    x, kernel, stride: as `conv`.
+    bias: `(K,)` in the dtype of `x`.
+    residual: of the shape of the result, added before the ReLU; None for none.
+    relu: whether there is one.
+
+  Returns:
+    `relu(conv(x, kernel) + bias + residual)`.
+  """
+  if onednn.serves(x, kernel, stride):
+    return onednn.fused_conv(_in_steps, x, kernel, bias, residual, stride, relu)
+  return _in_steps(x, kernel, bias, residual, stride, relu)
+
+
+def _in_steps(
+  x: jax.Array,
+  kernel: jax.Array,
+  bias: jax.Array,
+  residual: jax.Array | None,
+  stride: int,
+  relu: bool,
+) -> jax.Array:
+  y = _by_xla(x, kernel, stride) + bias
+  y = y if residual is None else residual + y
+  return jax.nn.relu(y) if relu else y
+
+
+def _by_xla(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   if kernel.shape[:2] == (1, 1) and stride == 1:
     return conv_gradients.pointwise(x, kernel[0, 0])
   if kernel.shape[:2] == (3, 3) and stride in (1, 2):

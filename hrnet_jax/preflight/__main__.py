@@ -1,7 +1,5 @@
 """`python -m hrnet_jax.preflight` is `hrnet preflight`."""
 
-import sys
+from hrnet_jax.cli.main import run
 
-from hrnet_jax.cli.main import main
-
-sys.exit(main(["preflight", *sys.argv[1:]]))
+run("preflight")

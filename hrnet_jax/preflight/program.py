@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import sharding
+from hrnet_jax.ops.cpu import onednn
 from hrnet_jax.preflight import collectives, cost, fake_data, hlo
 from hrnet_jax.preflight.collectives import Collective
 from hrnet_jax.preflight.topology import Topology
@@ -122,7 +123,9 @@ def compile_step(setup: StepSetup) -> CompiledStep:
   """
   started = time.monotonic()
   try:
-    compiled = setup.step.lower(*setup.arguments).compile()
+    with onednn.portable():  # whose operations can be counted
+      lowered = setup.step.lower(*setup.arguments)
+    compiled = lowered.compile()
   except jax.errors.JaxRuntimeError as error:
     raise refusal(str(error)) or error from error
   seconds = time.monotonic() - started

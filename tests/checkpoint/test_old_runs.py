@@ -79,6 +79,7 @@ def _resume(name: str, run: pathlib.Path, data: pathlib.Path) -> None:
   env = {
     **os.environ,
     "HRNET_JAX_DATA": str(data),
+    "HRNET_JAX_CPU_CONVOLUTION": "xla",  # as there was when they were begun
     "XLA_FLAGS": " ".join(x for x in given if "device_count" not in x),
   }
   line = [sys.executable, "-m", "tests.helpers.old_runs", name, str(run)]

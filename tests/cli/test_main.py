@@ -41,7 +41,7 @@ def test_help_lists_every_command(argument, capsys):
 
 def test_every_command_has_a_file_and_the_other_way_round():
   files = {p.stem for p in pathlib.Path(cli.__file__).parent.glob("*.py")}
-  assert files - {"__init__", "main", "arguments"} == set(command.COMMANDS)
+  assert files - {"__init__", "main", "arguments", "memory"} == set(command.COMMANDS)
 
 
 @pytest.mark.parametrize("name", command.COMMANDS)
@@ -56,7 +56,9 @@ def test_help_of_a_command_has_an_example_of_every_kind(name, capsys):
 
 def test_version(capsys):
   assert command.main(["--version"]) == 0
-  assert capsys.readouterr().out == f"hrnet {__version__}\n"
+  version, convolutions = capsys.readouterr().out.splitlines()
+  assert version == f"hrnet {__version__}"
+  assert convolutions == "convolutions on a CPU: XLA (programs run on 8 devices)"
 
 
 def test_unknown_command_names_the_known_ones(capsys):

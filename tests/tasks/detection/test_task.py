@@ -157,6 +157,7 @@ def learned(*shape, boxes=()):
   )
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize(
   ("method", "weights"), [("mask_rcnn", [1]), ("cascade_mask_rcnn", [1, 0.5, 0.25])]
 )
