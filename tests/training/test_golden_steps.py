@@ -22,6 +22,8 @@ from hrnet_jax.training import optimizer as optimizers
 from hrnet_jax.training.step import make_train_step
 from tests.golden import recipe
 
+pytestmark = pytest.mark.optimised
+
 # A third of the time to compile.
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 # From this step on landmarks have a tenth of the rate, so that one program runs both fixtures.

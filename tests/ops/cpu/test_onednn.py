@@ -134,6 +134,20 @@ def test_what_it_does_not_serve() -> None:
     assert not serves((2, 8, 8, 4))
 
 
+def test_in_shard_map_convolutions_are_of_xla() -> None:
+  x, kernel = arrays(SHAPES[0])
+  mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+  part = jax.sharding.PartitionSpec("data")
+  run = jax.shard_map(
+    lambda x, k: conv(x, k),
+    mesh=mesh,
+    in_specs=(part, jax.sharding.PartitionSpec()),
+    out_specs=part,
+  )
+  assert "hrnet_conv" not in jax.jit(run).lower(x, kernel).as_text()
+  np.testing.assert_allclose(run(x, kernel), conv(x, kernel), atol=1e-5)
+
+
 def test_empty_batch() -> None:
   _, kernel = arrays(SHAPES[0])
   y, (dx, dkernel) = jax.jit(functools.partial(gradients, stride=1))(
