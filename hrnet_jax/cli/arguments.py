@@ -8,7 +8,9 @@ import sys
 from typing import Any
 
 from hrnet_jax import config as configs
+from hrnet_jax.errors import UserError
 
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OVERRIDE = re.compile(r"--?(no)?config\.")
 
 
@@ -75,16 +77,35 @@ def parse(
   wanted = ["config"] if printing else required
   if missing := [f"--{name}" for name in wanted if getattr(args, name) is None]:
     parser.error(f"the following arguments are required: {', '.join(missing)}")
+  _require_local(args)
   if getattr(args, "config", None) is None:
     if overrides:
       parser.error(f"{overrides[0]} needs a --config")
     return args
   args.config_name = args.config
   args.config = configs.override(configs.load(args.config), overrides)
+  for key in ("data.data_dir", "init_from"):
+    section, _, name = key.rpartition(".")
+    value = (args.config[section] if section else args.config).get(name)
+    _check_local(f"config.{key}", value)
   if printing:
     print(configs.render(args.config))
     parser.exit()
   return args
+
+
+def _require_local(args: argparse.Namespace) -> None:
+  for name, value in vars(args).items():
+    _check_local(f"--{name}", value)
+
+
+def _check_local(name: str, value: Any) -> None:
+  """Refuses `gs://bucket/run`, of which a folder called `gs:` would be made."""
+  if isinstance(value, str) and _REMOTE.match(value):
+    raise UserError(
+      f"{name} is {value}, but only files of this machine are read and written; mount the bucket, "
+      "for example with gcsfuse or s3fs, and name the folder"
+    )
 
 
 def complain(parser: argparse.ArgumentParser, reasons: Iterable[str]) -> int:

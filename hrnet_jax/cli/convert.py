@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="to initialise instead, such as head",
   )
   add("--abn", action="store_true", help="the file was trained with in-place ABN")
+  add("--entry", default="", help="which weights of the file, such as state_dict_ema")
   add("--checkpoint", help="a run's folder or a checkpoint, to write")
   add("--to_torch", metavar="FILE", help="to write it to")
 
@@ -62,7 +63,14 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
 
   runtime.set_up()
   if read:
-    checkpoints.from_file(args.config, args.torch, args.output, reinit=args.reinit, abn=args.abn)
+    checkpoints.from_file(
+      args.config,
+      args.torch,
+      args.output,
+      reinit=args.reinit,
+      abn=args.abn,
+      entry=args.entry,
+    )
   else:
     checkpoints.to_file(args.checkpoint, args.to_torch)
   return 0

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add("--height", type=arguments.positive, help="of the images; the task has a default")
   add("--width", type=arguments.positive, help="of the images; the task has a default")
   add("--upsample", choices=[*map(str, Resize)], help="what the weights were trained with")
+  add("--entry", default="", help="which weights of the file, such as state_dict_ema")
   add("--abn", action="store_true", help="the file was trained with in-place ABN")
 
 
@@ -48,6 +49,7 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     size=None if args.height is None else (args.height, args.width),
     upsample=args.upsample,
     abn=args.abn,
+    entry=args.entry,
   )
   print(report.render(result))
   if args.output:

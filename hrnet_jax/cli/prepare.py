@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add("--data_dir", help="where to write; $HRNET_JAX_DATA or ~/.cache/hrnet_jax/datasets")
   add("--overwrite", action="store_true", help="prepare again although nothing has changed")
   add("--workers", type=arguments.positive, help="threads; as many as processors by default")
+  add(
+    "--label_suffix",
+    metavar="ENDING",
+    help="labels are called as their photos with this at the end of the name, such as _mask",
+  )
   several = arguments.comma_separated
   add("--plugins", type=several, default=[], help="modules that add data sets, with commas")
 
@@ -52,6 +57,7 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
       args.data_dir,
       overwrite=args.overwrite,
       workers=args.workers,
+      **({"label_suffix": args.label_suffix} if args.label_suffix else {}),
     )
   except KeyboardInterrupt:
     raise KeyboardInterrupt("nothing was changed, run it again") from None

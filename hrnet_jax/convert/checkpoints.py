@@ -33,6 +33,7 @@ def from_file(
   *,
   reinit: Sequence[str] = (),
   abn: bool = False,
+  entry: str = "",
 ) -> pathlib.Path:
   """Converts a file of weights to a checkpoint, says what it did, and notes it beside the result.
 
@@ -42,6 +43,7 @@ def from_file(
     output: new or empty folder.
     reinit: parts of the model to initialise.
     abn: whether the scales of norms are those of in-place ABN.
+    entry: which weights of the file, where it holds several; see `containers.Choice`.
 
   Returns:
     The checkpoint.
@@ -53,7 +55,7 @@ def from_file(
   registry.load_plugins(config.get("plugins", ()))
   reference_of(config.model.task)
   model = build_model(**config.model)
-  tensors = read_state_dict(source)
+  tensors = read_state_dict(source, containers.Choice(entry, print))
   print(f"{source}: {len(tensors)} tensors, {_describe(tensors)}")
   _print_abn(tensors, source, abn)
   found = fit(model, containers.absolute_scales(tensors) if abn else tensors, reinit)

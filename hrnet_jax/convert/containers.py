@@ -3,7 +3,8 @@
 File content -> `{name: array}` under the names of a bare network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+import dataclasses
 import re
 from typing import Any
 
@@ -15,17 +16,32 @@ from hrnet_jax.errors import UserError
 # Where a dict keeps the weights beside the epoch, the optimizer and the like; the first that is
 # there counts. `model` is also the network's name (a text) in files of the reference.
 _ENTRIES = ("state_dict", "model_state_dict", "model")
+_DEEPEST = 8  # of dicts in dicts; one may hold itself
 _WRAPPERS = re.compile(r"((module|model)\.)+")
 _TRUNK = re.compile(r"backbone\.(body\.)?")
 ABN_EPSILON = 1e-5
 
 
-def unwrap(content: Any, where: str) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """Which weights of a file are wanted, where it holds several.
+
+  Attributes:
+    entry: its name in the file, such as `state_dict_ema`; empty for the usual one.
+    say: is told of others.
+  """
+
+  entry: str = ""
+  say: Callable[[str], None] = lambda text: None
+
+
+def unwrap(content: Any, where: str, choice: Choice | None = None) -> dict[str, Any]:
   """Finds the weights in what a file holds.
 
   Args:
     content: a state_dict, or a dict that has one as `state_dict` or `model`.
     where: name of the file, for messages.
+    choice: among several.
 
   Returns:
     Name -> tensor or array, the names as they are.
@@ -33,11 +49,25 @@ def unwrap(content: Any, where: str) -> dict[str, Any]:
   Raises:
     UserError: there are no weights, or something else lies among them.
   """
-  while isinstance(content, Mapping):
-    inner = next((content[k] for k in _ENTRIES if isinstance(content.get(k), Mapping)), None)
-    if inner is None:
+  choice = choice or Choice()
+  if choice.entry:
+    sets = _weight_sets(content)
+    if choice.entry not in sets:
+      known = ", ".join(sets) or "none"
+      raise UserError(f"{where} has no weights called {choice.entry!r}; those it has: {known}")
+    content = content[choice.entry]
+  for _ in range(_DEEPEST):
+    if not isinstance(content, Mapping):
       break
-    content = inner
+    entry = next((k for k in _ENTRIES if isinstance(content.get(k), Mapping)), None)
+    if entry is None:
+      break
+    if others := [name for name in _weight_sets(content) if name != entry]:
+      choice.say(
+        f"{where}: {entry} is taken; there are other weights, too: {', '.join(others)}; "
+        f"--entry={others[0]} takes those"
+      )
+    content = content[entry]
   if not isinstance(content, Mapping) or not any(map(_is_array, content.values())):
     found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
     raise UserError(
@@ -47,6 +77,20 @@ def unwrap(content: Any, where: str) -> dict[str, Any]:
   if others := [str(k) for k, v in content.items() if not _is_array(v)]:
     raise UserError(f"{where} has entries among its weights that are none: {', '.join(others)}")
   return dict(content)
+
+
+def _weight_sets(content: Any) -> list[str]:
+  """Names of the entries that hold nothing but arrays, and names with a dot among theirs."""
+  if not isinstance(content, Mapping):
+    return []
+  return [
+    str(name)
+    for name, value in content.items()
+    if isinstance(value, Mapping)
+    and value
+    and all(map(_is_array, value.values()))
+    and any("." in str(key) for key in value)
+  ]
 
 
 def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -24,12 +24,15 @@ _SAFETENSORS_DTYPES = {
 }
 
 
-def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_state_dict(
+  path: str | os.PathLike, choice: containers.Choice | None = None
+) -> dict[str, np.ndarray]:
   """Reads weights under the names of a bare network; see `containers.clean`.
 
   Args:
     path: `.npz` and `.safetensors` hold `name -> array`; anything else is read by PyTorch, which
       has to be installed.
+    choice: among several sets of weights in the file.
 
   Raises:
     FileNotFoundError: there is no such file. UserError: it holds no weights, or not intact.
@@ -39,9 +42,9 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     raise FileNotFoundError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
   if path.stat().st_size == 0:
     raise UserError(f"{path} is empty")
-  reader: Callable[[pathlib.Path], dict[str, np.ndarray]]
+  reader: Callable[..., dict[str, np.ndarray]]
   reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix, torch_file.read)
-  return containers.clean(reader(path))
+  return containers.clean(reader(path, choice))
 
 
 def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarray]) -> None:
@@ -70,16 +73,18 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
     part.unlink(missing_ok=True)
 
 
-def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_npz(path: pathlib.Path, choice: containers.Choice | None) -> dict[str, np.ndarray]:
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       content = dict(arrays)
   except (ValueError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
     raise UserError(f"{path} is not an intact .npz file: {error}") from None
-  return containers.unwrap(content, str(path))
+  return containers.unwrap(content, str(path), choice)
 
 
-def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_safetensors(
+  path: pathlib.Path, choice: containers.Choice | None
+) -> dict[str, np.ndarray]:
   try:
     entries = safetensors.deserialize(path.read_bytes())
   except safetensors.SafetensorError as error:
@@ -95,4 +100,4 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     if array.dtype == jnp.bfloat16:  # as the reader of PyTorch's files does
       array = array.astype(np.float32)
     content[name] = array.reshape(entry["shape"])
-  return containers.unwrap(content, str(path))
+  return containers.unwrap(content, str(path), choice)

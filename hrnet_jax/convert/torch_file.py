@@ -47,8 +47,12 @@ def _placeholder(module: str, name: str) -> type:
   return type(name, (_Placeholder,), {"__module__": module})
 
 
-def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read(path: pathlib.Path, choice: containers.Choice | None = None) -> dict[str, np.ndarray]:
   """Reads the weights of a file that `torch.save` wrote, in its zip format or the older one.
+
+  Args:
+    path: of the file.
+    choice: among several sets of weights.
 
   Returns:
     Name -> array, as they are in the file; half precision becomes float32.
@@ -57,7 +61,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     UserError: not such a file, incomplete, or with objects that only running code could restore.
   """
   torch = _import_torch(path)
-  tensors = containers.unwrap(_load(torch, path), str(path))
+  tensors = containers.unwrap(_load(torch, path), str(path), choice)
   return {name: _to_numpy(torch, tensor) for name, tensor in tensors.items()}
 
 

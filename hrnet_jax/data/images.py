@@ -7,26 +7,29 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hrnet_jax.data.image_headers import PNG_SIGNATURE, Header, read_header
+from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 
 ARRAY_SUFFIX = ".npy"
 _FILE_CHANNELS = (1, 3, 4)
+_LEAST_OF_16_BITS = 4096  # below, the four highest bits are unused
 _ORIENTATION = 0x112  # EXIF
 # The tag, its type and count as they stand in a file, and the value 1, in both byte orders.
 _UPRIGHT = {
   b"\x12\x01\x03\x00\x01\x00\x00\x00": b"\x01\x00",
   b"\x01\x12\x00\x03\x00\x00\x00\x01": b"\x00\x01",
 }
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG colour types; see section 11.2.1 of the PNG specification
 _PALETTE = 3
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
 def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.ndarray:
-  """Decodes a JPEG, PNG or TIFF file; an array is an image already, and is checked alone.
+  """Decodes a JPEG, PNG, TIFF, BMP or WebP file; an array is an image already, and is checked.
 
-  The orientation stored by cameras (EXIF) is applied, so that the result is what viewers show.
+  The orientation stored by cameras (EXIF) is applied, so that the result is what viewers show. Of
+  16 bits x becomes round(x / 257).
 
   Args:
     data: the encoded file, or uint8 (H, W, C).
@@ -38,7 +41,8 @@ def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.n
     uint8 (H, W, C).
 
   Raises:
-    ValueError: the bytes are not an image, or not all of it, or it has other channels.
+    ValueError: the bytes are not an image, or not all of it; or it has what would be lost: other
+      channels, several pages, transparency, more than 16 bits or 16 bits of which few are used.
   """
   if isinstance(data, np.ndarray):
     if data.dtype != np.uint8 or data.ndim != 3 or data.shape[2] != channels:
@@ -52,7 +56,11 @@ def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.n
       f"{name}: image files are read with 1, 3 or 4 channels, but model.channels is {channels}; "
       f"store such images as arrays, uint8 (H, W, {channels})"
     )
+  header = read_header(data, name)
+  _require_no_loss(header, data, name, channels)
   _require_complete(data, name)
+  if header.bits == 16:
+    return _decode_16_bits(data, name, channels)
   if channels == 3:
     return _decode(data, cv2.IMREAD_COLOR_RGB, name)
   if channels == 1:
@@ -70,7 +78,7 @@ def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.n
 def read_image(path: pathlib.Path, channels: int = 3) -> np.ndarray:
   """Reads an image file, or an array from a `.npy` file; see `decode_image`."""
   if path.suffix != ARRAY_SUFFIX:
-    return decode_image(path.read_bytes(), str(path), channels)
+    return decode_image(read_regular(path), str(path), channels)
   try:
     return decode_image(np.load(path, allow_pickle=False), str(path), channels)
   except (EOFError, ValueError) as error:
@@ -94,8 +102,9 @@ def decode_label(data: bytes, name: str) -> np.ndarray:
   Raises:
     ValueError: not a PNG, not complete, more than one channel or more than eight bits.
   """
-  if not data.startswith(_PNG_SIGNATURE) or len(data) < 26:
+  if not data.startswith(PNG_SIGNATURE) or len(data) < 26:
     raise UserError(f"{name}: not a PNG{_empty(data)}; labels are single-channel 8-bit PNG files")
+  read_header(data, name)
   depth, colour_type = data[24], data[25]
   if colour_type not in (_GREY, _PALETTE):
     kind = _COLOUR_TYPES.get(colour_type, f"unknown colour type {colour_type}")
@@ -108,6 +117,25 @@ def decode_label(data: bytes, name: str) -> np.ndarray:
   if colour_type == _GREY and depth == 8:
     return _decode(data, cv2.IMREAD_GRAYSCALE, name)
   return _decode_indices(data, name, depth, colour_type)
+
+
+def is_colour_png(data: bytes) -> bool:
+  """Whether these are the bytes of a PNG with colours, not of grey or palette."""
+  return data.startswith(PNG_SIGNATURE) and data[25:26] not in (bytes([_GREY]), bytes([_PALETTE]))
+
+
+def count_ids(label: np.ndarray, least: int = 256) -> np.ndarray:
+  """How often each value occurs in an array of whole numbers from 0, at least `least` counts.
+
+  NumPy would widen the whole array to 64 bits first.
+  """
+  flat, parts = label.reshape(-1), []
+  for start in range(0, max(len(flat), 1), 2**20):
+    parts.append(np.bincount(flat[start : start + 2**20], minlength=least))
+  total = np.zeros(max(map(len, parts)), np.int64)
+  for part in parts:
+    total[: len(part)] += part
+  return total
 
 
 def encode_png(array: np.ndarray) -> bytes:
@@ -159,6 +187,43 @@ def _decode(data, mode, name):
   return image
 
 
+def _decode_16_bits(data, name, channels):
+  if _orientation(data) not in (None, 1):
+    raise UserError(f"{name}: 16 bits a value and a note to turn it; save the image upright")
+  image = _decode(data, cv2.IMREAD_UNCHANGED, name)  # other modes take TIFF for something else
+  if channels == 1:
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+  else:
+    image = np.stack([image] * 3, -1) if image.ndim == 2 else image[..., 2::-1]
+  largest = int(image.max())
+  if largest < _LEAST_OF_16_BITS:
+    raise UserError(
+      f"{name}: 16 bits a value, but the largest is {largest} of 65535, so the image would be "
+      "almost black; write it with values up to 65535, or in 8 bits"
+    )
+  image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+  return image if image.ndim == 3 else image[..., None]
+
+
+def _require_no_loss(header: Header, data: bytes, name: str, channels: int) -> None:
+  """Refuses an image of which a part would vanish."""
+  if header.pages > 1:
+    raise UserError(
+      f"{name}: {header.pages} pages or frames, of which one alone would be read; write a file for "
+      "each"
+    )
+  if header.is_float or header.bits > 16 or (header.bits == 16 and channels == 4):
+    kind = "floating point numbers" if header.is_float else f"values of {header.bits} bits"
+    raise UserError(f"{name}: {kind}; write the image in 8 or 16 bits")
+  if header.has_alpha and channels != 4:
+    alpha = _load_strictly(data, name).convert("RGBA").getchannel("A")
+    if alpha.getextrema() != (255, 255):
+      raise UserError(
+        f"{name}: a fourth channel, transparency or a band, would be lost; remove it, or set "
+        "model.channels to 4"
+      )
+
+
 def _decode_indices(data, name, depth, colour_type):
   values = np.asarray(_load_strictly(data, name)).astype(np.uint8)
   # Pillow stretches grey of two and four bits to 0..255, but not grey of one bit.
@@ -167,12 +232,10 @@ def _decode_indices(data, name, depth, colour_type):
 
 def _require_complete(data, name):
   """OpenCV fills the missing end of a truncated file with grey and says nothing."""
-  if not data:
-    raise UserError(f"{name}: empty file; replace it by an intact copy")
   if data.startswith(b"\xff\xd8"):
     # Thumbnails inside the header end with the same marker, hence "after the last scan".
     complete = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-  elif data.startswith(_PNG_SIGNATURE):
+  elif data.startswith(PNG_SIGNATURE):
     complete = data[-8:-4] == b"IEND"
   else:
     complete = True

@@ -77,15 +77,8 @@ class Inputs:
       height_multiple: what the height must be a multiple of to be split over devices.
       limit: only this many examples, the first ones; 0 is all.
     """
-    transform = self.spec.part("eval_transform")
-    options = dict(self.config.transform.eval)
-    sized = "size" in {field.name for field in dataclasses.fields(transform)}
-    if sized and options.get("size") is None:
-      options["size"] = self._eval_size(height_multiple)
     split = self.config.data.eval_split
-    source = self.dataset.source(split)
-    with config_keys(self.config, "transform.eval"):
-      transform = transform(**options)
+    source, transform = self.dataset.source(split), self._eval_transform(height_multiple)
     groups = self._groups(transform, split)
     if 0 < limit < len(source):
       source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
@@ -96,6 +89,31 @@ class Inputs:
       groups=groups,
       **self._reading(),
     )
+
+  def check(self, height_multiple: int = 1) -> None:
+    """Reads and transforms the first example of both splits.
+
+    What cannot work, such as a split that is not there, is then said before hours of training.
+
+    Args:
+      height_multiple: see `eval`.
+
+    Raises:
+      ValueError, TypeError: an option is wrong, a split is not there or empty, or the example does
+        not suit the network.
+    """
+    data = self.config.data
+    for split, transform, rng in (
+      (data.train_split, self._train_transform(), (np.random.default_rng(0),)),
+      (data.eval_split, self._eval_transform(height_multiple), ()),
+    ):
+      source = self.dataset.source(split)
+      if not len(source):
+        raise UserError(
+          f"split {split!r} of {data.name} has no example that teaches anything; `hrnet prepare` "
+          "said why"
+        )
+      self._decoded(transform)(source[0], *rng)
 
   def test(self, count: int, **options: Any) -> pipeline.Loader:
     """One pass over whole images of the evaluation split, in batches of `StackPadded`.
@@ -123,9 +141,7 @@ class Inputs:
     return _round_up(height, max(multiple, height_multiple)), _round_up(width, multiple)
 
   def _train(self, split: str, seed: int, start: int) -> pipeline.Loader:
-    transform = self.spec.part("train_transform")
-    with config_keys(self.config, "transform.train"):
-      transform = transform(**self._train_options(transform))
+    transform = self._train_transform()
     return pipeline.train_loader(
       self.dataset.source(split),
       self._decoded(transform),
@@ -135,6 +151,20 @@ class Inputs:
       groups=self._groups(transform, split),
       **self._reading(),
     )
+
+  def _train_transform(self) -> Any:
+    transform = self.spec.part("train_transform")
+    with config_keys(self.config, "transform.train"):
+      return transform(**self._train_options(transform))
+
+  def _eval_transform(self, height_multiple: int) -> Any:
+    transform = self.spec.part("eval_transform")
+    options = dict(self.config.transform.eval)
+    sized = "size" in {field.name for field in dataclasses.fields(transform)}
+    if sized and options.get("size") is None:
+      options["size"] = self._eval_size(height_multiple)
+    with config_keys(self.config, "transform.eval"):
+      return transform(**options)
 
   def _decoded(self, transform: Any) -> "_Decoded":
     channels = self.config.model.get("channels", 3)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from typing import Any
 
 from hrnet_jax.data import prepared
 
@@ -10,6 +11,7 @@ _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to dra
 _BAR_INTERVAL = 0.1
 _BAR_WIDTH = 30
 _MAX_ROWS = 200  # of the table of classes
+_SHOWN = 10  # names in a warning
 
 
 def prepare(
@@ -19,6 +21,7 @@ def prepare(
   *,
   overwrite: bool = False,
   workers: int | None = None,
+  **options: Any,
 ) -> None:
   """Prepares a data set with a progress bar, and prints a summary.
 
@@ -28,6 +31,7 @@ def prepare(
     data_dir: where to write; None is the usual place.
     overwrite: prepares again although nothing has changed.
     workers: threads; as many as processors by default.
+    **options: of the data set's builder, see `Builder.OPTIONS`.
 
   Raises:
     ValueError, OSError: see `data.prepared.prepare`.
@@ -36,11 +40,20 @@ def prepare(
   progress = ProgressLine()
   try:
     dataset, built = prepared.prepare(
-      name, data_dir, source=source, overwrite=overwrite, progress=progress, workers=workers
+      name,
+      data_dir,
+      source=source,
+      overwrite=overwrite,
+      progress=progress,
+      workers=workers,
+      say=progress.say,
+      **options,
     )
   finally:
     progress.end()
   print(summarize(dataset))
+  for text in warnings(dataset):
+    print(f"warning: {text}", file=sys.stderr)
   state = f"prepared in {time.monotonic() - started:.1f} s" if built else "already prepared"
   print(f"{state}: {dataset.directory}")
   print(_next_command(dataset, data_dir))
@@ -74,6 +87,41 @@ def summarize(dataset: prepared.Dataset) -> str:
   return "\n".join(lines)
 
 
+def warnings(dataset: prepared.Dataset) -> list[str]:
+  """Says what a data set lacks that a network would have to learn from."""
+  found = []
+  for split, values in dataset.statistics.items():
+    for unit in ("pixels", "objects", "images"):
+      counts = values.get(f"class_{unit}")
+      if not counts or not dataset.class_names:
+        continue
+      missing = [name for name, n in zip(dataset.class_names, counts, strict=False) if not n]
+      ignored = values[f"ignored_{unit}"]
+      if len(missing) == len(dataset.class_names):
+        found.append(
+          f"{split}: nothing to learn from: all {ignored} {unit} are ignored"
+          if ignored
+          else f"{split}: no {unit} of any class"
+        )
+      elif missing and split == "train":
+        shown = ", ".join(map(repr, missing[:_SHOWN]))
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        found.append(f"train: no {unit} of {shown}{more}, so they cannot be learnt")
+  if _only_ignored_beside_the_first(dataset):
+    found.append(
+      "the labels hold 0 and 255 alone, and 255 is ignored; if it stands for "
+      f"{dataset.class_names[1]!r}, write 1 instead"
+    )
+  return found
+
+
+def _only_ignored_beside_the_first(dataset):
+  each = [x for x in dataset.statistics.values() if "class_pixels" in x]
+  return bool(each) and all(
+    x["class_pixels"][0] and not any(x["class_pixels"][1:]) and x["ignored_pixels"] for x in each
+  )
+
+
 class ProgressLine:
   """Shows how far a build is: a bar on a terminal, now and then a line elsewhere."""
 
@@ -96,6 +144,11 @@ class ProgressLine:
       text = f"\r{split:<6}[{'=' * filled:<{_BAR_WIDTH}}] {done}/{total}"
     self._open = self._terminal and done < total
     print(text, end="" if self._open else "\n", file=self._stream, flush=True)
+
+  def say(self, text: str) -> None:
+    """Prints a line that people should read."""
+    self.end()
+    print(f"note: {text}", file=self._stream, flush=True)
 
   def end(self) -> None:
     """Ends a bar that was left half way."""

@@ -5,11 +5,13 @@ their own (`coco/my_streets`). It is the same in `prepare --dataset=NAME`, in
 `config.data.name` and on disk: `data_dir/NAME/version`.
 """
 
+from collections.abc import Callable
 import os
 import pathlib
 import re
 import sys
 import tempfile
+from typing import Any
 
 from absl import logging
 import tensorflow_datasets as tfds
@@ -61,6 +63,8 @@ def prepare(
   overwrite: bool = False,
   progress: base.Progress | None = None,
   workers: int | None = None,
+  say: Callable[[str], None] | None = None,
+  **options: Any,
 ) -> tuple[Dataset, bool]:
   """Prepares a data set unless it is there already and its source has not changed.
 
@@ -74,6 +78,8 @@ def prepare(
     overwrite: prepare again in any case.
     progress: called after each record with the split, the number done and the number in all.
     workers: threads; by default as many as there are processors.
+    say: is told what people should know about their files; by default nobody is.
+    **options: of the data set's builder, see `Builder.OPTIONS`.
 
   Returns:
     The data set, and whether it was built now.
@@ -83,6 +89,8 @@ def prepare(
     FileNotFoundError: the source or a file of it is missing.
   """
   builder_class, place = _locate(name, data_dir)
+  if unknown := sorted(options.keys() - set(builder_class.OPTIONS)):
+    raise UserError(f"--{unknown[0]} means nothing to data set {name!r}; leave it out")
   source_dir = _check_source(builder_class, place, name, source, overwrite)
   with place.lock():
     if place.complete and source_dir is None and not overwrite:
@@ -93,6 +101,8 @@ def prepare(
         source=source_dir,
         progress=progress,
         workers=workers,
+        say=say,
+        options=options,
         config=config,
         data_dir=place.building,
         file_format="array_record",

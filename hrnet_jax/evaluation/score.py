@@ -17,6 +17,7 @@ from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation import compare, results, setup
 from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
+from hrnet_jax.run_log.log import info
 from hrnet_jax.tasks.interface import COMPARISON_NAMES
 from hrnet_jax.visualize.bars import comparison_bars
 from hrnet_jax.visualize.sheet import write_png
@@ -53,6 +54,8 @@ def score(
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
   loaded = [_load(config, x, mesh) for x in (path or workdir, against) if x]
   dataset = open_dataset(config)
+  for x in loaded:
+    _check_names(x, dataset)
   task = registry.build_task(config, dataset)
   testing = setup.build(config, task, dataset, mesh)
   files = _absolute(export) if export else None
@@ -113,6 +116,28 @@ def _check_model(model: dict[str, Any], loaded: networks.Loaded) -> None:
     if json.dumps(trained.get(key)) != json.dumps(model.get(key))
   ]:
     raise UserError(f"{loaded.path} holds another model:\n" + "\n".join(lines))
+
+
+def _check_names(loaded: networks.Loaded, dataset: Any) -> None:
+  """Scores of a network that was trained with the same classes in another order mean nothing.
+
+  Raises:
+    ValueError: the names are the same, their order is not.
+  """
+  for key in ("class_names", "landmark_names"):
+    trained, here = list(loaded.dataset.get(key) or ()), list(getattr(dataset, key))
+    if not trained or not here or trained == here or all(map(str.isdecimal, trained)):
+      continue  # converted weights have numbers for names
+    first = next(
+      (i for i, pair in enumerate(zip(trained, here, strict=False)) if pair[0] != pair[1]), 0
+    )
+    differ = (
+      f"{loaded.path} was trained with {trained[first]!r} as number {first}, but {dataset.name} "
+      f"has {here[first]!r} there"
+    )
+    if sorted(trained) == sorted(here):
+      raise UserError(f"{differ}; prepare the data with the names in the order of the checkpoint")
+    info(f"warning: {differ}; scores stand under the names of {dataset.name}")
 
 
 def _write(folder: pathlib.Path, facts: dict[str, Any], result: Evaluation, source: Any) -> None:

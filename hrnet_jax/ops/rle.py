@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from hrnet_jax.errors import UserError
 
 Size = tuple[int, int]  # height, width
+_MOST_SIDES = 10  # of the image, as far as a polygon may reach
 _MIN_COORDINATES = 6  # of a polygon: three corners
 
 
@@ -46,9 +47,10 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: Size) -> str:
     size: of the image; what lies outside is cut off.
 
   Raises:
-    ValueError: no polygon of three corners, an odd number of coordinates, or not numbers.
+    ValueError: no polygon of three corners, an odd number of coordinates, not numbers, or far
+      outside of the image.
   """
-  arrays = [_checked_polygon(polygon) for polygon in polygons]
+  arrays = [_checked_polygon(polygon, size) for polygon in polygons]
   proper = [array.tolist() for array in arrays if len(array) >= _MIN_COORDINATES]
   if not proper:
     raise UserError(f"{len(arrays)} polygons, none of which has three corners")
@@ -112,11 +114,17 @@ def _check_lengths(lengths: np.ndarray, size: Size) -> None:
     )
 
 
-def _checked_polygon(polygon: Sequence[float]) -> np.ndarray:
+def _checked_polygon(polygon: Sequence[float], size: Size) -> np.ndarray:
   try:
     array = np.asarray(polygon, np.float64)
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     array = np.zeros((1, 1))
   if array.ndim != 1 or len(array) % 2 or not np.isfinite(array).all():
     raise UserError("a polygon is not a list of finite numbers x0, y0, x1, y1, ...")
+  # Rasterising takes time and memory for every pixel of the outline, inside the image or not.
+  reach = _MOST_SIDES * max(size)
+  if len(array) and np.abs(array).max() > reach:
+    raise UserError(
+      f"a polygon reaches to {np.abs(array).max():g}, but the image has {size[1]}x{size[0]} pixels"
+    )
   return array

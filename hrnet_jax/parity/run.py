@@ -13,6 +13,7 @@ import jax
 
 import hrnet_jax
 from hrnet_jax import convert
+from hrnet_jax.convert import containers
 from hrnet_jax.parity import report
 from hrnet_jax.parity.certificate import certify
 
@@ -24,6 +25,7 @@ def certify_file(
   size: tuple[int, int] | None = None,
   upsample: str | None = None,
   abn: bool = False,
+  entry: str = "",
 ) -> dict[str, Any]:
   """Certifies a file of weights.
 
@@ -33,6 +35,7 @@ def certify_file(
     size: of the images, see `certify`.
     upsample: interpolation of the PyTorch network, see `certify`.
     abn: whether the scales of norms are those of in-place ABN.
+    entry: which weights of the file, where it holds several; see `containers.Choice`.
 
   Returns:
     The report of `certify`, and the file, the date, the device and the versions.
@@ -41,7 +44,7 @@ def certify_file(
     FileNotFoundError: no such file. UserError, TypeError: it does not fit; see `certify`.
   """
   path = pathlib.Path(path).expanduser()
-  weights = convert.read_state_dict(path)
+  weights = convert.read_state_dict(path, containers.Choice(entry, print))
   weights = convert.absolute_scales(weights) if abn else weights
   result = certify(options, weights, size=size, upsample=upsample)
   result["flags"]["abn"] = abn

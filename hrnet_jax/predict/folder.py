@@ -9,6 +9,7 @@ written about it.
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -19,12 +20,16 @@ import tqdm
 
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import networks
+from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, list_files
 from hrnet_jax.errors import UserError
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (*IMAGE_SUFFIXES, images.ARRAY_SUFFIX)
+# Of photos in the network's eyes; programs of more are forgotten, each holds some 20 MB.
+_MOST_SHAPES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +89,17 @@ def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
     FileNotFoundError: nothing there, or no photo in the folder.
     ValueError: two photos would be written to the same names.
   """
-  if source.is_file():
+  if source.exists() and not source.is_dir():
     return [source]
   if not source.is_dir():
     raise FileNotFoundError(f"--input: {source} does not exist")
-  photos = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+  found = list_files(source, SUFFIXES, deep=False, unique=False)
+  photos = sorted(found.files.values())
+  looked_for = f"looked for {', '.join(SUFFIXES)}"
   if not photos:
-    raise FileNotFoundError(f"--input: no photo in {source} (looked for {', '.join(SUFFIXES)})")
+    raise FileNotFoundError(f"--input: no photo in {source} ({looked_for})")
+  if text := describe_left_out(source, found.left_out, looked_for):
+    print(text, file=sys.stderr)
   by_stem: dict[str, pathlib.Path] = {}
   for photo in photos:
     other = by_stem.setdefault(photo.stem, photo)
@@ -144,6 +153,7 @@ def predict_all(
     The reason for every photo that failed.
   """
   failed: dict[pathlib.Path, str] = {}
+  shapes: set[tuple[int, ...]] = set()
   found: dict[pathlib.Path, dict[int, Any]] = {}
   with tqdm.tqdm(total=len(paths), unit="photo", disable=None) as bar:
 
@@ -160,6 +170,12 @@ def predict_all(
         yield photo
 
     for group in batches(load(), batch_size):
+      photo, number = group[0]
+      shape = (len(group), *photo.inputs[number].shape)
+      if len(shapes | {shape}) > _MOST_SHAPES:
+        jax.clear_caches()
+        shapes.clear()
+      shapes.add(shape)
       rows = network.run(
         np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
       )
@@ -168,7 +184,10 @@ def predict_all(
         known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
         if len(known) == len(photo.inputs):
           predictions = [row for _, row in sorted(found.pop(photo.path).items())]
-          network.predictor.save(photo, predictions, output / photo.path.stem)
+          try:
+            network.predictor.save(photo, predictions, output / photo.path.stem)
+          except OSError as error:  # a full disk, a name that is too long
+            failed[photo.path] = f"{photo.path}: its results cannot be written ({error.strerror})"
           bar.update()
   return failed
 
@@ -204,6 +223,7 @@ def predict_folder(
   Raises:
     ValueError, OSError: there is no photo, the output is no folder of its own, or no checkpoint.
   """
+  source, output = source.expanduser(), output.expanduser()
   paths = find_photos(source)
   check_output(source, output)
   loaded = networks.load(checkpoint)

@@ -57,6 +57,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   dataset = open_dataset(config)
   setup = make_setup(config, dataset)
   mesh, plan = setup.mesh, setup.plan
+  setup.inputs.check(sharding.height_multiple(mesh))
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
   workdir = open_workdir(workdir, **facts)
   with config_keys(config, "train.watchdog"):

@@ -102,6 +102,11 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
     if value <= 0:
       raise UserError(f"{key} is {value}, expected more than 0")
   num_examples = len(dataset.source(config.data.train_split))
+  if not num_examples:
+    raise UserError(
+      f"split {config.data.train_split!r} of {config.data.name} has no example to learn from; "
+      "`hrnet prepare` said why"
+    )
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
   options = train.get("fine_tune", {})
   with config_keys(config, "train.fine_tune"):

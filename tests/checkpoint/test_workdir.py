@@ -54,11 +54,16 @@ def test_every_differing_key_is_named_and_nothing_is_changed(run):
   lines = str(error.value).splitlines()
   assert lines[1:-1] == [
     "  config.model.modules: [1, 1, 1] there, '(absent)' now",
-    "  config.train.log_every: '(absent)' there, 2 now",
     "  config.train.steps: 5 there, 6 now",
   ]
   assert "choose another --workdir" in lines[-1]
   assert content(run) == before
+
+
+def test_what_does_not_change_the_training_may_change(run):
+  eval_ = {"batch_size": 2, "pictures": 0, "every_epochs": 3}
+  other = {**CONFIG, "train": {**CONFIG["train"], "log_every": 2}, "eval": eval_}
+  assert open_workdir(run, other, DATASET) == run
 
 
 def test_an_empty_block_differs_from_a_full_one(run):

@@ -90,7 +90,7 @@ def test_changed_byte_in_a_png_is_an_error():
 
 
 def test_text_is_not_a_photo():
-  with pytest.raises(ValueError, match=r"a\.jpg: corrupt"):
+  with pytest.raises(ValueError, match=r"a\.jpg: a web page; what is read"):
     images.decode_image(b"<html>not found</html>", "a.jpg")
 
 
@@ -163,7 +163,11 @@ def test_channels_of_files(kind):
   rgba = np.random.default_rng(0).integers(0, 256, (7, 9, 4), np.uint8)
   data = save(Image.fromarray(rgba), kind)
   np.testing.assert_array_equal(images.decode_image(data, "a", 4), rgba)
-  assert images.decode_image(data, "a").shape == (7, 9, 3)
+  with pytest.raises(ValueError, match=r"a: a fourth channel, .* would be lost; .*channels to 4"):
+    images.decode_image(data, "a")
+  opaque = np.dstack([rgba[..., :3], np.full((7, 9), 255, np.uint8)])
+  data = save(Image.fromarray(opaque), kind)
+  np.testing.assert_array_equal(images.decode_image(data, "a"), opaque[..., :3])
   np.testing.assert_array_equal(
     images.decode_image(save(Image.fromarray(rgba[..., 0]), kind), "a", 1), rgba[..., :1]
   )

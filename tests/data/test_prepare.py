@@ -203,3 +203,38 @@ def test_metadata_is_plain_json(source, tmp_path):
   metadata = json.loads(path.read_text())
   assert metadata["class_names"] == ["road", "sky"]
   assert metadata["splits"]["train"]["max_size"] == [10, 20]
+
+
+def test_what_is_left_out_and_cannot_be_learnt_is_said(source, tmp_path, capsys):
+  (source / "images/notes.txt").write_text("of the camera")
+  (source / "classes.txt").write_text("# names\nroad\nsky\nsea\n")
+  assert own(source, tmp_path) == 0
+  err = capsys.readouterr().err
+  assert f"note: {source}/images: 1 file is left out (1 .txt); .jpg, .jpeg, .png, .bmp, .tif" in err
+  assert f"note: {source}/classes.txt, line 1: begins with # and is passed over\n" in err
+  assert "warning: train: no pixels of 'sea', so they cannot be learnt\n" in err
+  for path in (source / "labels").iterdir():
+    path.write_bytes(images.encode_png(np.tile(np.uint8([[0, 255]]), (10, 10))))
+  assert own(source, tmp_path) == 0
+  err = capsys.readouterr().err
+  assert "hold 0 and 255 alone, and 255 is ignored; if it stands for 'sky', write 1 instead" in err
+  for path in (source / "labels").iterdir():
+    path.write_bytes(images.encode_png(np.full((10, 20), 255, np.uint8)))
+  assert own(source, tmp_path) == 0
+  assert re.search(r"train: nothing to learn from: all \d+ pixels are ign", capsys.readouterr().err)
+
+
+def test_labels_with_an_ending(source, tmp_path, capsys):
+  for path in list((source / "labels").iterdir()):
+    path.rename(path.with_stem(f"{path.stem}_mask"))
+  assert own(source, tmp_path) == 1
+  assert "if labels are called NAME_mask, give --label_suffix=_mask\n" in capsys.readouterr().err
+  assert own(source, tmp_path, "--label_suffix=_mask") == 0
+  assert "sky" in capsys.readouterr().out
+  assert run("--dataset=coco/x", f"--source={source}", "--label_suffix=_mask") == 1
+  assert "--label_suffix means nothing to data set 'coco/x'" in capsys.readouterr().err
+
+
+def test_remote_folders_are_refused(source, tmp_path, capsys):
+  assert own("gs://bucket/photos", tmp_path) == 1
+  assert "--source is gs://bucket/photos, but only files of this machine" in capsys.readouterr().err

@@ -25,8 +25,14 @@ _INSTEAD = (
 _ANY = re.compile(r"/home/you\S*|[\d.,:-]*\d[\d.,:]*|\.\.\.")  # paths, numbers, what is left out
 
 
+@pytest.fixture(scope="module")
+def data_sets(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """Prepared data sets, which the pages share: the generated ones take long to draw."""
+  return tmp_path_factory.mktemp("data_sets")
+
+
 @pytest.fixture
-def home(tmp_path: pathlib.Path) -> pathlib.Path:
+def home(tmp_path: pathlib.Path, data_sets: pathlib.Path) -> pathlib.Path:
   """A folder in which the commands are typed, with `docs` of the checkout and `hrnet` on PATH."""
   (tmp_path / "bin").mkdir()
   for name, module in (("hrnet", "-m hrnet_jax"), ("python", "")):
@@ -35,6 +41,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
     shim.chmod(0o755)
   folder = tmp_path / "work"
   folder.mkdir()
+  (tmp_path / "data").symlink_to(data_sets, target_is_directory=True)
   (folder / "docs").symlink_to(DOCS)
   for example in ("tutorials/my_yard.py",):
     (folder / pathlib.PurePath(example).name).symlink_to(DOCS / example)

@@ -221,3 +221,37 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
   want = resize(scores, (64, 64), "bilinear_aligned").argmax(-1)[0, :40, :50]
   assert set(np.unique(want)) == {0, 1, 2}
   assert (labels(tmp_path, "a") == want).mean() > 0.999  # jit rounds differently
+
+
+def test_a_photo_whose_results_cannot_be_written_does_not_stop_the_others(
+  task, tmp_path, capsys, monkeypatch
+):
+  name = "b" * 245  # with the ending of a result it is longer than a name may be
+  for stem in ("a", name, "c"):
+    store(tmp_path / f"{stem}.png", photo(40, 40))
+  assert run(tmp_path, tmp_path / "out") == 1
+  written = capsys.readouterr()
+  assert "2 of 3 photos done" in written.out
+  assert "its results cannot be written (File name too long)" in written.err
+  assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_what_is_no_photo_is_named_and_counted(task, tmp_path, capsys, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  store(tmp_path / "a.png", photo(40, 40))
+  store(tmp_path / "._a.png", photo(40, 40))
+  (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+  assert run("~", tmp_path / "out") == 0
+  assert f"{tmp_path}: 1 file is left out (1 .mp4); looked for .jpg" in capsys.readouterr().err
+  assert run(tmp_path / "clip.mp4", tmp_path / "out") == 1
+  assert "clip.mp4: a video; what is read are JPEG" in capsys.readouterr().err
+
+
+def test_programs_of_many_shapes_are_forgotten(task, tmp_path, monkeypatch):
+  monkeypatch.setattr(folder, "_MOST_SHAPES", 2)
+  forgotten = []
+  monkeypatch.setattr(folder.jax, "clear_caches", lambda: forgotten.append(len(task.shapes)))
+  for index in range(5):
+    store(tmp_path / f"{index}.png", photo(40, 32 * (index + 1)))
+  assert run(tmp_path, tmp_path / "out") == 0
+  assert forgotten == [2, 4]

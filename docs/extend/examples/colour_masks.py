@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import read_regular
 
 CLASSES = {"field": (107, 142, 35), "pond": (70, 130, 180), "roof": (178, 34, 34)}
 
@@ -52,13 +53,13 @@ class ColourMasks(base.Builder):
 
   def record(self, entry: Entry) -> dict[str, Any]:
     """Reads one photo and turns colours into class ids; 255 is ignored."""
-    colours = images.decode_image(folders.read_bytes(entry.mask), str(entry.mask))
+    colours = images.decode_image(read_regular(entry.mask), str(entry.mask))
     label = np.full(colours.shape[:2], base.IGNORED, np.uint8)
     for class_id, colour in enumerate(CLASSES.values()):
       label[(colours == colour).all(-1)] = class_id
     if (label == base.IGNORED).all():
       raise ValueError(f"{entry.mask}: none of the colours of {', '.join(CLASSES)}")
-    photo = folders.read_bytes(entry.photo)
+    photo = read_regular(entry.photo)
     return {"image": photo, "label": images.encode_png(label), "name": entry.name}
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:

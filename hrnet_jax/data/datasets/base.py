@@ -50,6 +50,9 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     HAS_VARIANTS: whether `name/variant` names several data sets, each from its own folder.
     COUNTED: of what the statistics give the number in each class.
     LISTS_SIZES: whether they also list the size of every image.
+    OPTIONS: names of what a user may choose about the source; see `options`.
+    options: the chosen ones.
+    say: is told what people should know about their files, a line at a time.
   """
 
   NEEDS_SOURCE = True
@@ -57,6 +60,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   HAS_VARIANTS = False
   COUNTED = "pixels"
   LISTS_SIZES = False
+  OPTIONS: tuple[str, ...] = ()
 
   def __init__(
     self,
@@ -64,11 +68,15 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     source: pathlib.Path | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    say: Callable[[str], None] | None = None,
+    options: Mapping[str, Any] | None = None,
     **kwargs: Any,
   ):
     self._source = source
     self._progress = progress or (lambda split, done, total: None)
     self._workers = workers or min(32, os.cpu_count() or 1)
+    self.say = say or (lambda text: None)
+    self.options = dict(options or {})
     self._plan: dict[str, Sequence[Entry]] | None = None
     super().__init__(**kwargs)
 
@@ -103,7 +111,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
     record = self.record(entry)
     label = images.decode_label(record["label"], record["name"])
-    ids = np.bincount(label.ravel(), minlength=256)
+    ids = images.count_ids(label)
     num_classes = len(self.facts(self._source).class_names)
     return record, label.shape, np.append(ids[:num_classes], ids[IGNORED])
 
@@ -121,7 +129,9 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def cache_key(self) -> str:
     """Changes when the source does: names, sizes and times of its files."""
-    digest = hashlib.sha256(f"{self.VERSION} {_described(self.facts(self._source))}".encode())
+    chosen = f" {sorted(self.options.items())}" if self.options else ""
+    described = f"{self.VERSION} {_described(self.facts(self._source))}{chosen}"
+    digest = hashlib.sha256(described.encode())
     for split, entries in self._planned().items():
       for entry in entries:
         digest.update(f"{split} {entry.cache_key()}\n".encode())

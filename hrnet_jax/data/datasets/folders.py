@@ -1,16 +1,24 @@
-"""Folders of files as users have them: lists files, reads them, and splits them by name."""
+"""Folders of files as users have them: finds their splits, or splits them by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import colorsys
 import hashlib
 import os
 import pathlib
+import re
 from typing import Protocol, TypeVar
 
+from hrnet_jax.data.regular_files import is_of_system
 from hrnet_jax.errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 SPLITS = ("train", "val", "test")
+_NAMES_OF_SPLITS = {
+  "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+  "test": "test", "testing": "test",
+}  # fmt: skip
+_LIKE_A_SPLIT = re.compile(
+  r"(train|val|valid|validation|test|dev|eval)([\W_\d].*)?$", re.IGNORECASE
+)
 _VAL_SHARE = 0.1
 
 
@@ -35,29 +43,61 @@ def require_folder(path: pathlib.Path, layout: str) -> None:
     raise FileNotFoundError(f"{path}: no such folder; the source folder has to hold {layout}")
 
 
-def require_only_splits(folder: pathlib.Path, splits: Sequence[str]) -> None:
-  """Refuses a folder with one of train/ and val/ but not both, or with files beside them.
+def split_folders(
+  folder: pathlib.Path, is_split: Callable[[pathlib.Path], bool] = pathlib.Path.is_dir
+) -> dict[str, pathlib.Path]:
+  """The folders of splits in a folder by the split's name, train first; nothing if it has none.
+
+  `train`, `training`; `val`, `valid`, `validation`; `test`, `testing`, in any case. There have to
+  be train and val, and nothing beside the splits but a test that is none. A folder that is called
+  like a split but is none, such as `val2`, would be pooled with the others or become a class, so it
+  is refused.
 
   Args:
-    folder: has folders of splits.
-    splits: those it has, at least one.
+    folder: has folders of splits, or not.
+    is_split: whether a folder that is called like one is one.
 
   Raises:
-    FileNotFoundError: train/ or val/ is missing.
-    ValueError: something else lies there.
+    FileNotFoundError: train or val is missing.
+    ValueError: two folders of one split, something beside the splits, or names that are no split's.
   """
+  entries = [path for path in sorted(folder.iterdir()) if not is_of_system(path.name)]
+  found: dict[str, pathlib.Path] = {}
+  for path in entries:
+    split = _NAMES_OF_SPLITS.get(path.name.lower())
+    if split is None or not is_split(path):
+      continue
+    if split in found:
+      raise UserError(f"{path} and {found[split]}: two folders for {split!r}; keep one of the two")
+    found[split] = path
+  if not found:
+    for path in entries:
+      if path.is_dir() and _LIKE_A_SPLIT.match(path.name) and is_split(path):
+        raise UserError(
+          f"{path}: looks like a split, but is not called train, val or test; rename it, so that "
+          "its photos do not get into another split"
+        )
+    return {}
+  named = [x for x in entries if x.is_dir() and x.name.lower() in _NAMES_OF_SPLITS]
   for split in ("train", "val"):
-    if split not in splits:
+    if split not in found:
+      for path in named:
+        if _NAMES_OF_SPLITS[path.name.lower()] == split:
+          raise UserError(
+            f"{path}: holds no folders of classes; move its photos into them, named as in "
+            f"{next(iter(found.values()))}"
+          )
       raise FileNotFoundError(
-        f"{folder / split}: no such folder, although there is {folder / splits[0]}; make "
+        f"{folder / split}: no such folder, although there is {next(iter(found.values()))}; make "
         "both train/ and val/, or none to have the images split by name"
       )
-  for path in sorted(folder.iterdir()):
-    if path.name not in SPLITS and path.name[0] != ".":
+  for path in entries:
+    if path not in found.values() and path not in named:
       raise UserError(
-        f"{path}: lies beside {', '.join(f'{split}/' for split in splits)} and would be left "
+        f"{path}: lies beside {', '.join(f'{x.name}/' for x in found.values())} and would be left "
         "out; move it into one of them"
       )
+  return {split: found[split] for split in SPLITS if split in found}
 
 
 def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
@@ -68,49 +108,17 @@ def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
   """
   if len(found) < 2:
     raise UserError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
-  ranks = {entry: int(hashlib.sha256(entry.name.encode()).hexdigest()[:8], 16) for entry in found}
-  val = {entry for entry, rank in ranks.items() if rank < _VAL_SHARE * 2**32}
+  ranks = [int(hashlib.sha256(entry.name.encode()).hexdigest()[:8], 16) for entry in found]
+  val = {i for i, rank in enumerate(ranks) if rank < _VAL_SHARE * 2**32}
   # In a small folder the hash can put all or nothing on one side.
   if not val:
-    val = {min(ranks, key=ranks.get)}
+    val = {ranks.index(min(ranks))}
   elif len(val) == len(found):
-    val.remove(max(ranks, key=ranks.get))
+    val.remove(ranks.index(max(ranks)))
   return {
-    "train": [entry for entry in found if entry not in val],
-    "val": [entry for entry in found if entry in val],
+    "train": [entry for i, entry in enumerate(found) if i not in val],
+    "val": [entry for i, entry in enumerate(found) if i in val],
   }
-
-
-def list_files(folder: pathlib.Path, suffixes: Sequence[str]) -> dict[str, pathlib.Path]:
-  """Files of a folder and of the folders in it, by their path in it without the suffix, sorted.
-
-  Args:
-    folder: hidden files and folders in it are left out.
-    suffixes: in lower case; the files' may be in any case.
-
-  Raises:
-    FileNotFoundError: no such folder. ValueError: two files of one name.
-  """
-  if not folder.is_dir():
-    raise FileNotFoundError(f"{folder}: no such folder")
-  found = {}
-  for path in sorted(folder.rglob("*")):
-    relative = path.relative_to(folder)
-    if path.suffix.lower() not in suffixes or any(part[0] == "." for part in relative.parts):
-      continue
-    name = relative.with_suffix("").as_posix()
-    if name in found:
-      raise UserError(f"{path}: has the same name as {found[name]}; keep one of the two")
-    found[name] = path
-  return found
-
-
-def read_bytes(path: pathlib.Path) -> bytes:
-  """A file's bytes; FileNotFoundError with its name when it cannot be read."""
-  try:
-    return path.read_bytes()
-  except OSError as error:
-    raise FileNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def stat(path: pathlib.Path) -> os.stat_result:

@@ -65,6 +65,11 @@ class Segmentation:
   metric: str = "mean_iou"
 
   def __post_init__(self):
+    if self.num_classes < 2:
+      raise UserError(
+        f"model.num_classes is {self.num_classes}, but a softmax over one class learns nothing; "
+        "write two, such as background and object"
+      )
     for field in ("class_names", "palette"):
       if len(getattr(self, field)) != self.num_classes:
         raise UserError(

@@ -37,3 +37,35 @@ def test_both_sides_of_a_small_split_hold_something(tmp_path, count):
 def test_single_image_cannot_be_split(tmp_path):
   with pytest.raises(ValueError, match="the only image"):
     folders.split_by_name([image_label_pairs.Pair("a", tmp_path / "a.jpg", tmp_path)])
+
+
+@pytest.mark.parametrize(
+  ("names", "splits"),
+  [
+    (("Train", "validation"), {"train": "Train", "val": "validation"}),
+    (("training", "VAL", "testing"), {"train": "training", "val": "VAL", "test": "testing"}),
+    (("train", "valid", ".git", "Thumbs.db"), {"train": "train", "val": "valid"}),
+    (("monday", "tuesday", "trainstation"), {}),
+  ],
+)
+def test_folders_of_splits(tmp_path, names, splits):
+  for name in names:
+    (tmp_path / name).mkdir()
+  found = folders.split_folders(tmp_path)
+  assert {split: path.name for split, path in found.items()} == splits
+
+
+@pytest.mark.parametrize(
+  ("names", "message"),
+  [
+    (("train", "Training", "val"), "two folders for 'train'; keep one of the two"),
+    (("train", "val", "val2"), r"val2: lies beside train/, val/ and would be left out"),
+    (("train2", "val2"), r"train2: looks like a split, but is not called train, val or test"),
+    (("Training",), r"val: no such folder, although there is .*Training"),
+  ],
+)
+def test_folders_that_would_be_pooled_are_refused(tmp_path, names, message):
+  for name in names:
+    (tmp_path / name).mkdir()
+  with pytest.raises((ValueError, FileNotFoundError), match=message):
+    folders.split_folders(tmp_path)

@@ -8,6 +8,7 @@ torchvision's `ImageFolder` counts them. A class of ImageNet has the name of its
 id in WordNet, `n01440764` and so on.
 """
 
+import collections
 from collections.abc import Iterable
 import dataclasses
 import itertools
@@ -20,6 +21,13 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import (
+  IMAGE_SUFFIXES,
+  describe_left_out,
+  is_of_system,
+  list_files,
+  read_regular,
+)
 from hrnet_jax.errors import UserError
 
 
@@ -48,8 +56,8 @@ class ImageFolderClassification(base.Builder):
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched."}
   SOURCE_LAYOUT = (
-    "train/ and val/ (and perhaps test/) with a folder of photos (.jpg, .jpeg or .png) for each "
-    "class, or these folders of classes alone"
+    "train/ and val/ (and perhaps test/) with a folder of photos (JPEG, PNG, TIFF, BMP or WebP) "
+    "for each class, or these folders of classes alone"
   )
   HAS_VARIANTS = True
   COUNTED = "images"
@@ -59,10 +67,10 @@ class ImageFolderClassification(base.Builder):
     names = self.facts(source).class_names
     splits = _splits(source)
     if splits:
-      found = {split: _find_photos(source / split, names) for split in splits}
-      _require_photos(source / "train", found["train"], names)
+      found = {split: self._find_photos(folder, names) for split, folder in splits.items()}
+      _require_photos(splits["train"], found["train"], names)
       return {split: _in_turn(photos) for split, photos in found.items()}
-    photos = _find_photos(source, names)
+    photos = self._find_photos(source, names)
     _require_photos(source, photos, names)
     classes = itertools.groupby(photos, key=lambda photo: photo.label)  # they come in this order
     parts = [_split_class(list(group)) for _, group in classes]
@@ -79,7 +87,7 @@ class ImageFolderClassification(base.Builder):
 
   def measured(self, entry: LabelledPhoto) -> tuple[dict[str, Any], tuple[int, int], np.ndarray]:
     """The record, the photo's size, and a single 1 among the counts."""
-    data = folders.read_bytes(entry.image)
+    data = read_regular(entry.image)
     size = images.decode_image(data, str(entry.image)).shape[:2]
     counts = np.arange(len(self.facts(self._source).class_names) + 1) == entry.label
     return {"image": data, "label": np.int32(entry.label), "name": entry.name}, size, counts
@@ -92,71 +100,65 @@ class ImageFolderClassification(base.Builder):
       self._facts = DatasetInfo(class_names=names, palette=colours)
     return self._facts
 
+  def _find_photos(self, folder, class_names) -> list[LabelledPhoto]:
+    """All photos by name; one beside the folders of the classes would have no class."""
+    beside = list_files(folder, IMAGE_SUFFIXES, deep=False)
+    if beside.files:
+      path = next(iter(beside.files.values()))
+      raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
+    found, left_out = [], collections.Counter(beside.left_out)
+    for label, name in enumerate(class_names):
+      if not (folder / name).is_dir():
+        continue
+      files = list_files(folder / name, IMAGE_SUFFIXES)
+      left_out.update(files.left_out)
+      found += [LabelledPhoto(f"{name}/{key}", path, label) for key, path in files.files.items()]
+    if text := describe_left_out(folder, left_out, f"{', '.join(IMAGE_SUFFIXES)} files are read"):
+      self.say(text)
+    if not found:
+      suffixes = ", ".join(IMAGE_SUFFIXES)
+      raise FileNotFoundError(f"{folder}: no images ({suffixes}) in the folders of the classes")
+    return found
+
   def features(self) -> dict[str, Any]:
     """The label is a number."""
     return super().features() | {"label": tfds.features.Tensor(shape=(), dtype=np.int32)}
 
 
-def _splits(source):
-  """Folders with the name of a split that hold folders; if none does, such a name is a class's.
+def _splits(source) -> dict[str, pathlib.Path]:
+  """Folders of splits, which hold folders; if none does, such a name is a class's.
 
   A `test` that holds photos alone, as ImageNet's does, has no labels and is left out.
   """
-  splits = [split for split in folders.SPLITS if _subfolders(source / split)]
-  if splits:
-    for split in ("train", "val"):
-      if split not in splits and (source / split).is_dir():
-        raise UserError(
-          f"{source / split}: holds no folders of classes; move its photos into them, named as in "
-          f"{source / splits[0]}"
-        )
-    folders.require_only_splits(source, splits)
-  return splits
+  return folders.split_folders(source, is_split=_holds_folders)
+
+
+def _holds_folders(folder: pathlib.Path) -> bool:
+  return bool(_subfolders(folder))
 
 
 def _class_names(source):
   splits = _splits(source)
-  found = _subfolders(source / "train" if splits else source)
+  place = splits["train"] if splits else source
+  found = _subfolders(place)
   if len(found) < 2:
-    raise UserError(
-      f"{source / 'train' if splits else source}: {len(found)} folders of classes, expected at "
-      "least 2"
-    )
-  for split in splits[1:]:
-    unknown = sorted({path.name for path in _subfolders(source / split)} - {p.name for p in found})
+    raise UserError(f"{place}: {len(found)} folders of classes, expected at least 2")
+  for split in [x for x in splits.values() if x != place]:
+    unknown = sorted({path.name for path in _subfolders(split)} - {p.name for p in found})
     if unknown:
-      raise UserError(
-        f"{source / split / unknown[0]}: class {unknown[0]!r} is not in {source / 'train'}"
-      )
+      raise UserError(f"{split / unknown[0]}: class {unknown[0]!r} is not in {place}")
   return tuple(path.name for path in found)
 
 
 def _subfolders(folder):
   if not folder.is_dir():
     return []
-  return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-
-
-def _find_photos(folder, class_names) -> list[LabelledPhoto]:
-  """All photos by name; one beside the folders of the classes would have no class."""
-  for path in sorted(folder.iterdir()):
-    if path.is_file() and path.suffix.lower() in folders.IMAGE_SUFFIXES:
-      raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
-  found = []
-  for label, name in enumerate(class_names):
-    if not (folder / name).is_dir():
-      continue
-    files = folders.list_files(folder / name, folders.IMAGE_SUFFIXES)
-    found += [LabelledPhoto(f"{name}/{key}", path, label) for key, path in files.items()]
-  if not found:
-    suffixes = ", ".join(folders.IMAGE_SUFFIXES)
-    raise FileNotFoundError(f"{folder}: no images ({suffixes}) in the folders of the classes")
-  return found
+  return sorted(x for x in folder.iterdir() if x.is_dir() and not is_of_system(x.name))
 
 
 def _require_photos(folder, photos, class_names):
   if missing := sorted(set(range(len(class_names))) - {photo.label for photo in photos}):
-    suffixes = ", ".join(folders.IMAGE_SUFFIXES)
+    suffixes = ", ".join(IMAGE_SUFFIXES)
     raise FileNotFoundError(
       f"{folder / class_names[missing[0]]}: no images ({suffixes}) of this class; "
       f"{len(missing) - 1} more classes have none"

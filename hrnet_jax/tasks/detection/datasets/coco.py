@@ -3,6 +3,8 @@
     annotations/instances_SPLIT.json   one for each split, such as train2017 and val2017
     SPLIT/ or images/SPLIT/            its photos
 
+and further layouts, see `coco_layout`.
+
 A record has `boxes (N, 4), classes (N,), masks`, and what scores need; see `Coco.features`.
 """
 
@@ -10,7 +12,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,13 +20,13 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
-from hrnet_jax.tasks.detection.datasets import coco_json
+from hrnet_jax.tasks.detection.datasets import coco_json, coco_layout
 from hrnet_jax.tasks.detection.datasets.coco_json import AnnotatedImage
 
 MIN_SIDE = 32  # pixels; smaller images are not trained on
-_FILE = re.compile(r"instances_(\w+)\.json")
 
 
 class Coco(base.Builder):
@@ -35,7 +36,7 @@ class Coco(base.Builder):
   RELEASE_NOTES: ClassVar = {"1.0.0": "Image bytes untouched; masks as compressed run lengths."}
   SOURCE_LAYOUT = (
     "annotations/instances_SPLIT.json in COCO's format and the photos in SPLIT/ (or images/SPLIT/) "
-    "for each split, such as train2017 and val2017"
+    "for each split, such as train2017 and val2017; or the folders of Roboflow; or one file alone"
   )
   HAS_VARIANTS = True
   COUNTED = "objects"
@@ -43,10 +44,11 @@ class Coco(base.Builder):
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedImage]]:
     """A split for each file of annotations, its images by ascending id."""
-    return {
-      split: coco_json.read_photos(content, path, _places(source, split, path), self._categories)
-      for split, (path, content) in self._files.items()
-    }
+    found = {}
+    for split, (file, content) in self._files.items():
+      read = coco_json.read_photos(content, file.path, file.places, self._categories, self.say)
+      found |= _split(read, file.path) if file.alone else {split: read}
+    return found
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
     """`SPLIT_objects` for training: images of 32 pixels and more with an object to learn from."""
@@ -90,7 +92,7 @@ class Coco(base.Builder):
 
   def cache_key(self) -> str:
     """Changes when the source does, the annotations included."""
-    stats = [folders.stat(path) for path, _ in self._files.values()]
+    stats = [folders.stat(file.path) for file, _ in self._files.values()]
     whole = f"{super().cache_key()} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
     return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -120,20 +122,14 @@ class Coco(base.Builder):
 
   @functools.cached_property
   def _files(self):
-    """For each split the path and the content of its annotations."""
-    folder = self._source / "annotations"
-    folders.require_folder(folder, self.SOURCE_LAYOUT)
-    found = {m[1]: p for p in sorted(folder.iterdir()) if (m := _FILE.fullmatch(p.name))}
-    if not found:
-      raise FileNotFoundError(
-        f"{folder}: no instances_SPLIT.json; the source folder has to hold {self.SOURCE_LAYOUT}"
-      )
-    return {split: (path, coco_json.read_json(path)) for split, path in found.items()}
+    """For each split the file of its annotations, and its content."""
+    found = coco_layout.find_annotations(self._source, self.SOURCE_LAYOUT)
+    return {split: (file, coco_json.read_lists(file.path)) for split, file in found.items()}
 
   @functools.cached_property
   def _categories(self):
     """Names by id, the same in all files."""
-    read = {p: coco_json.read_categories(content, p) for p, content in self._files.values()}
+    read = {f.path: coco_json.read_categories(x, f.path) for f, x in self._files.values()}
     first = next(iter(read))
     for path, categories in read.items():
       if categories != read[first]:
@@ -150,15 +146,14 @@ def corners(bboxes: np.ndarray) -> np.ndarray:
   return np.concatenate([bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]], 1).astype(np.float32)
 
 
-def _places(source, split, path):
-  """Where the images of a split may lie."""
-  places = [source / split, source / "images" / split]
-  if found := [place for place in places if place.is_dir()]:
-    return [*found, source]  # some write the folder into the name of the file
-  raise FileNotFoundError(
-    f"{places[0]}: no such folder (nor {places[1]}), but there is {path}; add the photos, or move "
-    "the file of annotations elsewhere to leave this split out"
-  )
+def _split(photos, path):
+  """Photos of a single file by split, each split by ascending id."""
+  if len(photos) < 2:
+    raise UserError(f"{path}: one image; at least 2 are needed, for train and val")
+  return {
+    split: sorted(own, key=lambda photo: photo.image_id)
+    for split, own in folders.split_by_name(photos).items()
+  }
 
 
 def _teaches(photo):
@@ -174,7 +169,7 @@ def _area(found, mask, shape):
 
 def _encoded(entry):
   """The file's bytes, so that they decode to the size that the annotations are for."""
-  data = folders.read_bytes(entry.image)
+  data = read_regular(entry.image)
   size = images.decode_image(data, str(entry.image)).shape[:2]
   if size == entry.shape:
     return data

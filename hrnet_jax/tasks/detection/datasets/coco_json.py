@@ -4,16 +4,20 @@ The format is that of https://cocodataset.org/#format-data. What a network does 
 marked by the rules of mmdetection's `mmdet/datasets/coco.py` and stays: scores need it.
 """
 
+from collections.abc import Callable, Sequence
 import dataclasses
-import json
-import math
 import pathlib
 from typing import Any, NamedTuple
 
+from hrnet_jax.data import text
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.regular_files import find_inside
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
+_LARGEST_NUMBER = 2**63 - 1
+_LARGEST_LENGTH = 1e9  # pixels, also of an area
+_SHOWN = 5  # ids in a message
 _LARGEST_ID = 2**31 - 1  # of images; networks and JAX count in 32 bits
 
 
@@ -84,18 +88,13 @@ class AnnotatedImage:
     return f"{self.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def read_json(path: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+def read_lists(path: pathlib.Path) -> dict[str, list[dict[str, Any]]]:
   """The lists `images`, `annotations` and `categories` of a file.
 
   Raises:
     ValueError: not JSON, or without one of these lists; names the file.
   """
-  try:
-    content = json.loads(folders.read_bytes(path))
-  except json.JSONDecodeError as error:
-    raise UserError(f"{path}: not valid JSON ({error}); it may be cut off") from error
-  except UnicodeDecodeError as error:
-    raise UserError(f"{path}: not a text file ({error})") from error
+  content = text.read_json(path)
   for key in ("images", "annotations", "categories"):
     rows = content.get(key) if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -120,6 +119,8 @@ def read_categories(content: dict[str, Any], path: pathlib.Path) -> dict[int, st
       raise UserError(f"{path}, category {number}: has no name")
     if number in found:
       raise UserError(f"{where}: id {number} is that of {found[number]!r}, too")
+    if row["name"] in found.values():
+      raise UserError(f"{where}: two categories have this name; give them different ones")
     found[number] = row["name"]
   if not found:
     raise UserError(f"{path}: no categories")
@@ -129,16 +130,18 @@ def read_categories(content: dict[str, Any], path: pathlib.Path) -> dict[int, st
 def read_photos(
   content: dict[str, Any],
   path: pathlib.Path,
-  places: list[pathlib.Path],
+  places: Sequence[pathlib.Path],
   categories: dict[int, str],
+  say: Callable[[str], None] = lambda text: None,
 ) -> list[AnnotatedImage]:
   """All images by ascending id, also those without objects.
 
   Args:
-    content: of the file, from `read_json`.
+    content: of the file, from `read_lists`.
     path: of the file.
     places: folders where the images may lie.
     categories: from `read_categories`.
+    say: is told what networks will not learn from.
 
   Raises:
     ValueError: a row is not as it has to be; names the file and the row.
@@ -154,7 +157,7 @@ def read_photos(
       raise UserError(f"{photo.where}: {photo.image.name} is that of {files[photo.image]}, too")
     photos[photo.image_id], files[photo.image] = photo, photo.where
   ranks = {category: rank for rank, category in enumerate(categories)}
-  seen = set()
+  seen, without_corners = set(), []
   for row in content["annotations"]:
     where = f"{path}, annotation {row.get('id')}"
     number, image_id = _whole(row, "id", where), _whole(row, "image_id", where)
@@ -163,13 +166,35 @@ def read_photos(
     if number in seen:
       raise UserError(f"{where}: this id is there twice")
     seen.add(number)
+    if _encloses_nothing(row.get("segmentation")):
+      without_corners.append(number)
+      row = row | {"segmentation": None, "ignore": 1}
     photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
   if not photos:
     raise UserError(f"{path}: no images")
+  if without_corners:
+    say(
+      f"{path}: {len(without_corners)} annotations have polygons of fewer than three corners and "
+      f"are not learnt from: {_shown(without_corners)}"
+    )
   return [photos[image_id] for image_id in sorted(photos)]
 
 
-def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) -> AnnotatedImage:
+def _encloses_nothing(segmentation: Any) -> bool:
+  """Whether there are polygons, and all are points or lines."""
+  if not isinstance(segmentation, list) or not segmentation:
+    return False
+  return all(isinstance(x, list) and len(x) % 2 == 0 and len(x) < 6 for x in segmentation)
+
+
+def _shown(numbers: list[int]) -> str:
+  more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+  return ", ".join(map(str, numbers[:_SHOWN])) + more
+
+
+def _photo(
+  row: dict[str, Any], path: pathlib.Path, places: Sequence[pathlib.Path]
+) -> AnnotatedImage:
   where = f"{path}, image {row.get('id')}"
   number, height, width = (_whole(row, key, where) for key in ("id", "height", "width"))
   if not 0 <= number <= _LARGEST_ID:
@@ -179,11 +204,11 @@ def _photo(row: dict[str, Any], path: pathlib.Path, places: list[pathlib.Path]) 
   name = row.get("file_name")
   if not isinstance(name, str) or not name:
     raise UserError(f"{where}: file_name is {name!r}, expected the name of a file")
-  image = next((p for p in (place / name for place in places) if p.is_file()), None)
+  image = find_inside(places, name, where)
   if image is None:
     raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
-  return AnnotatedImage(pathlib.PurePath(name).with_suffix("").as_posix(), image, where, number,
-               (height, width))  # fmt: skip
+  stem = pathlib.PurePosixPath(name.replace("\\", "/")).with_suffix("").as_posix()
+  return AnnotatedImage(stem, image, where, number, (height, width))
 
 
 def _object(row, where, shape, ranks) -> Object:
@@ -203,7 +228,16 @@ def _object(row, where, shape, ranks) -> Object:
   ignored = crowd or bool(row.get("ignore", 0)) or empty or outside
   area = None if area is None else float(area)
   segmentation = row.get("segmentation")
-  return Object(where, row["id"], ranks[category], (x, y, w, h), area, crowd, ignored, segmentation)
+  return Object(
+    where,
+    _whole(row, "id", where),
+    ranks[category],
+    (x, y, w, h),
+    area,
+    crowd,
+    ignored,
+    segmentation,
+  )
 
 
 def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
@@ -224,10 +258,16 @@ def _mask(segmentation: Any, shape: tuple[int, int]) -> str | None:
 
 def _whole(row: dict[str, Any], key: str, where: str) -> int:
   value = row.get(key)
+  if isinstance(value, str) and value.isdecimal() and len(value) < 20:  # some write ids as text
+    value = int(value)
   if not isinstance(value, int) or isinstance(value, bool):
     raise UserError(f"{where}: {key} is {value!r}, expected a whole number")
+  if abs(value) > _LARGEST_NUMBER:
+    raise UserError(f"{where}: {key} is a number of more than 63 bits")
   return value
 
 
 def _is_number(value: Any) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+  if not isinstance(value, int | float) or isinstance(value, bool):
+    return False
+  return abs(value) <= _LARGEST_LENGTH  # false for NaN

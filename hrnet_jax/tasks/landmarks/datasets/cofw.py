@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
-from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 
@@ -132,7 +132,7 @@ def _opened(path) -> Iterator[Any]:
   try:
     file = h5py.File(path, "r")
   except OSError as error:
-    folders.read_bytes(path)  # a file that cannot be read has an error of its own
+    read_regular(path)  # a file that cannot be read has an error of its own
     raise UserError(
       f"{path}: not a MATLAB file of version 7.3 (HDF5), or not all of it; save it with "
       "'-v7.3' or download it again"

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images
-from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.datasets import base
+from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
@@ -88,7 +89,7 @@ class FacesBuilder(base.Builder):
 
   def encoded(self, entry: AnnotatedFace) -> bytes:
     """The file of the image."""
-    data = folders.read_bytes(entry.image)
+    data = read_regular(entry.image)
     return images.forget_orientation(data) if self.AS_STORED else data
 
   def features(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.text import read_lines
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
@@ -31,6 +32,7 @@ _CENTER = ("scale", "center_w", "center_h")
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 _BOX_SIZE = "box_size"
 _IMAGE_NAME = "image_name"
+_MOST_LANDMARKS = 5000
 _LANDMARK = re.compile(r"(?P<axis>[xy])(?P<index>\d+)|original_(?P<index2>\d+)_(?P<axis2>[xy])")
 
 
@@ -125,6 +127,8 @@ def _find_columns(columns, table):
       raise UserError(f"{table}: two columns {column!r}")
     (landmarks if match else others)[key] = position
   count = max((index for index, _ in landmarks), default=-1) + 1
+  if count > _MOST_LANDMARKS:
+    raise UserError(f"{table}: landmark {count - 1}; there can be {_MOST_LANDMARKS}, from 0")
   for key in [(index, axis) for index in range(max(count, 1)) for axis in "xy"]:
     if key not in landmarks:
       raise UserError(f"{table}: no column {key[1]}{key[0]} (nor original_{key[0]}_{key[1]})")
@@ -143,6 +147,7 @@ def _require_one_box(others, table):
 
 def _face(row, landmarks, box, places):
   points = row.numbers[np.array(landmarks)]
+  _require_places(row, points)
   center, scale = _box(row, box, points)
   return AnnotatedFace(
     where=row.where,
@@ -153,6 +158,21 @@ def _face(row, landmarks, box, places):
     scale=scale,
     box_size=float(row.numbers[box[_BOX_SIZE]]) if _BOX_SIZE in box else 200 * scale,
   )
+
+
+def _require_places(row, points):
+  """Refuses numbers that stand for a landmark that is not there, or for a share of the image."""
+  for index, point in enumerate(points):
+    if (point == -1).all() or (point == 0).all():
+      raise UserError(
+        f"{row.where}: landmark {index} is at {point[0]:g}, {point[1]:g}, which tools write for "
+        "one that is not there; leave the row out, or place the landmark"
+      )
+  if len(points) > 1 and ((points >= 0) & (points <= 1)).all():
+    raise UserError(
+      f"{row.where}: all landmarks lie between 0 and 1, which are shares of the image; multiply "
+      "them with its width and height"
+    )
 
 
 def _box(row, box, points):
@@ -202,12 +222,11 @@ _Photo = collections.namedtuple("_Photo", ["name", "image"])
 def _read_names(path, count):
   if not path.is_file():
     return tuple(str(index) for index in range(count))
-  names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+  names = tuple(line for _, line in read_lines(path, most=_MOST_LANDMARKS) if line)
   if len(names) != count:
     raise UserError(f"{path}: {len(names)} names, but the tables have {count} landmarks")
-  for name in names:
-    if names.count(name) > 1:
-      raise UserError(f"{path}: the name {name!r} stands there twice")
+  if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
+    raise UserError(f"{path}: the name {twice[0]!r} stands there twice")
   return names
 
 
@@ -215,16 +234,16 @@ def _read_pairs(path, count):
   if not path.is_file():
     return ()
   pairs: list[tuple[int, int]] = []
-  for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+  for number, line in read_lines(path, most=_MOST_LANDMARKS):
     words = line.replace(",", " ").split()
     if not words:
       continue
     where = f"{path}, line {number}"
     if len(words) != 2 or not all(word.isdecimal() for word in words):
-      raise UserError(f"{where}: {line.strip()!r}, expected the numbers of two landmarks")
+      raise UserError(f"{where}: {line!r}, expected the numbers of two landmarks")
     pair = int(words[0]), int(words[1])
     if max(pair) >= count or pair[0] == pair[1]:
-      raise UserError(f"{where}: {line.strip()!r}, expected two of the landmarks 0 to {count - 1}")
+      raise UserError(f"{where}: {line!r}, expected two of the landmarks 0 to {count - 1}")
     for index in pair:
       if any(index in other for other in pairs):
         raise UserError(f"{where}: landmark {index} has a partner already")

@@ -7,12 +7,15 @@ import collections
 from collections.abc import Sequence
 import csv
 import dataclasses
+import io
 import math
 import pathlib
 
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.regular_files import find_inside
+from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
 
 
@@ -122,9 +125,8 @@ def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib
   Raises:
     FileNotFoundError: none has; the message names the row.
   """
-  for folder in places:
-    if (folder / name).is_file():
-      return folder / name
+  if path := find_inside(places, name, where):
+    return path
   raise FileNotFoundError(f"{where}: no image {places[0] / name}")
 
 
@@ -145,11 +147,10 @@ def _read_lines(path, layout):
   if not path.is_file():
     raise FileNotFoundError(f"{path}: no such file; the source folder has to hold {layout}")
   try:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-      reader = csv.reader(file)
-      lines = [(reader.line_num, cells) for cells in reader if cells]
-  except (UnicodeDecodeError, csv.Error) as error:
-    raise UserError(f"{path}: not comma-separated text in UTF-8 ({error})") from error
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    lines = [(reader.line_num, cells) for cells in reader if cells]
+  except csv.Error as error:
+    raise UserError(f"{path}: not comma-separated text ({error})") from error
   if not lines:
     raise UserError(f"{path}: empty file")
   header = [cell.strip() for cell in lines[0][1]]

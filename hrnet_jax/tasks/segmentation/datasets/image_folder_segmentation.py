@@ -5,21 +5,21 @@
     images/train/... images/val/...   and the same under labels/; or, without these folders,
     images/...                    and the same under labels/, of which a tenth becomes `val`
 
-Labels are single-channel PNG files with the ids of the classes; 255 is ignored.
+Labels are PNG files with the ids of the classes in a single channel; 255 is ignored. RGB files go
+by the colours of `classes.txt`.
 """
 
 import pathlib
-import re
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
-from hrnet_jax.errors import UserError
-from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
+from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, label_colours
+from hrnet_jax.tasks.segmentation.datasets.classes_file import Classes, read_classes
 
-_LINE = re.compile(r"(.+?)(?:\s+(?:#([0-9a-fA-F]{6})|(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})))?")
+LABEL_SUFFIX = "label_suffix"
 
 
 class ImageFolderSegmentation(base.Builder):
@@ -28,66 +28,43 @@ class ImageFolderSegmentation(base.Builder):
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES: ClassVar = {"1.0.0": "Image and label bytes untouched."}
   SOURCE_LAYOUT = (
-    "classes.txt (one class name a line), images/ (.jpg, .jpeg or .png) and labels/ (PNG files "
-    "of the same names)"
+    "classes.txt (one class name a line), images/ (JPEG, PNG, TIFF, BMP or WebP files) and labels/ "
+    "(PNG files of the same names)"
   )
   HAS_VARIANTS = True
+  OPTIONS = (LABEL_SUFFIX,)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[image_label_pairs.Pair]]:
     """Splits by folder if there are such folders, else by a hash of the name."""
     image_dir, label_dir = source / "images", source / "labels"
     folders.require_folder(image_dir, self.SOURCE_LAYOUT)
     folders.require_folder(label_dir, self.SOURCE_LAYOUT)
-    splits = [split for split in folders.SPLITS if (image_dir / split).is_dir()]
+    splits = folders.split_folders(image_dir)
     if not splits:
-      return folders.split_by_name(image_label_pairs.find_pairs(image_dir, label_dir))
-    folders.require_only_splits(image_dir, splits)
-    return {
-      split: image_label_pairs.find_pairs(image_dir / split, label_dir / split) for split in splits
-    }
+      return folders.split_by_name(self._pairs(image_dir, label_dir))
+    return {split: self._pairs(path, label_dir / path.name) for split, path in splits.items()}
 
   def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair."""
-    return image_label_pairs.read_pair(entry, self.facts(self._source).class_names)
+    return image_label_pairs.read_pair(
+      entry,
+      self._classes.names,
+      decode=lambda data, name: label_colours.decode_label(data, name, self._classes),
+    )
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and colours of `classes.txt`."""
-    if not hasattr(self, "_facts"):
-      self._facts = read_classes(source / "classes.txt")
-    return self._facts
+    if not hasattr(self, "_classes_read"):
+      self._classes_read = read_classes(source / "classes.txt")
+      for number in self._classes_read.comments:
+        self.say(f"{self._classes.path}, line {number}: begins with # and is passed over")
+    return DatasetInfo(class_names=self._classes.names, palette=self._classes.palette)
 
+  @property
+  def _classes(self) -> Classes:
+    return self._classes_read
 
-def read_classes(path: pathlib.Path) -> DatasetInfo:
-  """Reads class names and, where given, colours; the other colours are made up.
-
-  Raises:
-    FileNotFoundError: no such file.
-    ValueError: a line cannot be used; the message gives its number.
-  """
-  if not path.is_file():
-    raise FileNotFoundError(f"{path}: no such file; write one class name a line, ids count from 0")
-  lines = path.read_text("utf-8-sig").rstrip().splitlines()
-  classes = {}
-  for number, line in enumerate(lines, 1):
-    name, colour = _parse_line(line, f"{path}, line {number}")
-    if name in classes:
-      raise UserError(f"{path}, line {number}: class {name!r} is there twice")
-    classes[name] = colour or folders.make_colour(number - 1)
-  if not 1 <= len(classes) <= base.IGNORED:
-    raise UserError(f"{path}: {len(classes)} classes; there can be 1 to {base.IGNORED}")
-  return DatasetInfo(class_names=tuple(classes), palette=tuple(classes.values()))
-
-
-def _parse_line(line, where):
-  match = _LINE.fullmatch(line.strip())
-  if not match:
-    raise UserError(f"{where}: empty; the line number is the id, so no line can be left out")
-  name, code, *values = match.groups()
-  if code:
-    return name, tuple(bytes.fromhex(code))
-  if values[0] is None:
-    return name, None
-  colour = tuple(int(value) for value in values)
-  if max(colour) > 255:
-    raise UserError(f"{where}: colour {colour}; red, green and blue go from 0 to 255")
-  return name, colour
+  def _pairs(self, image_dir: pathlib.Path, label_dir: pathlib.Path) -> list:
+    return image_label_pairs.find_pairs(
+      image_dir, label_dir, label_ending=self.options.get(LABEL_SUFFIX, ""), say=self.say
+    )

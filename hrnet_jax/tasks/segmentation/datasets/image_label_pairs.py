@@ -1,6 +1,6 @@
 """Photos with label maps in folders: finds the pairs, and checks each before it is stored."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import pathlib
 
@@ -8,6 +8,12 @@ import numpy as np
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import (
+  IMAGE_SUFFIXES,
+  describe_left_out,
+  list_files,
+  read_regular,
+)
 from hrnet_jax.errors import UserError
 
 LABEL_SUFFIXES = (".png",)
@@ -40,72 +46,85 @@ def find_pairs(
   *,
   image_ending: str = "",
   label_ending: str = "",
+  say: Callable[[str], None] = lambda text: None,
 ) -> list[Pair]:
   """Lists the photos of a folder with their labels, sorted by name.
 
   Args:
-    image_dir: photos (.jpg, .jpeg, .png), possibly in folders of their own.
+    image_dir: photos (see `IMAGE_SUFFIXES`), possibly in folders of their own.
     label_dir: PNG labels under the same names; None if there are none.
     image_ending: what stands between a photo's name and the suffix; other files are left out.
     label_ending: the same of labels.
+    say: is told what is left out.
 
   Raises:
     FileNotFoundError: a folder is missing or holds no image, or a photo or label has no
       counterpart; the message names the first one and says how many there are.
     ValueError: two files of one name.
   """
-  photos = _with_ending(folders.list_files(image_dir, folders.IMAGE_SUFFIXES), image_ending)
-  photo_ends = [f"{image_ending}{suffix}" for suffix in folders.IMAGE_SUFFIXES]
+  photos = _find(image_dir, IMAGE_SUFFIXES, image_ending, say)
+  photo_ends = [f"{image_ending}{suffix}" for suffix in IMAGE_SUFFIXES]
   if not photos:
     raise FileNotFoundError(f"{image_dir}: no images ({', '.join(photo_ends)}) in this folder")
   if label_dir is None:
     return [Pair(name, photos[name], None) for name in sorted(photos)]
-  labels = _with_ending(folders.list_files(label_dir, LABEL_SUFFIXES), label_ending)
+  labels = _find(label_dir, LABEL_SUFFIXES, label_ending, say)
   label_ends = [f"{label_ending}{suffix}" for suffix in LABEL_SUFFIXES]
   _require_counterparts("image", photos, "label", label_dir, labels, label_ends)
   _require_counterparts("label", labels, "image", image_dir, photos, photo_ends)
   return [Pair(name, photos[name], labels[name]) for name in sorted(photos)]
 
 
-def read_pair(pair: Pair, class_names: Sequence[str], void: int | None = None) -> dict:
+def read_pair(
+  pair: Pair,
+  class_names: Sequence[str],
+  void: int | None = None,
+  decode: Callable[[bytes, str], np.ndarray] = images.decode_label,
+) -> dict:
   """Reads and checks one pair whose ids are those of the classes.
 
   Args:
     pair: the two files.
     class_names: ids 0 to len - 1 may occur, and 255, which is ignored.
     void: one more id that may occur, stored as 255.
+    decode: the label's bytes and its name for errors -> ids (H, W).
 
   Returns, raises: as `read_mapped`.
   """
   known = {i: i for i in (*range(len(class_names)), base.IGNORED)}
-  return read_mapped(pair, known if void is None else known | {void: base.IGNORED})
+  return read_mapped(pair, known if void is None else known | {void: base.IGNORED}, decode)
 
 
-def read_mapped(pair: Pair, stored: Mapping[int, int]) -> dict:
+def read_mapped(
+  pair: Pair,
+  stored: Mapping[int, int],
+  decode: Callable[[bytes, str], np.ndarray] = images.decode_label,
+) -> dict:
   """Reads and checks one pair, and gives the classes the ids under which they are stored.
 
   Args:
     pair: the two files. Without a label all pixels are ignored.
     stored: the stored id of every id that may occur, both from 0 to 255; 255 is ignored.
+    decode: see `read_pair`.
 
   Returns:
-    The record: the image's bytes untouched, and the label's unless an id had to change.
+    The record: the image's bytes untouched, and the label's unless they are of other ids.
 
   Raises:
     FileNotFoundError: a file cannot be read.
     ValueError: one of them is corrupt or truncated, the sizes differ, or an id is not a class;
       the message names the file.
   """
-  image_bytes = folders.read_bytes(pair.image)
+  image_bytes = read_regular(pair.image)
   size = images.decode_image(image_bytes, str(pair.image)).shape[:2]
   if pair.label is None:
     label_bytes = images.encode_png(np.full(size, base.IGNORED, np.uint8))
   else:
-    label_bytes = folders.read_bytes(pair.label)
-    label = images.decode_label(label_bytes, str(pair.label))
+    label_bytes = read_regular(pair.label)
+    label = decode(label_bytes, str(pair.label))
     require_same_size(str(pair.label), label.shape, pair.image, size)
     mapped = map_ids(label, stored, str(pair.label))
-    if (mapped != label).any():
+    if images.is_colour_png(label_bytes) or (mapped != label).any():
       label_bytes = images.encode_png(mapped)
   return {"image": image_bytes, "label": label_bytes, "name": pair.name}
 
@@ -116,7 +135,7 @@ def map_ids(label: np.ndarray, stored: Mapping[int, int], name: str) -> np.ndarr
   Raises:
     ValueError: an id is not a key of `stored`; the message starts with `name`.
   """
-  counts = np.bincount(label.ravel(), minlength=max(stored) + 1)
+  counts = images.count_ids(label, max(stored) + 1)
   unknown = [int(i) for i in np.flatnonzero(counts) if i not in stored]
   if unknown:
     pixels = ", ".join(f"value {i} in {counts[i]} pixels" for i in unknown[:5])
@@ -137,8 +156,15 @@ def require_same_size(
     )
 
 
-def _with_ending(files, ending):
-  return {key.removesuffix(ending): path for key, path in files.items() if key.endswith(ending)}
+def _find(folder, suffixes, ending, say):
+  found = list_files(folder, suffixes)
+  files = {k.removesuffix(ending): path for k, path in found.files.items() if k.endswith(ending)}
+  left_out = dict(found.left_out)
+  if len(files) < len(found.files):
+    left_out[f"not called *{ending}{suffixes[0]}"] = len(found.files) - len(files)
+  if text := describe_left_out(folder, left_out, f"{', '.join(suffixes)} files are read"):
+    say(text)
+  return files
 
 
 def _require_counterparts(kind, have, other_kind, other_dir, others, suffixes):
@@ -147,8 +173,19 @@ def _require_counterparts(kind, have, other_kind, other_dir, others, suffixes):
     more = f"; {len(missing) - 1} more have none either" if len(missing) > 1 else ""
     raise FileNotFoundError(
       f"{have[missing[0]]}: this {kind} has no {other_kind}; expected "
-      f"{other_dir / missing[0]}{' or '.join(suffixes)}{more}"
+      f"{other_dir / missing[0]}{' or '.join(suffixes)}{more}{_ending_hint(have, others)}"
     )
+
+
+def _ending_hint(have, others):
+  """Advice for when all labels are called like a photo and something more, such as `_mask`."""
+  for long, short in ((have, others), (others, have)):
+    first = min(long)
+    endings = {first.removeprefix(key) for key in short if first.startswith(key)} - {""}
+    for ending in endings:
+      if all(key.endswith(ending) and key.removesuffix(ending) in short for key in long):
+        return f"; if labels are called NAME{ending}, give --label_suffix={ending}"
+  return ""
 
 
 def _describe(stored):

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, published
 from hrnet_jax.tasks.segmentation.datasets import pascal_context_detail as detail
 from hrnet_jax.tasks.segmentation.datasets.pascal_context_classes import CLASSES
@@ -62,7 +63,7 @@ class PascalContext60(published.Published, skip_registration=True):
     """Draws the label of one photo, or checks one pair."""
     if isinstance(entry, image_label_pairs.Pair):
       return super().record(entry)
-    data = folders.read_bytes(entry.image)
+    data = read_regular(entry.image)
     name = f"{entry.json_file}, image {entry.name}"
     image_label_pairs.require_same_size(
       name, entry.shape, entry.image, images.decode_image(data, str(entry.image)).shape[:2]

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
@@ -134,7 +135,7 @@ def read_list(
   kinds = [("image", split.images), ("label", split.labels)][: 2 if split.labels else 1]
   places = [[*((root / f).parent for f in dirs), root, source] for _, dirs in kinds]
   found: dict[str, image_label_pairs.Pair] = {}
-  for number, line in enumerate(list_file.read_text("utf-8-sig").splitlines(), 1):
+  for number, line in enumerate(read_text(list_file).splitlines(), 1):
     where, columns = f"{list_file}, line {number}", line.split()
     if not columns:
       continue

@@ -122,7 +122,7 @@ def test_photos_that_viewers_turn(tmp_path):
 def test_errors_of_the_folder(tmp_path):
   folder = tmp_path / "source"
   folder.mkdir()
-  with pytest.raises(FileNotFoundError, match=r"annotations: no such folder.*instances_SPLIT"):
+  with pytest.raises(FileNotFoundError, match=r"annotations: no instances_SPLIT"):
     prepared.prepare(NAME, tmp_path / "data", source=folder)
   (folder / "annotations").mkdir()
   with pytest.raises(FileNotFoundError, match=r"no instances_SPLIT\.json"):

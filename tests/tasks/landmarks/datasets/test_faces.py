@@ -239,7 +239,7 @@ def no_rows(source):
 
 
 def no_text(source):
-  (source / TABLE).write_bytes(b"\xff\xfe\x00\x01")
+  (source / TABLE).write_bytes(b"image_name,x0\n\xfca.jpg,1\n")
 
 
 def empty(source):
@@ -263,7 +263,11 @@ def eyes_in_one_place(source):
     (wrong_scheme, ValueError, r"valid\.csv: 43 columns, expected 140: image_name, scale, cent"),
     (no_table, FileNotFoundError, r"valid\.csv: no such file; the source folder has to hold face_"),
     (no_rows, ValueError, r"valid\.csv: a header without rows"),
-    (no_text, ValueError, r"valid\.csv: not comma-separated text in UTF-8"),
+    (
+      no_text,
+      ValueError,
+      r"valid\.csv, line 2: not text in UTF-8 .byte 0xfc.; save the file as UTF-8",
+    ),
     (empty, ValueError, r"valid\.csv: empty file"),
     (truncated_image, ValueError, r"valid\.csv, row 3: .*images/valid_01\.jpg: corrupt or trunc"),
     (eyes_in_one_place, ValueError, r"row 3: landmarks \[36\] and \[45\] lie in one place.*ocular"),

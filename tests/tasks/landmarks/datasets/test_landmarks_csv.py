@@ -249,3 +249,37 @@ def test_what_is_wrong_in_a_folder_is_named(damage, message, folder, tmp_path):
   with pytest.raises((ValueError, FileNotFoundError), match=message):
     prepare(folder, tmp_path)
   assert not (tmp_path / "out/landmarks_csv").exists()
+
+
+@pytest.mark.parametrize(
+  ("row", "message"),
+  [
+    (("1.png", 5, 6, -1, -1), r"row 3: landmark 1 is at -1, -1, which tools write for one that is"),
+    (("1.png", 0, 0, 9, 9), r"row 3: landmark 0 is at 0, 0, which tools write for"),
+    (
+      ("1.png", 0.25, 0.5, 0.75, 0.5),
+      r"row 3: all landmarks lie between 0 and 1, which are shares",
+    ),
+    (("../1.png", 5, 6, 9, 9), r"row 3: '\.\./1\.png' leads out of the source folder"),
+  ],
+)
+def test_places_that_no_landmark_has(folder, tmp_path, row, message):
+  header = ["image_name", "x0", "y0", "x1", "y1"]
+  write(folder / "landmarks.csv", header, ["0.png", 1, 2, 9, 9], row)
+  with pytest.raises(ValueError, match=message):
+    prepare(folder, tmp_path)
+
+
+def test_a_column_of_a_huge_number_is_refused(folder, tmp_path):
+  write(folder / "landmarks.csv", ["image_name", "x99999999999", "y0"], ["0.png", 1, 2])
+  with pytest.raises(ValueError, match=r"landmark 99999999999; there can be 5000, from 0"):
+    prepare(folder, tmp_path)
+
+
+def test_backslashes_are_slashes(folder, tmp_path):
+  (folder / "images/sub").mkdir(parents=True)
+  for index in range(5):
+    (folder / f"{index}.png").rename(folder / f"images/sub/{index}.png")
+  header = ["image_name", "x0", "y0", "x1", "y1"]
+  write(folder / "landmarks.csv", header, *([f"sub\\{i}.png", 1, 2, 9, 9] for i in range(5)))
+  assert sum(prepare(folder, tmp_path).splits().values()) == 5

@@ -3,7 +3,7 @@
 import pytest
 
 from hrnet_jax.data import prepared
-from hrnet_jax.tasks.segmentation.datasets import image_folder_segmentation as folder
+from hrnet_jax.tasks.segmentation.datasets import classes_file
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def flat(tmp_path, add_pair):
 
 def read(tmp_path, text):
   (tmp_path / "classes.txt").write_text(text)
-  return folder.read_classes(tmp_path / "classes.txt")
+  return classes_file.read_classes(tmp_path / "classes.txt")
 
 
 def test_classes_with_and_without_colours(tmp_path):
   facts = read(tmp_path, "\ufeffroad\r\ntraffic light #0A0b0c\nlane 2\nsky  1 2 3\n\n")
-  assert facts.class_names == ("road", "traffic light", "lane 2", "sky")
+  assert facts.names == ("road", "traffic light", "lane 2", "sky")
   assert facts.palette[1] == (10, 11, 12)
   assert facts.palette[3] == (1, 2, 3)
 

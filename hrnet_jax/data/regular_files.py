@@ -1,0 +1,181 @@
+"""Files of users' folders: lists them, tells which are none of anybody's, and reads them whole.
+
+Folders contain more than what a person put there: thumbnails of Windows and macOS, links, pipes.
+One list says what is taken and what is passed over, and counts what is left out.
+"""
+
+import collections
+from collections.abc import Iterator, Sequence
+import dataclasses
+import os
+import pathlib
+import stat
+import unicodedata
+
+from hrnet_jax.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# What systems leave in folders, in lower case, beside names that begin with a dot.
+_OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r"}
+_MOST_FILES = 50_000_000
+_DEEPEST = 32  # folders in folders
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """The files of a folder.
+
+  Attributes:
+    files: path by the path in the folder without suffix, sorted; with forward slashes, in Unicode's
+      composed form.
+    left_out: number of files of other kinds, by suffix or what they are.
+  """
+
+  files: dict[str, pathlib.Path]
+  left_out: dict[str, int]
+
+
+def is_of_system(name: str) -> bool:
+  """Whether a name is hidden, or of a file that a system made for itself."""
+  return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def list_files(
+  folder: pathlib.Path, suffixes: Sequence[str], *, deep: bool = True, unique: bool = True
+) -> Found:
+  """Lists the files of a folder and of all folders in it; links are followed.
+
+  Args:
+    folder: what is hidden or a system's own is passed over in it.
+    suffixes: in lower case; the files' may be in any case.
+    deep: whether folders in it are looked into.
+    unique: whether two files that differ by the suffix are an error; otherwise names have suffixes.
+
+  Raises:
+    FileNotFoundError: no such folder.
+    ValueError: two files of one name, or folders that contain each other.
+  """
+  if not folder.is_dir():
+    raise FileNotFoundError(f"{folder}: no such folder")
+  files: dict[str, pathlib.Path] = {}
+  left_out: collections.Counter[str] = collections.Counter()
+  for path in _walk(folder, deep, ()):
+    relative = path.relative_to(folder)
+    kind = _kind(path)
+    if kind or path.suffix.lower() not in suffixes:
+      left_out[kind or path.suffix.lower() or "without suffix"] += 1
+      continue
+    name = unicodedata.normalize(
+      "NFC", (relative.with_suffix("") if unique else relative).as_posix()
+    )
+    if name in files:
+      raise UserError(f"{path}: has the same name as {files[name]}; keep one of the two")
+    files[name] = path
+    if len(files) > _MOST_FILES:
+      raise UserError(f"{folder}: more than {_MOST_FILES} files")
+  in_order = sorted(files.items(), key=lambda item: item[1])
+  return Found(dict(in_order), dict(sorted(left_out.items())))
+
+
+def describe_left_out(folder: pathlib.Path, left_out: dict[str, int], wanted: str) -> str:
+  """A line about files that were left out, or nothing.
+
+  Args:
+    folder: where they lie.
+    left_out: see `Found`.
+    wanted: what is read, for people.
+  """
+  if not left_out:
+    return ""
+  count = sum(left_out.values())
+  kinds = ", ".join(f"{number} {kind}" for kind, number in left_out.items())
+  return (
+    f"{folder}: {count} {'file is' if count == 1 else 'files are'} left out ({kinds}); {wanted}"
+  )
+
+
+def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib.Path | None:
+  """The file that an annotation names, in the first folder that has it; None if none has.
+
+  A backslash is taken for a slash, and Unicode's composed and decomposed letters for the same.
+
+  Args:
+    places: folders.
+    name: as the annotation has it.
+    where: file and row of the annotation, for errors.
+
+  Raises:
+    ValueError: the name leads out of the folders.
+  """
+  slashed = name.replace("\\", "/")
+  parts = pathlib.PurePosixPath(slashed).parts
+  if ".." in parts or slashed.startswith("/") or (len(slashed) > 1 and slashed[1] == ":"):
+    raise UserError(
+      f"{where}: {name!r} leads out of the source folder; names count from {places[0]}"
+    )
+  forms = dict.fromkeys(
+    (name, slashed, *(unicodedata.normalize(x, slashed) for x in ("NFC", "NFD")))
+  )
+  for folder in places:
+    for form in forms:
+      path = folder / form
+      try:
+        if path.is_file():
+          return path
+      except (OSError, ValueError):  # too long, or not a name
+        continue
+  return None
+
+
+def read_regular(path: pathlib.Path, *, most_bytes: int = 2**32) -> bytes:
+  """A file's bytes.
+
+  Raises:
+    FileNotFoundError: it cannot be read; with its name.
+    ValueError: it is a pipe, a device or a folder, which might never end, or it is too large.
+  """
+  try:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+      raise UserError(f"{path}: {_kind(path)}, expected an ordinary file")
+    if status.st_size > most_bytes:
+      raise UserError(
+        f"{path}: {status.st_size} bytes, expected at most {most_bytes}; is it the right file?"
+      )
+    return path.read_bytes()
+  except OSError as error:
+    raise FileNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _walk(folder: pathlib.Path, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterator:
+  try:
+    status = folder.stat()
+    entries = sorted(os.listdir(folder))
+  except OSError as error:
+    raise FileNotFoundError(f"{folder}: cannot be read ({error.strerror})") from error
+  place = (status.st_dev, status.st_ino)
+  if place in above or len(above) > _DEEPEST:
+    raise UserError(f"{folder}: a link to a folder that it lies in; remove it")
+  for name in entries:
+    if is_of_system(name):
+      continue
+    path = folder / name
+    if path.is_dir():
+      if not deep:
+        continue
+      yield from _walk(path, deep, (*above, place))
+    else:
+      yield path
+
+
+def _kind(path: pathlib.Path) -> str:
+  """Says what a path is that is no ordinary file, for people; empty if it is one."""
+  try:
+    mode = path.stat().st_mode
+  except OSError:
+    return "broken link" if path.is_symlink() else "unreadable"
+  kinds = {
+    stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device", stat.S_IFBLK: "device",
+  }  # fmt: skip
+  return kinds.get(stat.S_IFMT(mode), "")

@@ -1,0 +1,91 @@
+"""Headers say what a decoder would drop; what is no image is named for what it is."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+
+from hrnet_jax.data import images
+from hrnet_jax.data.image_headers import read_header
+from hrnet_jax.errors import UserError
+
+
+def encoded(suffix: str, array: np.ndarray) -> bytes:
+  return cv2.imencode(suffix, array)[1].tobytes()
+
+
+def png_of_size(width: int, height: int) -> bytes:
+  """A grey PNG that claims a size and has no pixels."""
+
+  def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+  header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+  body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+  return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff", ".bmp", ".webp"])
+def test_every_format_is_decoded(suffix):
+  rgb = np.full((6, 8, 3), (200, 40, 90), np.uint8)
+  found = images.decode_image(encoded(suffix, rgb[..., ::-1]), "a")
+  assert np.abs(found.astype(int) - rgb).max() <= 12  # of JPEG and WebP
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_sixteen_bits_are_divided_by_257(suffix, shape):
+  wide = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
+  wide.flat[0] = 65535
+  found = images.decode_image(encoded(suffix, wide), "a")
+  expected = np.round(wide / 257).astype(np.uint8)
+  expected = np.stack([expected] * 3, -1) if wide.ndim == 2 else expected[..., ::-1]
+  np.testing.assert_array_equal(found, expected)
+  with pytest.raises(UserError, match=r"a: 16 bits a value, but the largest is 4095 of 65535"):
+    images.decode_image(encoded(suffix, np.minimum(wide, 4095)), "a")
+
+
+def test_what_would_be_lost_is_refused():
+  pages = io.BytesIO()
+  page = Image.new("RGB", (4, 4))
+  page.save(pages, "tiff", save_all=True, append_images=[page, page])
+  with pytest.raises(UserError, match="a: 3 pages or frames, of which one alone would be read"):
+    images.decode_image(pages.getvalue(), "a")
+  with pytest.raises(UserError, match="a: floating point numbers; write the image in 8 or 16"):
+    images.decode_image(encoded(".tiff", np.ones((4, 4), np.float32)), "a")
+
+
+@pytest.mark.parametrize(
+  ("data", "kind"),
+  [
+    (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo"),
+    (b"\0\0\0\x18ftypmp42\0\0\0\0", "a video"),
+    (b"RIFF\0\0\0\0AVI LIST", "a video"),
+    (b"<?xml version='1.0'?><svg/>", "an XML file, perhaps an SVG"),
+    (b"  <svg xmlns='x'/>", "an SVG drawing"),
+    (b"%PDF-1.7", "a PDF file"),
+    (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+    (b"hello", "corrupt, or not an image"),
+  ],
+)
+def test_what_is_no_image_is_named(data, kind):
+  with pytest.raises(UserError, match=rf"x\.jpg: {kind}.*; what is read are JPEG, PNG, TIFF, BMP"):
+    images.decode_image(data + bytes(600), "x.jpg")
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
+  with pytest.raises(UserError, match="a: 30000x30000 pixels; at most 200000000 are read, unless"):
+    images.decode_image(png_of_size(30000, 30000), "a")
+  with pytest.raises(UserError, match="b: 20000x20000 pixels"):
+    images.decode_label(png_of_size(20000, 20000), "b")
+  small = encoded(".png", np.zeros((4, 5), np.uint8))
+  monkeypatch.setenv("HRNET_JAX_MAX_PIXELS", "19")
+  with pytest.raises(UserError, match=r"c: 5x4 pixels; at most 19 .*\$HRNET_JAX_MAX_PIXELS"):
+    images.decode_image(small, "c")
+  monkeypatch.setenv("HRNET_JAX_MAX_PIXELS", "many")
+  with pytest.raises(UserError, match=r"MAX_PIXELS is 'many', expected a number"):
+    read_header(small, "c")
