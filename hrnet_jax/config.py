@@ -7,7 +7,10 @@ file may import them.
 
 from collections.abc import Iterator, Sequence
 import difflib
+import functools
 import importlib
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import inspect
 import pathlib
@@ -25,6 +28,7 @@ from hrnet_jax.errors import UserError
 
 _PACKAGE = "configs"
 _HERE = pathlib.Path(__file__).parent
+_HELPERS = ("common", "renamed", "__init__")  # modules that are no configs
 _WIDTH = 100  # columns of a config in text
 
 
@@ -37,7 +41,7 @@ def folder() -> pathlib.Path:
 def names() -> list[str]:
   """Our configs in alphabetical order, such as `quickstart` or `FOLDER/NAME`."""
   found = (p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.py"))
-  return sorted(name for name in found if name.split("/")[-1] not in ("common", "__init__"))
+  return sorted(name for name in found if name.split("/")[-1] not in _HELPERS)
 
 
 def module(name: str) -> types.ModuleType:
@@ -55,12 +59,13 @@ def load(text: str) -> ml_collections.ConfigDict:
 
   Args:
     text: `NAME` or `NAME:ARGUMENT`. NAME is one of `names()`, the same with `configs/` before and
-      `.py` behind, or a Python file that has `get_config()`.
+      `.py` behind, or a Python file that has `get_config()`. A name of an earlier version stands
+      for what it is called now.
 
   Raises:
     UserError: there is no such config, it takes no such argument, or the file has an error.
   """
-  name, colon, argument = text.partition(":")
+  name, colon, argument = (_renamed().get(_plain_name(text)) or text).partition(":")
   own, path = _find(text, name)
   get_config = getattr(_import_file(text, path) if own is None else module(own), "get_config", None)
   if get_config is None:
@@ -129,14 +134,14 @@ def _find(text: str, name: str) -> tuple[str | None, pathlib.Path]:
   """The name among ours, if it is one of them, and the file."""
   path = pathlib.Path(name).expanduser()
   if path.suffix != ".py":
-    own = name
+    own = _plain_name(name)
   elif path.is_file():
     inside = folder().resolve() in path.resolve().parents
     if not inside:
       return None, path
     own = path.resolve().relative_to(folder().resolve()).with_suffix("").as_posix()
   else:
-    own = path.with_suffix("").as_posix().removeprefix(f"{_PACKAGE}/")
+    own = _plain_name(name)
   if own in names():
     return own, folder() / f"{own}.py"
   close = difflib.get_close_matches(own, names(), 1)
@@ -145,6 +150,37 @@ def _find(text: str, name: str) -> tuple[str | None, pathlib.Path]:
     + (f"; did you mean {close[0]}?" if close else "")
     + f" There are: {', '.join(names())}"
   )
+
+
+def _plain_name(text: str) -> str:
+  """`configs/FOLDER/NAME.py` -> `FOLDER/NAME`."""
+  return text.removeprefix(f"{_PACKAGE}/").removesuffix(".py")
+
+
+def _renamed() -> dict[str, str]:
+  return module("renamed").OLD_NAMES
+
+
+class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+  """Imports `configs.FOLDER.NAME` under a name of an earlier version."""
+
+  def find_spec(
+    self, fullname: str, path: object = None, target: object = None
+  ) -> importlib.machinery.ModuleSpec | None:
+    """As `MetaPathFinder.find_spec`."""
+    del path, target
+    package, _, name = fullname.partition(".")
+    if package != _PACKAGE or not name.count(".") or self._name(fullname) not in _renamed():
+      return None
+    return importlib.machinery.ModuleSpec(fullname, self)
+
+  def exec_module(self, module: types.ModuleType) -> None:
+    """As `Loader.exec_module`."""
+    module.get_config = functools.partial(load, self._name(module.__name__))  # type: ignore[attr-defined]
+
+  @staticmethod
+  def _name(fullname: str) -> str:
+    return fullname.partition(".")[2].replace(".", "/")
 
 
 def _import_file(text: str, path: pathlib.Path) -> types.ModuleType:
@@ -167,6 +203,8 @@ def _import_file(text: str, path: pathlib.Path) -> types.ModuleType:
 
 def _make_importable() -> None:
   """Makes the package `configs` ours, and that of the folders on `sys.path` behind it."""
+  if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
+    sys.meta_path.append(_OldNames())
   known = sys.modules.get(_PACKAGE)
   if known is not None and str(folder()) in map(str, getattr(known, "__path__", ())):
     return

@@ -1,6 +1,7 @@
 """One exact pass over a data set: batches -> report, score of every example, pictures."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import heapq
@@ -177,7 +178,8 @@ def score_batches(
   """
   totals = None
   for batch in batches:
-    scored = [step(variables, batch) for variables in networks]
+    with _room_for(batch):
+      scored = [step(variables, batch) for variables in networks]
     # On the host: a count of pixels outgrows the 32 bits that devices have.
     sums = [jax.tree.map(_widen, x.metric_sums) for x in scored]
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
@@ -197,6 +199,21 @@ def score_batches(
     if collector is not None:
       totals[number] = totals[number] | collector.merge(gather_bytes(collector.pack()))
   return totals
+
+
+@contextlib.contextmanager
+def _room_for(batch: Mapping[str, np.ndarray]) -> Iterator[None]:
+  """Says what to do where a batch does not fit into the memory."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    count, height, width = batch["image"].shape[:3]
+    raise UserError(
+      f"{count} images of {width}x{height} pixels at a time do not fit into the memory "
+      f"({str(error).splitlines()[0]}); lower eval.batch_size, which may change when a run goes on"
+    ) from error
 
 
 def _outcomes(

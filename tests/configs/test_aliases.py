@@ -57,6 +57,20 @@ def test_a_new_config_is_the_old_one_with_new_keys_that_are_empty(name):
   assert {key: new[key] for key in added} == {key: ABSENT.get(key, "no default") for key in added}
 
 
+def test_old_names_still_lead_to_the_config(tmp_path):
+  assert ALIASES == configs.module("renamed").OLD_NAMES
+  old, new = "segmentation/image_folder_w18_small_v1", "segmentation/image_folder:w18_small_v1"
+  for text in (old, f"configs/{old}.py"):
+    assert plain(text) == plain(new)
+  (tmp_path / "mine.py").write_text(
+    "from configs.segmentation import image_folder_w18_small_v1 as base\n"
+    "def get_config():\n  config = base.get_config()\n  config.train.steps = 7\n  return config\n"
+  )
+  assert configs.load(str(tmp_path / "mine.py")).train.steps == 7
+  with pytest.raises(ValueError, match="no config of that name"):
+    configs.load("segmentation/image_folder_w19")
+
+
 def old_name(repository: str, yaml: str) -> str:
   """The file of version 0.1 for an experiment of the reference, whose name it took over."""
   stem = yaml.removesuffix(".yaml").replace("-", "_")

@@ -127,7 +127,8 @@ def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib
   """
   if path := find_inside(places, name, where):
     return path
-  raise FileNotFoundError(f"{where}: no image {places[0] / name}")
+  slashed = name.replace("\\", "/")
+  raise FileNotFoundError(f"{where}: no image {places[0] / slashed}")
 
 
 def name_faces(faces: Sequence[AnnotatedFace]) -> list[AnnotatedFace]:
