@@ -84,10 +84,8 @@ def parse(
     return args
   args.config_name = args.config
   args.config = configs.override(configs.load(args.config), overrides)
-  for key in ("data.data_dir", "init_from"):
-    section, _, name = key.rpartition(".")
-    value = (args.config[section] if section else args.config).get(name)
-    _check_local(f"config.{key}", value)
+  _check_local("config.data.data_dir", args.config.get("data", {}).get("data_dir"))
+  _check_local("config.init_from", args.config.get("init_from"))
   if printing:
     print(configs.render(args.config))
     parser.exit()

@@ -37,6 +37,8 @@ NAMES = (
   *(f"seg_{name}" for name in ("w18_small_v1", "w18_small_v2", "w48", "ocr_w48")),
   *(f"seg_w48_{name}" for name in ("ctx59", "ctx60", "lip20")),
 )
+# Outputs at the sizes of the data sets: fixture -> the network, and its number of keypoints.
+POSE_OUTPUTS = {"pose_w32_17_256x192": ("pose_w32_17", 17), "pose_w32_16_mpii": ("pose_w32_17", 16)}
 MODELS, OUTPUTS = (
   {path.stem for path in (pathlib.Path(__file__).parents[1] / "golden" / folder).iterdir()}
   for folder in ("models", "outputs")
@@ -137,5 +139,26 @@ def test_logits_of_the_others(shared: pathlib.Path, name: str) -> None:
 
 @pytest.mark.wide
 def test_every_fixture_is_named(shared: pathlib.Path) -> None:
-  for folder in ("models", "outputs"):
-    assert {path.stem for path in (shared / "golden" / folder).iterdir()} == set(NAMES)
+  for folder, more in (("models", ()), ("outputs", POSE_OUTPUTS)):
+    found = {path.stem for path in (shared / "golden" / folder).iterdir()}
+    assert found == {*NAMES, *more}
+
+
+@pytest.mark.slow
+@pytest.mark.wide
+@pytest.mark.parametrize("name", POSE_OUTPUTS)
+def test_heat_maps_at_the_sizes_of_the_data_sets(shared: pathlib.Path, name: str) -> None:
+  network, count = POSE_OUTPUTS[name]
+  facts = json.loads((shared / "golden/models" / f"{network}.json").read_text())
+  shapes = facts["state_dict"]
+  for key in ("final_layer.weight", "final_layer.bias"):
+    shapes[key] = [count, *shapes[key][1:]]
+  model = hrnet_jax.build_model(**options(network, count, None))
+  variables = hrnet_jax.convert.from_torch(model, recipe.fill_all(shapes))
+  with np.load(shared / "golden/outputs" / f"{name}.npz") as fixture:
+    meta, expected = json.loads(str(fixture["meta"])), fixture["logits"]
+  image = recipe.image(meta["input"]["shape"], seed=meta["input"]["seed"])
+  assert recipe.crc32(image) == meta["input"]["crc32"]
+  step = meta["subsample"]
+  found = np.asarray(whole(model, variables, image))[:, ::step, ::step]
+  np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * expected.std())
