@@ -89,7 +89,7 @@ def serves(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
     kernel: `(k, k, C, K)`.
     stride: of both axes.
   """
-  if _portable.get() or _in_shard_map(x) or why_not():
+  if _portable.get() or _in_shard_map() or why_not():
     return False
   if x.dtype != kernel.dtype or not (x.dtype == jnp.float32 or _half_precision(x.dtype)):
     return False
@@ -228,9 +228,9 @@ def _forward(
   )
 
 
-def _in_shard_map(x: jax.Array) -> bool:
-  """Whether arrays have types there that the results of a custom call lack."""
-  return bool(getattr(getattr(x, "aval", None), "vma", None))
+def _in_shard_map() -> bool:
+  """Whether arrays have types now that the results of a custom call lack."""
+  return bool(jax.sharding.get_abstract_mesh().manual_axes)
 
 
 def _like(shape: tuple[int, ...], x: jax.Array) -> jax.ShapeDtypeStruct:

@@ -15,6 +15,7 @@ import pytest
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops.conv import conv, conv_bias_relu
 from hrnet_jax.ops.cpu import onednn
+from tests.helpers import toy
 
 # Batch, height, width, channels, outputs, window, stride.
 SHAPES = [
@@ -136,10 +137,10 @@ def test_what_it_does_not_serve() -> None:
 
 def test_in_shard_map_convolutions_are_of_xla() -> None:
   x, kernel = arrays(SHAPES[0])
-  mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+  mesh = toy.make_mesh(1)
   part = jax.sharding.PartitionSpec("data")
   run = jax.shard_map(
-    lambda x, k: conv(x, k),
+    lambda x, k: jax.lax.map(lambda y: conv(y, k), x[None])[0],
     mesh=mesh,
     in_specs=(part, jax.sharding.PartitionSpec()),
     out_specs=part,
