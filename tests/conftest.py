@@ -26,11 +26,13 @@ flags.FLAGS.mark_as_parsed()  # grain reads flags that only app.run would parse
 pytest_plugins = ["tests.helpers.label_folders"]
 
 TESTS = pathlib.Path(__file__).parent
+# Folders and files, of whole runs and of steps in float64.
+LONG = {"end_to_end", "docs", "test_golden_steps.py", "test_meshes.py", "test_old_runs.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-  """Begins with whole runs, so that none of the processes ends with one while others wait."""
-  items.sort(key=lambda item: item.path.parent.name != "end_to_end")
+  """Begins with what takes long, so that no process ends with it while the others wait."""
+  items.sort(key=lambda item: not {item.path.parent.name, item.path.name} & LONG)
 
 
 @pytest.hookimpl(tryfirst=True)
