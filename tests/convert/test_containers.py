@@ -89,3 +89,28 @@ def test_abn_is_suspected_only_where_signs_and_counters_speak_for_it() -> None:
   assert containers.abn_suspicion(plain).startswith("1 of 3 scales of norms are negative")
   assert not containers.abn_suspicion({**plain, "bn1.weight": np.ones(3)})
   assert not containers.abn_suspicion({**plain, "bn1.num_batches_tracked": np.zeros(())})
+
+
+def test_other_weights_are_named_and_can_be_chosen() -> None:
+  averaged = {name: x + 1 for name, x in TENSORS.items()}
+  content = {"state_dict": TENSORS, "state_dict_ema": averaged, "optimizer": {"state": {}}}
+  said: list[str] = []
+  assert containers.unwrap(content, "f", containers.Choice(say=said.append)) == TENSORS
+  assert said == [
+    "f: state_dict is taken; there are other weights, too: state_dict_ema; "
+    "--entry=state_dict_ema takes those"
+  ]
+  chosen = containers.Choice("state_dict_ema", said.append)
+  assert containers.unwrap(content, "f", chosen) == averaged
+  assert len(said) == 1
+  with pytest.raises(
+    ValueError, match="no weights called 'ema'; those it has: state_dict, state_d"
+  ):
+    containers.unwrap(content, "f", containers.Choice("ema"))
+
+
+def test_a_dict_that_holds_itself_comes_to_an_end() -> None:
+  content: dict = {}
+  content["state_dict"] = content
+  with pytest.raises(ValueError, match="holds no weights"):
+    containers.unwrap(content, "f")
