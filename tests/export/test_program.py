@@ -39,6 +39,7 @@ def spec(made: program.Program) -> str:
   return f"{made.batch}, {made.sizes.height}, {made.sizes.width}"
 
 
+@pytest.mark.slow
 def test_sizes_are_open_as_far_as_the_task_allows(stored: Callable) -> None:
   build = functools.cache(
     lambda task, **options: program.build(networks.load(stored(task)), "predictions", **options)

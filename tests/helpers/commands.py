@@ -43,14 +43,19 @@ def here(*argv: object) -> Done:
 
 @contextlib.contextmanager
 def one_device() -> Iterator[None]:
-  """Commands in this process use one device of the eight: compiling takes less than for several."""
+  """Commands in this process use one device of the eight: compiling takes less than for several.
+
+  Their convolutions are those of a machine with one device.
+  """
   import pytest
 
   from hrnet_jax.distributed import sharding
+  from hrnet_jax.ops.cpu import onednn
   from tests.helpers import toy
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sharding, "make_mesh", lambda shape, devices=None: toy.make_mesh(1))
+    patch.setattr(onednn, "_unsuitable_devices", lambda: "")
     yield
 
 

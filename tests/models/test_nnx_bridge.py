@@ -8,6 +8,7 @@ from flax import nnx
 from flax.nnx import bridge
 import jax
 import numpy as np
+import pytest
 
 import hrnet_jax
 
@@ -25,6 +26,7 @@ def as_nnx(model: Any, variables: dict[str, Any]) -> nnx.Module:
   return module
 
 
+@pytest.mark.slow
 def test_outputs_statistics_and_gradients_are_those_of_linen(filled: Callable) -> None:
   model = hrnet_jax.build_model(task="pose", num_landmarks=3, **MODEL)
   variables = filled(model, IMAGES)
