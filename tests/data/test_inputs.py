@@ -10,7 +10,7 @@ from hrnet_jax import registry
 from hrnet_jax.data import inputs, prepared
 from hrnet_jax.data.datasets import shapes
 from hrnet_jax.data.inputs import Inputs
-from tests.helpers import coco_miniature
+from tests.helpers import coco_miniature, toy
 
 TRANSFORM = {
   "segmentation": {"train": {"crop_size": (32, 32)}, "eval": {}},
@@ -296,3 +296,15 @@ def test_files_of_five_channels_are_refused(data_dir):
   message = r"train_0000\d: image files are read with 1, 3 or 4 channels, but model.channels is 5"
   with make(settings).train() as loader, pytest.raises(ValueError, match=message):
     next(loader)
+
+
+def test_what_cannot_work_is_said_before_the_first_step(dataset):
+  settings = toy.get_config()
+  inputs.Inputs(settings, dataset, registry.task_of(settings)).check()
+  settings.data.eval_split = "test"
+  with pytest.raises(ValueError, match=r"no split 'test'; known: train, val"):
+    inputs.Inputs(settings, dataset, registry.task_of(settings)).check()
+  settings.data.eval_split = "val"
+  settings.transform.eval = {"sise": (32, 32)}
+  with pytest.raises(TypeError, match=r"config\.transform\.eval\.sise is a key that nothing takes"):
+    inputs.Inputs(settings, dataset, registry.task_of(settings)).check()
