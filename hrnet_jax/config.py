@@ -154,7 +154,9 @@ def _find(text: str, name: str) -> tuple[str | None, pathlib.Path]:
 
 def _plain_name(text: str) -> str:
   """`configs/FOLDER/NAME.py` -> `FOLDER/NAME`."""
-  return text.removeprefix(f"{_PACKAGE}/").removesuffix(".py")
+  path = pathlib.PurePath(text)
+  path = path.with_suffix("") if path.suffix == ".py" else path
+  return path.as_posix().removeprefix(f"{_PACKAGE}/")
 
 
 def _renamed() -> dict[str, str]:

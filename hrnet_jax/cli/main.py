@@ -83,8 +83,11 @@ def main(argv: Sequence[str]) -> int:
 def _about(argument: str) -> int:
   """Help, the version, or a message about a command that there is not."""
   if argument == "--version":
+    import jax
+
     from hrnet_jax.ops.cpu import onednn
 
+    jax.config.update("jax_platforms", "cpu")  # an accelerator may be in use by a run
     print(f"hrnet {__version__}\nconvolutions on a CPU: {onednn.description()}")
     return 0
   if argument in ("-h", "--help", "help"):

@@ -116,7 +116,8 @@ def _describe(image: Image.Image, data: bytes) -> Header:
     mode=image.mode,
     bits=bits,
     is_float=is_float,
-    pages=getattr(image, "n_frames", 1),
+    # Phones put previews and the like behind a JPEG (MPO); viewers show the first picture alone.
+    pages=1 if image.format == "MPO" else getattr(image, "n_frames", 1),
     has_alpha=image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info,
   )
 

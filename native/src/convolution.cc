@@ -111,12 +111,13 @@ class KernelCache {
 
   static const void* Fill(Entry& entry, const void* data, size_t size,
                           const dnnl::memory::desc& own, const std::function<void(void*)>& pack) {
-    const char* begin = static_cast<const char*>(data);
-    entry.copy.assign(begin, begin + size);
-    entry.own = own;
+    entry.copy.clear();  // nothing fits it until it is packed
     entry.packed_bytes = own.get_size();
     void* packed = entry.packed.Get(entry.packed_bytes);
     pack(packed);
+    const char* begin = static_cast<const char*>(data);
+    entry.copy.assign(begin, begin + size);
+    entry.own = own;
     return packed;
   }
 

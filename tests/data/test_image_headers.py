@@ -59,6 +59,13 @@ def test_what_would_be_lost_is_refused():
     images.decode_image(encoded(".tiff", np.ones((4, 4), np.float32)), "a")
 
 
+def test_what_phones_put_behind_a_jpeg_is_no_page() -> None:
+  data = io.BytesIO()
+  photo = Image.new("RGB", (8, 6), (200, 40, 90))
+  photo.save(data, "mpo", save_all=True, append_images=[photo.resize((4, 3))])
+  assert images.decode_image(data.getvalue(), "a").shape == (6, 8, 3)
+
+
 @pytest.mark.parametrize(
   ("data", "kind"),
   [
