@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
-from hrnet_jax.ops.conv import conv, conv_bias_relu
+from hrnet_jax.ops.conv import add_relu, conv, conv_bias_relu
 from hrnet_jax.ops.group_norm import group_norm
 
 # Keys are values of `config.model.init`; sources: the reference's ImageNet networks (He et al.,
@@ -133,7 +133,7 @@ class Conv(nn.Module):
       return conv_bias_relu(x, weight, bias, stride=self.stride, residual=residual, relu=self.relu)
     y = conv(x, weight, self.stride)
     y = y if bias is None else y + bias
-    return _add_and_rectify(y, residual, self.relu)
+    return add_relu(y, residual, self.relu)
 
 
 class BatchNorm(nn.Module):
@@ -222,9 +222,4 @@ class ConvNorm(nn.Module):
       x = GroupNorm(cfg, name="gn")(x)
     else:
       x = BatchNorm(cfg, name="bn")(x, train=train)
-    return _add_and_rectify(x, residual, self.relu)
-
-
-def _add_and_rectify(x: jax.Array, residual: jax.Array | None, relu: bool) -> jax.Array:
-  x = x if residual is None else residual + x
-  return nn.relu(x) if relu else x
+    return add_relu(x, residual, self.relu)

@@ -1,5 +1,7 @@
 """Convolutions in PyTorch's padding: `(B, H, W, C), (k, k, C, K) -> (B, h, w, K)`."""
 
+import functools
+
 import jax
 
 from hrnet_jax.ops.cpu import conv_gradients, onednn
@@ -43,9 +45,16 @@ def conv_bias_relu(
   Returns:
     `relu(conv(x, kernel) + bias + residual)`.
   """
+  plain = functools.partial(_in_steps, stride=stride, relu=relu)
   if onednn.serves(x, kernel, stride):
-    return onednn.fused_conv(_in_steps, x, kernel, bias, residual, stride, relu)
-  return _in_steps(x, kernel, bias, residual, stride, relu)
+    return onednn.fused_conv(plain, stride, relu, x, kernel, bias, residual)
+  return plain(x, kernel, bias, residual)
+
+
+def add_relu(y: jax.Array, residual: jax.Array | None, relu: bool) -> jax.Array:
+  """`relu(residual + y)`, without what is not asked for."""
+  y = y if residual is None else residual + y
+  return jax.nn.relu(y) if relu else y
 
 
 def _in_steps(
@@ -53,12 +62,11 @@ def _in_steps(
   kernel: jax.Array,
   bias: jax.Array,
   residual: jax.Array | None,
+  *,
   stride: int,
   relu: bool,
 ) -> jax.Array:
-  y = _by_xla(x, kernel, stride) + bias
-  y = y if residual is None else residual + y
-  return jax.nn.relu(y) if relu else y
+  return add_relu(_by_xla(x, kernel, stride) + bias, residual, relu)
 
 
 def _by_xla(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

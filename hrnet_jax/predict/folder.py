@@ -172,7 +172,7 @@ def predict_all(
     for group in batches(load(), batch_size):
       photo, number = group[0]
       shape = (len(group), *photo.inputs[number].shape)
-      if len(shapes | {shape}) > _MOST_SHAPES:
+      if shape not in shapes and len(shapes) == _MOST_SHAPES:
         jax.clear_caches()
         shapes.clear()
       shapes.add(shape)

@@ -146,55 +146,35 @@ def _conv_backward(
 conv.defvjp(_conv_forward, _conv_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 5, 6))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def fused_conv(
-  plain: Callable[..., jax.Array],
-  x: jax.Array,
-  kernel: jax.Array,
-  bias: jax.Array,
-  residual: jax.Array | None,
-  stride: int,
-  relu: bool,
+  plain: Callable[..., jax.Array], stride: int, relu: bool, *arrays: jax.Array | None
 ) -> jax.Array:
   """A convolution with all that follows it in a network for inference, as one operation.
 
   Args:
-    plain: the same in several operations, `(x, kernel, bias, residual, stride, relu) -> y`; for
-      other platforms and for gradients.
-    x: `(B, H, W, C)`.
-    kernel: `(k, k, C, K)`.
-    bias: `(K,)`.
-    residual: of the shape of the result, added before the ReLU; None for none.
+    plain: the same in several operations, of `arrays`; for other platforms and for gradients.
     stride: of both axes.
     relu: whether there is one.
+    *arrays: x `(B, H, W, C)`, kernel `(k, k, C, K)`, bias `(K,)`, and a residual of the shape of
+      the result, added before the ReLU, or None.
   """
   return jax.lax.platform_dependent(
-    x,
-    kernel,
-    bias,
-    residual,
-    cpu=functools.partial(_forward, stride=stride, relu=relu),
-    default=lambda x, kernel, bias, residual: plain(x, kernel, bias, residual, stride, relu),
+    *arrays, cpu=functools.partial(_forward, stride=stride, relu=relu), default=plain
   )
 
 
 def _fused_forward(
-  plain: Callable[..., jax.Array],
-  x: jax.Array,
-  kernel: jax.Array,
-  bias: jax.Array,
-  residual: jax.Array | None,
-  stride: int,
-  relu: bool,
+  plain: Callable[..., jax.Array], stride: int, relu: bool, *arrays: jax.Array | None
 ) -> tuple[jax.Array, tuple]:
-  arrays = (x, kernel, bias, residual)
-  return fused_conv(plain, *arrays, stride, relu), arrays
+  return fused_conv(plain, stride, relu, *arrays), arrays
 
 
 def _fused_backward(
   plain: Callable[..., jax.Array], stride: int, relu: bool, arrays: tuple, dy: jax.Array
 ) -> tuple:
-  return jax.vjp(lambda *arrays: plain(*arrays, stride, relu), *arrays)[1](dy)
+  del stride, relu
+  return jax.vjp(plain, *arrays)[1](dy)
 
 
 fused_conv.defvjp(_fused_forward, _fused_backward)

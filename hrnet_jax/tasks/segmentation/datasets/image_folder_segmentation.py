@@ -9,6 +9,7 @@ Labels are PNG files with the ids of the classes in a single channel; 255 is ign
 by the colours of `classes.txt`.
 """
 
+import functools
 import pathlib
 from typing import ClassVar
 
@@ -54,15 +55,14 @@ class ImageFolderSegmentation(base.Builder):
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Class names and colours of `classes.txt`."""
-    if not hasattr(self, "_classes_read"):
-      self._classes_read = read_classes(source / "classes.txt")
-      for number in self._classes_read.comments:
-        self.say(f"{self._classes.path}, line {number}: begins with # and is passed over")
     return DatasetInfo(class_names=self._classes.names, palette=self._classes.palette)
 
-  @property
+  @functools.cached_property
   def _classes(self) -> Classes:
-    return self._classes_read
+    classes = read_classes(self._source / "classes.txt")
+    for number in classes.comments:
+      self.say(f"{classes.path}, line {number}: begins with # and is passed over")
+    return classes
 
   def _pairs(self, image_dir: pathlib.Path, label_dir: pathlib.Path) -> list:
     return image_label_pairs.find_pairs(

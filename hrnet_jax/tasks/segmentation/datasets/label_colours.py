@@ -7,7 +7,6 @@ from PIL import Image
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base
-from hrnet_jax.data.image_headers import read_header
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets.classes_file import Classes
 
@@ -61,9 +60,11 @@ def _by_colour(data: bytes, name: str, classes: Classes) -> np.ndarray:
 
 def _require_no_contradiction(data: bytes, name: str, label: np.ndarray, classes: Classes) -> None:
   """A palette that paints an id in the colour of another class was made for other ids."""
-  if not classes.given or read_header(data, name).mode != "P":
+  if not classes.given:
     return
   with Image.open(io.BytesIO(data)) as image:
+    if image.mode != "P":
+      return
     palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
   owners = {colour: index for index, colour in classes.given.items()}
   for index in np.flatnonzero(images.count_ids(label)):
