@@ -44,7 +44,9 @@ def require_folder(path: pathlib.Path, layout: str) -> None:
 
 
 def split_folders(
-  folder: pathlib.Path, is_split: Callable[[pathlib.Path], bool] = pathlib.Path.is_dir
+  folder: pathlib.Path,
+  is_split: Callable[[pathlib.Path], bool] = pathlib.Path.is_dir,
+  lack: str = "is none, unlike",
 ) -> dict[str, pathlib.Path]:
   """The folders of splits in a folder by the split's name, train first; nothing if it has none.
 
@@ -56,6 +58,7 @@ def split_folders(
   Args:
     folder: has folders of splits, or not.
     is_split: whether a folder that is called like one is one.
+    lack: what is wrong with one that is none, and what to do; a folder that is one follows.
 
   Raises:
     FileNotFoundError: train or val is missing.
@@ -83,10 +86,7 @@ def split_folders(
     if split not in found:
       for path in named:
         if _NAMES_OF_SPLITS[path.name.lower()] == split:
-          raise UserError(
-            f"{path}: holds no folders of classes; move its photos into them, named as in "
-            f"{next(iter(found.values()))}"
-          )
+          raise UserError(f"{path}: {lack} {next(iter(found.values()))}")
       raise FileNotFoundError(
         f"{folder / split}: no such folder, although there is {next(iter(found.values()))}; make "
         "both train/ and val/, or none to have the images split by name"

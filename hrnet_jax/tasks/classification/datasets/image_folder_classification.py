@@ -130,11 +130,11 @@ def _splits(source) -> dict[str, pathlib.Path]:
 
   A `test` that holds photos alone, as ImageNet's does, has no labels and is left out.
   """
-  return folders.split_folders(source, is_split=_holds_folders)
-
-
-def _holds_folders(folder: pathlib.Path) -> bool:
-  return bool(_subfolders(folder))
+  return folders.split_folders(
+    source,
+    is_split=lambda folder: bool(_subfolders(folder)),
+    lack="holds no folders of classes; move its photos into them, named as in",
+  )
 
 
 def _class_names(source):

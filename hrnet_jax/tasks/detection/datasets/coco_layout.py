@@ -71,7 +71,11 @@ def _instances(source: pathlib.Path) -> dict[str, Annotations]:
 
 
 def _roboflow(source: pathlib.Path) -> dict[str, Annotations]:
-  splits = folders.split_folders(source, is_split=lambda x: (x / _ROBOFLOW).is_file())
+  splits = folders.split_folders(
+    source,
+    is_split=lambda folder: (folder / _ROBOFLOW).is_file(),
+    lack=f"holds no {_ROBOFLOW}, although there is one in",
+  )
   if splits:
     return {name: Annotations(x / _ROBOFLOW, (x,)) for name, x in splits.items()}
   alone = source / _ROBOFLOW
