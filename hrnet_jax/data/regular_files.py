@@ -59,9 +59,9 @@ def list_files(
     raise FileNotFoundError(f"{folder}: no such folder")
   files: dict[str, pathlib.Path] = {}
   left_out: collections.Counter[str] = collections.Counter()
-  for path in _walk(folder, deep, ()):
+  for path, is_file in _walk(folder, deep, ()):
     relative = path.relative_to(folder)
-    kind = _kind(path)
+    kind = "" if is_file else _kind(path)
     if kind or path.suffix.lower() not in suffixes:
       left_out[kind or path.suffix.lower() or "without suffix"] += 1
       continue
@@ -147,25 +147,29 @@ def read_regular(path: pathlib.Path, *, most_bytes: int = 2**32) -> bytes:
     raise FileNotFoundError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _walk(folder: pathlib.Path, deep: bool, above: tuple[tuple[int, int], ...]) -> Iterator:
+def _walk(
+  folder: pathlib.Path, deep: bool, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[pathlib.Path, bool]]:
+  """Paths, and whether they are ordinary files, which the folder's own list says of most."""
   try:
     status = folder.stat()
-    entries = sorted(os.listdir(folder))
+    with os.scandir(folder) as found:
+      entries = sorted(found, key=lambda entry: entry.name)
   except OSError as error:
     raise FileNotFoundError(f"{folder}: cannot be read ({error.strerror})") from error
   place = (status.st_dev, status.st_ino)
   if place in above or len(above) > _DEEPEST:
     raise UserError(f"{folder}: a link to a folder that it lies in; remove it")
-  for name in entries:
-    if is_of_system(name):
+  for entry in entries:
+    if is_of_system(entry.name):
       continue
-    path = folder / name
-    if path.is_dir():
+    path = folder / entry.name
+    if entry.is_dir():
       if not deep:
         continue
       yield from _walk(path, deep, (*above, place))
     else:
-      yield path
+      yield path, entry.is_file()
 
 
 def _kind(path: pathlib.Path) -> str:
