@@ -94,6 +94,11 @@ def describe_left_out(folder: pathlib.Path, left_out: dict[str, int], wanted: st
   )
 
 
+def with_slashes(name: str) -> str:
+  """A name in an annotation, with a backslash of Windows as a slash."""
+  return name.replace("\\", "/")
+
+
 def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib.Path | None:
   """The file that an annotation names, in the first folder that has it; None if none has.
 
@@ -107,7 +112,7 @@ def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathli
   Raises:
     ValueError: the name leads out of the folders.
   """
-  slashed = name.replace("\\", "/")
+  slashed = with_slashes(name)
   parts = pathlib.PurePosixPath(slashed).parts
   if ".." in parts or slashed.startswith("/") or (len(slashed) > 1 and slashed[1] == ":"):
     raise UserError(

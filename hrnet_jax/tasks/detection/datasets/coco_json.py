@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hrnet_jax.data import text
 from hrnet_jax.data.datasets import folders
-from hrnet_jax.data.regular_files import find_inside
+from hrnet_jax.data.regular_files import find_inside, with_slashes
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
@@ -207,7 +207,7 @@ def _photo(
   image = find_inside(places, name, where)
   if image is None:
     raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
-  stem = pathlib.PurePosixPath(name.replace("\\", "/")).with_suffix("").as_posix()
+  stem = pathlib.PurePosixPath(with_slashes(name)).with_suffix("").as_posix()
   return AnnotatedImage(stem, image, where, number, (height, width))
 
 

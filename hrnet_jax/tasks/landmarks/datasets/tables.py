@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
-from hrnet_jax.data.regular_files import find_inside
+from hrnet_jax.data.regular_files import find_inside, with_slashes
 from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
 
@@ -127,8 +127,7 @@ def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib
   """
   if path := find_inside(places, name, where):
     return path
-  slashed = name.replace("\\", "/")
-  raise FileNotFoundError(f"{where}: no image {places[0] / slashed}")
+  raise FileNotFoundError(f"{where}: no image {places[0] / with_slashes(name)}")
 
 
 def name_faces(faces: Sequence[AnnotatedFace]) -> list[AnnotatedFace]:
