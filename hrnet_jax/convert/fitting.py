@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 import re
 
 from flax import traverse_util
@@ -86,15 +87,20 @@ def leaves(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
   Raises:
     UserError: the model has GroupNorm, which the reference has not.
   """
-  image = jax.ShapeDtypeStruct(image_shape(model, (64, 64)), jnp.float32)
-  shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-  flat = traverse_util.flatten_dict(shapes)
+  flat = dict(_traced(model))
   if any("gn" in path for path in flat):
     raise UserError(
       "the reference has BatchNorm and no weights for GroupNorm; set model.norm to 'batch', or "
       "start from a checkpoint of your own with config.init_from"
     )
   return flat
+
+
+@functools.lru_cache(maxsize=8)  # seconds for a large network
+def _traced(model: nn.Module) -> dict[Path, jax.ShapeDtypeStruct]:
+  image = jax.ShapeDtypeStruct(image_shape(model, (64, 64)), jnp.float32)
+  shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+  return traverse_util.flatten_dict(shapes)
 
 
 def _name(path: Path, scheme: NamingScheme) -> str | None:

@@ -1,5 +1,6 @@
 """Training-mode batch normalisation with a closed-form gradient: `(B, H, W, C)` -> the same."""
 
+import functools
 import math
 
 import jax
@@ -10,7 +11,7 @@ from hrnet_jax.errors import UserError
 _AXES = (0, 1, 2)
 
 
-@jax.custom_vjp
+@functools.partial(jax.jit, inline=True)
 def batch_norm(
   x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -29,6 +30,13 @@ def batch_norm(
   Returns:
     The normalised map in the dtype of `x`, and the mean and the biased variance, `(C,)`.
   """
+  return _normalise(x, scale, bias, epsilon)
+
+
+@jax.custom_vjp
+def _normalise(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
   return _forward(x, scale, bias, epsilon)[0]
 
 
@@ -57,7 +65,7 @@ def _backward(
   return dx.astype(x.dtype), dscale, dbias, None
 
 
-batch_norm.defvjp(_forward, _backward)
+_normalise.defvjp(_forward, _backward)
 
 
 def grouped_batch_norm(

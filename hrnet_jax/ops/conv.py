@@ -20,9 +20,7 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   Returns:
     `(B, ceil(H / stride), ceil(W / stride), K)` in the dtype of `x`.
   """
-  if onednn.serves(x, kernel, stride):
-    return onednn.conv(_by_xla, x, kernel, stride)
-  return _by_xla(x, kernel, stride)
+  return (_by_library if onednn.serves(x, kernel, stride) else _by_xla)(x, kernel, stride)
 
 
 def conv_bias_relu(
@@ -69,6 +67,12 @@ def _in_steps(
   return add_relu(_by_xla(x, kernel, stride) + bias, residual, relu)
 
 
+@functools.partial(jax.jit, static_argnums=2, inline=True)
+def _by_library(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+  return onednn.conv(_by_xla, x, kernel, stride)
+
+
+@functools.partial(jax.jit, static_argnums=2, inline=True)
 def _by_xla(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   if kernel.shape[:2] == (1, 1) and stride == 1:
     return conv_gradients.pointwise(x, kernel[0, 0])

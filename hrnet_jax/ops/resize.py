@@ -29,6 +29,7 @@ class Resize(enum.StrEnum):
     return Resize.BILINEAR if self is Resize.NEAREST else self
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
 def resize(x: jax.Array, size: tuple[int, int], method: Resize | str) -> jax.Array:
   """Resamples `x` onto a grid of `size`, without antialiasing, as PyTorch's `interpolate`.
 
