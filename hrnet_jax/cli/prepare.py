@@ -3,11 +3,11 @@
   hrnet prepare --dataset=cityscapes --source=FOLDER
   hrnet prepare --dataset=DATASET/my_birds --source=FOLDER
 
-Every image is checked with its label; the first that is not as it has to be ends the command with
-a message that names the file. A data set is then either complete or not there: the command can be
-interrupted at any time and run again. Run again on a complete data set it does nothing, unless the
-files in the folder have changed or --overwrite is given; the new data set then replaces the old
-one once it is complete.
+Every image is checked with its label. If some are not as they have to be, the command names them
+and ends without a data set; with --skip_bad it leaves them out. A data set is then either complete
+or not there: the command can be interrupted at any time and run again. Run again on a complete data
+set it does nothing, unless the files in the folder have changed or --overwrite is given; the new
+data set then replaces the old one once it is complete.
 
 The name behind the slash is free: it keeps several folders apart, and is part of the name by which
 `config.data.name` asks for the data set.
@@ -19,6 +19,8 @@ import signal
 from types import FrameType
 
 from hrnet_jax.cli import arguments
+
+_OPTIONS = ("label_suffix", "follow_outside", "no_masks")  # that only some data sets have
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--label_suffix",
     metavar="ENDING",
     help="labels are called as their photos with this at the end of the name, such as _mask",
+  )
+  add("--skip_bad", action="store_true", help="leave out photos and annotations that are bad")
+  add(
+    "--follow_outside",
+    action="store_true",
+    help="let lists and annotations name files outside of the source folder, also through links",
+  )
+  add(
+    "--no_masks",
+    action="store_true",
+    help="do not look at polygons and run lengths: for networks that need boxes alone",
   )
   several = arguments.comma_separated
   add("--plugins", type=several, default=[], help="modules that add data sets, with commas")
@@ -57,7 +70,8 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
       args.data_dir,
       overwrite=args.overwrite,
       workers=args.workers,
-      **({"label_suffix": args.label_suffix} if args.label_suffix else {}),
+      skip_bad=args.skip_bad,
+      **{key: vars(args)[key] for key in _OPTIONS if vars(args)[key]},
     )
   except KeyboardInterrupt:
     raise KeyboardInterrupt("nothing was changed, run it again") from None

@@ -81,12 +81,14 @@ class Dataset(DatasetInfo):
     subsets: named parts of splits, `{subset: (split, positions in it)}`; they can be read like
       splits.
     unions: several splits taken together, `{union: its splits}`; read like splits, too.
+    left_out: what was bad and left out when it was prepared, a line each.
   """
 
   directory: pathlib.Path
   statistics: dict[str, dict[str, Any]]
   subsets: dict[str, tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=dict)
   unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+  left_out: tuple[str, ...] = ()
 
   def facts(self) -> dict[str, Any]:
     """Facts that a run and its checkpoints store about the data; plain values."""
@@ -255,6 +257,19 @@ class _Joined(Sequence):
   @functools.cached_property
   def _ends(self):
     return list(itertools.accumulate(len(source) for source in self.sources))
+
+
+def examples(dataset: Dataset, split: str) -> Sequence[dict[str, Any]]:
+  """The records of a split, subset or union.
+
+  Raises:
+    ValueError: there is no such split, or it is empty.
+  """
+  if not len(source := dataset.source(split)):
+    raise UserError(
+      f"split {split!r} of {dataset.name} has no example to learn from; `hrnet prepare` said why"
+    )
+  return source
 
 
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hrnet_jax import registry
 from hrnet_jax.data import images, padded_batch, pipeline
-from hrnet_jax.data.dataset import Dataset, Part
+from hrnet_jax.data.dataset import Dataset, Part, examples
 from hrnet_jax.data.prepared import open_dataset as open_prepared
 from hrnet_jax.errors import UserError, config_keys
 from hrnet_jax.task_spec import TaskSpec, resolve
@@ -107,13 +107,7 @@ class Inputs:
       (data.train_split, self._train_transform(), (np.random.default_rng(0),)),
       (data.eval_split, self._eval_transform(height_multiple), ()),
     ):
-      source = self.dataset.source(split)
-      if not len(source):
-        raise UserError(
-          f"split {split!r} of {data.name} has no example that teaches anything; `hrnet prepare` "
-          "said why"
-        )
-      self._decoded(transform)(source[0], *rng)
+      self._decoded(transform)(examples(self.dataset, split)[0], *rng)
 
   def test(self, count: int, **options: Any) -> pipeline.Loader:
     """One pass over whole images of the evaluation split, in batches of `StackPadded`.

@@ -21,6 +21,7 @@ def prepare(
   *,
   overwrite: bool = False,
   workers: int | None = None,
+  skip_bad: bool = False,
   **options: Any,
 ) -> None:
   """Prepares a data set with a progress bar, and prints a summary.
@@ -31,6 +32,7 @@ def prepare(
     data_dir: where to write; None is the usual place.
     overwrite: prepares again although nothing has changed.
     workers: threads; as many as processors by default.
+    skip_bad: leave out photos and annotations that are bad.
     **options: of the data set's builder, see `Builder.OPTIONS`.
 
   Raises:
@@ -47,6 +49,7 @@ def prepare(
       progress=progress,
       workers=workers,
       say=progress.say,
+      skip_bad=skip_bad,
       **options,
     )
   finally:
@@ -70,6 +73,11 @@ def summarize(dataset: prepared.Dataset) -> str:
     lines.append(f"  {name} is {' and '.join(splits)}")
   for subset, (split, positions) in dataset.subsets.items():
     lines.append(f"  {subset:<14}{len(positions):>8} images of {split}")
+  if dataset.left_out:
+    lines.append(
+      f"  {len(dataset.left_out)} photos or annotations were bad and left out; "
+      f"{dataset.directory / 'metadata.json'} lists them"
+    )
   if not dataset.class_names:
     lines.append(f"  {len(dataset.landmark_names)} keypoints, {len(dataset.flip_pairs)} pairs")
     return "\n".join(lines)

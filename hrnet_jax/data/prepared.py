@@ -64,6 +64,7 @@ def prepare(
   progress: base.Progress | None = None,
   workers: int | None = None,
   say: Callable[[str], None] | None = None,
+  skip_bad: bool = False,
   **options: Any,
 ) -> tuple[Dataset, bool]:
   """Prepares a data set unless it is there already and its source has not changed.
@@ -79,6 +80,8 @@ def prepare(
     progress: called after each record with the split, the number done and the number in all.
     workers: threads; by default as many as there are processors.
     say: is told what people should know about their files; by default nobody is.
+    skip_bad: leave out photos and annotations that are bad, instead of refusing all; they are
+      listed in `Dataset.left_out`.
     **options: of the data set's builder, see `Builder.OPTIONS`.
 
   Returns:
@@ -102,12 +105,13 @@ def prepare(
         progress=progress,
         workers=workers,
         say=say,
+        skip_bad=skip_bad,
         options=options,
         config=config,
         data_dir=place.building,
         file_format="array_record",
       )
-      if place.complete and not overwrite and _signature(place) == builder.cache_key():
+      if place.complete and not overwrite and _is_of(place, builder, skip_bad):
         return _open(name, place), False
       builder.build()
     place.publish()
@@ -182,11 +186,16 @@ def _open(name, place):
       name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
     },
     unions={name: tuple(splits) for name, splits in metadata["unions"].items()},
+    left_out=tuple(metadata.get("left_out", ())),
   )
 
 
-def _signature(place):
-  return read_metadata(place.target)["signature"]
+def _is_of(place, builder, skip_bad):
+  """Whether a data set was made of this source, and lacks nothing that was not to be left out."""
+  metadata = read_metadata(place.target)
+  return metadata["signature"] == builder.signature and (
+    skip_bad or not (builder.problems or metadata.get("left_out"))
+  )
 
 
 class _QuietTfds:

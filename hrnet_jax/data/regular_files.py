@@ -99,7 +99,9 @@ def with_slashes(name: str) -> str:
   return name.replace("\\", "/")
 
 
-def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib.Path | None:
+def find_named(
+  places: Sequence[pathlib.Path], name: str, where: str, within: pathlib.Path | None
+) -> pathlib.Path | None:
   """The file that an annotation names, in the first folder that has it; None if none has.
 
   A backslash is taken for a slash, and Unicode's composed and decomposed letters for the same.
@@ -108,15 +110,16 @@ def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathli
     places: folders.
     name: as the annotation has it.
     where: file and row of the annotation, for errors.
+    within: the folder that the file has to lie in, whatever links lead to it; None for anywhere.
 
   Raises:
-    ValueError: the name leads out of the folders.
+    ValueError: the file lies outside of `within`.
   """
   slashed = with_slashes(name)
-  parts = pathlib.PurePosixPath(slashed).parts
-  if ".." in parts or slashed.startswith("/") or (len(slashed) > 1 and slashed[1] == ":"):
+  if within is not None and _leads_out(slashed):
     raise UserError(
-      f"{where}: {name!r} leads out of the source folder; names count from {places[0]}"
+      f"{where}: {name!r} leads out of the source folder; names count from {places[0]}; if you "
+      "trust this, --follow_outside allows it"
     )
   forms = dict.fromkeys(
     (name, slashed, *(unicodedata.normalize(x, slashed) for x in ("NFC", "NFD")))
@@ -125,11 +128,41 @@ def find_inside(places: Sequence[pathlib.Path], name: str, where: str) -> pathli
     for form in forms:
       path = folder / form
       try:
-        if path.is_file():
-          return path
+        if not path.is_file():
+          continue
       except (OSError, ValueError):  # too long, or not a name
         continue
+      if within is not None and not _lies_in(path, within):
+        # A folder of photos elsewhere is said once, not for each of them.
+        whole = not _lies_in(folder, within)
+        raise UserError(
+          f"{folder if whole else f'{where}: {name!r}'} is behind a link that leads out of the "
+          f"source folder, to {(folder if whole else path).resolve()}; if you trust this, "
+          "--follow_outside allows it"
+        )
+      return path
   return None
+
+
+def name_inside(name: str) -> str:
+  """A name that, joined to any folder, stays in it: `../../a` becomes `_up/_up/a`.
+
+  Names that do so already are unchanged.
+  """
+  slashed = with_slashes(name)
+  if not _leads_out(slashed):
+    return name
+  parts = pathlib.PurePosixPath(slashed).parts
+  return "/".join({"..": "_up", "/": "_root", "//": "_root"}.get(part, part) for part in parts)
+
+
+def _leads_out(slashed: str) -> bool:
+  drive = len(slashed) > 1 and slashed[1] == ":"
+  return ".." in pathlib.PurePosixPath(slashed).parts or slashed.startswith("/") or drive
+
+
+def _lies_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
+  return path.resolve().is_relative_to(folder.resolve())
 
 
 def read_regular(path: pathlib.Path, *, most_bytes: int = 2**32) -> bytes:

@@ -5,6 +5,7 @@ is, the message names the file and the line.
 """
 
 import codecs
+import contextlib
 import json
 import pathlib
 from typing import Any
@@ -81,3 +82,18 @@ def read_json(path: pathlib.Path) -> Any:
     raise UserError(f"{path}: JSON that is nested too deeply") from None
   except ValueError as error:  # whole numbers of thousands of digits
     raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+def read_json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The JSON objects of a log, one a line, without lines that are none.
+
+  A process that was killed, or a disk that was full, leaves parts of lines, even zeros.
+
+  Raises:
+    FileNotFoundError: it cannot be read.
+  """
+  found = []
+  for line in read_regular(path, most_bytes=_MOST_BYTES).decode(errors="replace").splitlines():
+    with contextlib.suppress(ValueError, RecursionError):
+      found.append(json.loads(line))
+  return [x for x in found if isinstance(x, dict)]

@@ -7,11 +7,12 @@ pixels of the upright photo. Further columns and keys are left alone.
 
 from collections.abc import Iterator, Mapping
 import csv
-import json
+import io
 import math
 import pathlib
 from typing import Any
 
+from hrnet_jax.data.text import read_json, read_text
 from hrnet_jax.errors import UserError
 
 Box = tuple[float, float, float, float]
@@ -39,21 +40,20 @@ def read_boxes(path: str | pathlib.Path) -> dict[str, list[Box]]:
 
 
 def _csv_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-  with path.open(newline="", encoding="utf-8-sig") as file:
-    reader = csv.DictReader(file)
+  reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+  try:
     if missing := [key for key in COLUMNS if key not in (reader.fieldnames or ())]:
       raise UserError(
         f"{path}: no column {missing[0]!r} in the header; expected {','.join(COLUMNS)}"
       )
     for number, row in enumerate(reader, start=2):  # as a spreadsheet counts
       yield f"{path}, row {number}", row
+  except csv.Error as error:
+    raise UserError(f"{path}: not comma-separated text ({error})") from error
 
 
 def _json_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-  try:
-    rows = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise UserError(f"{path}: not JSON: {error}") from None
+  rows = read_json(path)
   if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
     raise UserError(f"{path}: expected a list of objects with the keys {', '.join(COLUMNS)}")
   for number, row in enumerate(rows, start=1):

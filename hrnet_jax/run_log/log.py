@@ -1,7 +1,6 @@
 """The log of a run while it goes on: terminal, `metrics.jsonl` and TensorBoard."""
 
 from collections.abc import Mapping
-import contextlib
 import datetime
 import json
 import pathlib
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from hrnet_jax.data.text import read_json_lines
 from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.writers import LineWriter, TensorBoardWriter
 
@@ -100,16 +100,12 @@ def info(text: str) -> None:
 
 
 def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Entries of a log, line by line, without one that a killed run left unfinished.
+  """Entries of a log, line by line, without what a killed run left unfinished.
 
   Raises:
     OSError: it cannot be read.
   """
-  entries = []
-  for line in path.read_text().splitlines():
-    with contextlib.suppress(json.JSONDecodeError):
-      entries.append(json.loads(line))
-  return entries
+  return [x for x in read_json_lines(path) if {"step", "split"} <= x.keys()]
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.dataset import Dataset, examples
 from hrnet_jax.errors import UserError, config_keys
 
 
@@ -101,12 +101,7 @@ def make_plan(config: Any, dataset: Dataset) -> Plan:
   for key, value in intervals.items():
     if value <= 0:
       raise UserError(f"{key} is {value}, expected more than 0")
-  num_examples = len(dataset.source(config.data.train_split))
-  if not num_examples:
-    raise UserError(
-      f"split {config.data.train_split!r} of {config.data.name} has no example to learn from; "
-      "`hrnet prepare` said why"
-    )
+  num_examples = len(examples(dataset, config.data.train_split))
   steps = train.steps or math.ceil(train.epochs * num_examples / train.batch_size)
   options = train.get("fine_tune", {})
   with config_keys(config, "train.fine_tune"):
@@ -125,6 +120,6 @@ def _make_fine_tune(
     )
   if not epochs:
     return None
-  num_examples = len(dataset.source(split))
+  num_examples = len(examples(dataset, split))
   steps = math.ceil(epochs * num_examples / batch_size)
   return FineTune(steps, split, num_examples, learning_rate)

@@ -77,13 +77,13 @@ def test_names_that_lead_out_are_refused(tmp_path, name):
   touch(tmp_path, "x.png")
   (tmp_path / "in").mkdir()
   with pytest.raises(UserError, match=r"row 3: .*leads out of the source folder; names count from"):
-    regular_files.find_inside([tmp_path / "in"], name, "row 3")
+    regular_files.find_named([tmp_path / "in"], name, "row 3", tmp_path)
 
 
 def test_names_of_other_systems_are_found(tmp_path):
   touch(tmp_path, "sub/0.jpg", unicodedata.normalize("NFD", "ä.jpg"))
   places = [tmp_path / "nowhere", tmp_path]
-  assert regular_files.find_inside(places, "sub\\0.jpg", "") == tmp_path / "sub/0.jpg"
-  assert regular_files.find_inside(places, "ä.jpg", "") is not None
-  assert regular_files.find_inside(places, "b.jpg", "") is None
-  assert regular_files.find_inside(places, "b" * 300, "") is None
+  assert regular_files.find_named(places, "sub\\0.jpg", "", tmp_path) == tmp_path / "sub/0.jpg"
+  assert regular_files.find_named(places, "ä.jpg", "", tmp_path) is not None
+  assert regular_files.find_named(places, "b.jpg", "", tmp_path) is None
+  assert regular_files.find_named(places, "b" * 300, "", tmp_path) is None

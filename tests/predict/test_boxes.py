@@ -47,7 +47,7 @@ def test_wrong_tables_are_explained(text, message, tmp_path):
 @pytest.mark.parametrize(
   ("text", "message"),
   [
-    ("{", r"boxes\.json: not JSON"),
+    ("{", r"boxes\.json: not valid JSON"),
     ('{"a.jpg": [1, 2, 3, 4]}', r"expected a list of objects with the keys photo, x0"),
     ('[{"photo": "a.jpg", "x0": 1, "y0": 2, "x1": 3}]', r"entry 1 has no 'y1'"),
     ('[{"photo": "a.jpg", "x0": 1, "y0": [], "x1": 3, "y1": 4}]', r"entry 1: y0 is \[\]"),

@@ -19,9 +19,13 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images, storage
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.data.reading import Problems, Reading
+from hrnet_jax.errors import UserError
 
+FOLLOW_OUTSIDE = "follow_outside"  # an option of builders that read names of files
 IGNORED = 255  # in every stored label
 _SHARD_BYTES = 128 * 2**20
+_MANY = 1000  # entries that take a while to check
 
 Progress = Callable[[str, int, int], None]  # split, records done, records in all
 
@@ -53,6 +57,8 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     OPTIONS: names of what a user may choose about the source; see `options`.
     options: the chosen ones.
     say: is told what people should know about their files, a line at a time.
+    problems: what is wrong with single photos and rows. Whoever reads them notes it here and goes
+      on, so that people are told all of it. What contradicts the whole is raised at once.
   """
 
   NEEDS_SOURCE = True
@@ -69,6 +75,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     progress: Progress | None = None,
     workers: int | None = None,
     say: Callable[[str], None] | None = None,
+    skip_bad: bool = False,
     options: Mapping[str, Any] | None = None,
     **kwargs: Any,
   ):
@@ -76,13 +83,20 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self._progress = progress or (lambda split, done, total: None)
     self._workers = workers or min(32, os.cpu_count() or 1)
     self.say = say or (lambda text: None)
+    self.problems = Problems()
     self.options = dict(options or {})
+    self._skip_bad = skip_bad
     self._plan: dict[str, Sequence[Entry]] | None = None
     super().__init__(**kwargs)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Entry]]:
-    """Lists the entries of every split, in their final order."""
+    """Lists the entries of every split, in their final order, without those that are bad."""
     raise NotImplementedError
+
+  def reading(self, source: pathlib.Path | None) -> Reading:
+    """For those that read files of the source."""
+    within = None if self.options.get(FOLLOW_OUTSIDE) else source
+    return Reading(within, self.say, self.problems)
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
     """Named parts of splits: `{subset: (split, positions in its plan, ascending)}`.
@@ -115,6 +129,16 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     num_classes = len(self.facts(self._source).class_names)
     return record, label.shape, np.append(ids[:num_classes], ids[IGNORED])
 
+  def without_bad(self, entry: Entry, problems: Problems) -> Entry | None:
+    """An entry without what is bad in it, which is noted; None if nothing is left.
+
+    Called from several threads.
+    """
+    with problems.noted():
+      self.measured(entry)
+      return entry
+    return None
+
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names, colours and pairs."""
     raise NotImplementedError
@@ -127,6 +151,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       "name": tfds.features.Text(),
     }
 
+  @functools.cached_property
+  def signature(self) -> str:
+    """The cache key of the source as it was found."""
+    return self.cache_key()
+
   def cache_key(self) -> str:
     """Changes when the source does: names, sizes and times of its files."""
     chosen = f" {sorted(self.options.items())}" if self.options else ""
@@ -135,24 +164,76 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     for split, entries in self._planned().items():
       for entry in entries:
         digest.update(f"{split} {entry.cache_key()}\n".encode())
+    if self.problems:
+      digest.update(f"{self.problems.texts()}".encode())
     return digest.hexdigest()
 
   def build(self) -> None:
     """Writes all records and the facts about them.
 
+    Where a record turns out to be bad, all others are checked, too, before anything is raised or,
+    if the user wants that, left out.
+
     Raises:
-      ValueError: an entry is not as it has to be.
-      FileNotFoundError: an entry is missing.
+      ValueError: entries are not as they have to be.
+      FileNotFoundError: entries are missing.
     """
+    self.signature  # noqa: B018 - before entries are left out
+    if self.problems:
+      self._say_checking(self.problems.texts()[0])
     with futures.ThreadPoolExecutor(self._workers) as self._pool:
       try:
+        if not self.problems and not self._skip_bad:
+          try:
+            self.download_and_prepare()
+            return
+          except (UserError, FileNotFoundError) as error:
+            self._say_checking(error)
+        self._leave_out_bad()
         self.download_and_prepare()
       finally:
         self._pool.shutdown(cancel_futures=True)
 
+  def _leave_out_bad(self):
+    large = self._is_large()
+    for split, entries in list(self._planned().items()):
+      self._plan[split] = kept = []
+      results = self._ahead(self._checked, entries)
+      for number, (entry, problems) in enumerate(results, 1):
+        self.problems.add(problems)
+        kept += [] if entry is None else [entry]
+        if large:
+          self._progress(f"checking {split}", number, len(entries))
+    self.subsets(self._source)  # some refer to entries
+    if not self._skip_bad:
+      self.problems.require_none()
+    for split, entries in self._plan.items():
+      if not entries:
+        raise UserError(
+          f"split {split!r}: nothing is left, because all is bad:{self.problems.shown()}"
+        )
+    if self.problems:
+      self.say(f"{len(self.problems)} photos or annotations are left out:{self.problems.shown()}")
+
+  def _is_large(self):
+    return sum(map(len, self._planned().values())) > _MANY
+
+  def _say_checking(self, first):
+    if self._is_large():
+      self.say(f"{first}; the rest is checked, too")
+
+  def _checked(self, entry):
+    problems = Problems()
+    return self.without_bad(entry, problems), problems
+
   def _planned(self):
     if self._plan is None:
-      self._plan = self.plan(self._source)
+      try:
+        self._plan = dict(self.plan(self._source))
+      except (UserError, FileNotFoundError) as error:
+        if not self.problems:
+          raise
+        raise type(error)(f"{error}; besides:{self.problems.shown()}") from None
     return self._plan
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -175,7 +256,8 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       splits={},
       subsets=subsets,
       unions={name: of for name, of in self.unions().items() if set(of) <= set(self._planned())},
-      signature=self.cache_key(),
+      signature=self.signature,
+      **({"left_out": self.problems.texts()} if self.problems else {}),
     )
     described = f"({_described(facts)}, {subsets}, {sorted(self.features())})"
     self._digest = hashlib.sha256(described.encode())
@@ -188,7 +270,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def _examples(self, split, entries):
     statistics = _Statistics(self.COUNTED, self.LISTS_SIZES)
     self._digest.update(f"{split} {len(entries)}".encode())
-    for index, (record, size, counts) in enumerate(self._records(entries)):
+    for index, (record, size, counts) in enumerate(self._ahead(self.measured, entries)):
       _update_digest(self._digest, record)
       statistics.add(size, counts)
       if index + 1 == len(entries):  # nobody asks for more than the last
@@ -197,11 +279,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       self._progress(split, index + 1, len(entries))
       yield index, record
 
-  def _records(self, entries):
-    """Records in order; threads work a bounded number of entries ahead of the writer."""
+  def _ahead(self, function, entries):
+    """Results in order; threads work a bounded number of entries ahead of the writer."""
     waiting = collections.deque()
     for entry in entries:
-      waiting.append(self._pool.submit(self.measured, entry))
+      waiting.append(self._pool.submit(function, entry))
       if len(waiting) >= 4 * self._workers:
         yield waiting.popleft().result()
     while waiting:

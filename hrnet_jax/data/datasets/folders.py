@@ -104,8 +104,10 @@ def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
   """About a tenth becomes `val`, chosen by the name alone, so that adding files moves no other.
 
   Raises:
-    ValueError: a single photo, which cannot be split.
+    ValueError: none, or a single photo, which cannot be split.
   """
+  if not found:
+    raise UserError("no photo is left that could be split into train and val")
   if len(found) < 2:
     raise UserError(f"{found[0].image}: the only image; at least 2 are needed, for train and val")
   ranks = [int(hashlib.sha256(entry.name.encode()).hexdigest()[:8], 16) for entry in found]

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.regular_files import name_inside
 from hrnet_jax.tasks.interface import Task
 
 
@@ -31,7 +32,7 @@ class LabelMaps:
   def add(self, index: int, prediction: Any, example: Mapping[str, np.ndarray]) -> None:
     """See `ResultWriter`; `prediction` is `(h, w)` classes."""
     del index
-    path = self._folder / f"{example['name']}.png"
+    path = self._folder / f"{name_inside(example['name'])}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(self._ids[prediction])
     if self._palette:

@@ -1,9 +1,10 @@
-"""The shared builder: work ahead of the writer is bounded, and a failure ends it."""
+"""The shared builder: work ahead of the writer is bounded, and all failures are told."""
 
 import pytest
 
 from hrnet_jax.data import prepared
 from hrnet_jax.data.datasets import base
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets import camvid
 
 
@@ -36,18 +37,25 @@ def test_progress_counts_every_record(camvid_folder, tmp_path):
   assert seen == [("train", i, 4) for i in (1, 2, 3, 4)] + [("val", i, 2) for i in (1, 2)]
 
 
-def test_failure_stops_early(camvid_folder, tmp_path, add_pair, monkeypatch):
-  for index in range(200):
-    add_pair(camvid_folder / f"val/{index}.png", camvid_folder / f"valannot/{index}.png")
+def test_the_first_failure_is_said_at_once_where_checking_takes_long(
+  camvid_folder, tmp_path, monkeypatch
+):
   (camvid_folder / "train/a.jpg").write_bytes(b"")
-  started = []
-  original = camvid.Camvid.record
-  monkeypatch.setattr(
-    camvid.Camvid, "record", lambda self, item: started.append(item) or original(self, item)
-  )
-  with pytest.raises(ValueError, match=r"train/a\.jpg: empty"):
-    prepared.prepare("camvid", tmp_path / "out", source=camvid_folder, workers=2)
-  assert len(started) <= 8
+  (camvid_folder / "val/e.jpg").unlink()
+  monkeypatch.setattr(base, "_MANY", 4)
+  said, seen = [], []
+  with pytest.raises(UserError, match=r"^2 photos or annotations are bad; --skip_bad leaves"):
+    prepared.prepare(
+      "camvid",
+      tmp_path / "out",
+      source=camvid_folder,
+      say=said.append,
+      progress=lambda *report: seen.append(report),
+    )
+  assert len(said) == 1
+  assert "this label has no image" in said[0]
+  assert "the rest is checked" in said[0]
+  assert seen[-1] == ("checking val", 1, 1)
 
 
 def test_shards_are_cut_by_size(monkeypatch):

@@ -67,6 +67,7 @@ class ImageFolderClassification(base.Builder):
     names = self.facts(source).class_names
     splits = _splits(source)
     if splits:
+      self._say_unlabelled(source, splits)
       found = {split: self._find_photos(folder, names) for split, folder in splits.items()}
       _require_photos(splits["train"], found["train"], names)
       return {split: _in_turn(photos) for split, photos in found.items()}
@@ -100,12 +101,17 @@ class ImageFolderClassification(base.Builder):
       self._facts = DatasetInfo(class_names=names, palette=colours)
     return self._facts
 
+  def _say_unlabelled(self, source, splits):
+    for path in [x for x in _subfolders(source) if x not in splits.values()]:
+      count = len(list_files(path, IMAGE_SUFFIXES, unique=False).files)
+      self.say(f"{path}: {count} images are left out, because they lie in no folders of classes")
+
   def _find_photos(self, folder, class_names) -> list[LabelledPhoto]:
     """All photos by name; one beside the folders of the classes would have no class."""
     beside = list_files(folder, IMAGE_SUFFIXES, deep=False)
-    if beside.files:
-      path = next(iter(beside.files.values()))
-      raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
+    for path in beside.files.values():
+      with self.problems.noted():
+        raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
     found, left_out = [], collections.Counter(beside.left_out)
     for label, name in enumerate(class_names):
       if not (folder / name).is_dir():

@@ -8,6 +8,7 @@ and further layouts, see `coco_layout`.
 A record has `boxes (N, 4), classes (N,), masks`, and what scores need; see `Coco.features`.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -20,12 +21,14 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.reading import Problems
 from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 from hrnet_jax.tasks.detection.datasets import coco_json, coco_layout
 from hrnet_jax.tasks.detection.datasets.coco_json import AnnotatedImage
 
+NO_MASKS = "no_masks"
 MIN_SIDE = 32  # pixels; smaller images are not trained on
 
 
@@ -41,13 +44,24 @@ class Coco(base.Builder):
   HAS_VARIANTS = True
   COUNTED = "objects"
   LISTS_SIZES = True
+  OPTIONS = (base.FOLLOW_OUTSIDE, NO_MASKS)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedImage]]:
     """A split for each file of annotations, its images by ascending id."""
     found = {}
+    reading, with_masks = self.reading(source), not self.options.get(NO_MASKS)
     for split, (file, content) in self._files.items():
-      read = coco_json.read_photos(content, file.path, file.places, self._categories, self.say)
+      read = coco_json.read_photos(
+        content, file.path, file.places, self._categories, reading, with_masks=with_masks
+      )
       found |= _split(read, file.path) if file.alone else {split: read}
+    photos = [photo.image for own in found.values() for photo in own]
+    reading.say_unnamed([source], photos, "no file of annotations", deep=True)
+    if other := coco_layout.other_files({split: file for split, (file, _) in self._files.items()}):
+      self.say(
+        f"{source}: {len(other)} JSON files are left out, such as {other[0]}; "
+        "instances_SPLIT.json are read"
+      )
     return found
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
@@ -83,6 +97,15 @@ class Coco(base.Builder):
     }
     counts = np.bincount(classes[~ignored], minlength=len(self._categories))
     return record, entry.shape, np.append(counts, ignored.sum())
+
+  def without_bad(self, entry: AnnotatedImage, problems: Problems) -> AnnotatedImage | None:
+    """Without the objects whose masks are bad; nothing where the photo is bad."""
+    good = []
+    for found in entry.objects:
+      with problems.noted():
+        found.mask(entry.shape)
+        good.append(found)
+    return super().without_bad(dataclasses.replace(entry, objects=good), problems)
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and ids of the categories; the colours are made up."""

@@ -4,14 +4,15 @@ The format is that of https://cocodataset.org/#format-data. What a network does 
 marked by the rules of mmdetection's `mmdet/datasets/coco.py` and stays: scores need it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
 from hrnet_jax.data import text
 from hrnet_jax.data.datasets import folders
-from hrnet_jax.data.regular_files import find_inside, with_slashes
+from hrnet_jax.data.reading import Reading
+from hrnet_jax.data.regular_files import find_named, name_inside, with_slashes
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
@@ -54,7 +55,9 @@ class Object(NamedTuple):
     try:
       return _mask(self.segmentation, shape)
     except ValueError as error:
-      raise UserError(f"{self.where}: bad segmentation: {error}") from error
+      raise UserError(
+        f"{self.where}: bad segmentation: {error}; for boxes alone give --no_masks"
+      ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,48 +135,64 @@ def read_photos(
   path: pathlib.Path,
   places: Sequence[pathlib.Path],
   categories: dict[int, str],
-  say: Callable[[str], None] = lambda text: None,
+  reading: Reading,
+  *,
+  with_masks: bool = True,
 ) -> list[AnnotatedImage]:
   """All images by ascending id, also those without objects.
+
+  Rows that are not as they have to be, and images that are missing, are bad; with an image its
+  annotations go, with an annotation nothing else.
 
   Args:
     content: of the file, from `read_lists`.
     path: of the file.
     places: folders where the images may lie.
     categories: from `read_categories`.
-    say: is told what networks will not learn from.
+    reading: takes what is bad, and is told what networks will not learn from.
+    with_masks: whether the segmentations are looked at.
 
   Raises:
-    ValueError: a row is not as it has to be; names the file and the row.
-    FileNotFoundError: an image is missing.
+    ValueError: there are no images.
   """
+  if not content["images"]:
+    raise UserError(f"{path}: no images")
   photos: dict[int, AnnotatedImage] = {}
   files: dict[pathlib.Path, str] = {}
+  bad_photos = set()
   for row in content["images"]:
-    photo = _photo(row, path, places)
-    if photo.image_id in photos:
-      raise UserError(f"{photo.where}: this id is there twice")
-    if photo.image in files:
-      raise UserError(f"{photo.where}: {photo.image.name} is that of {files[photo.image]}, too")
-    photos[photo.image_id], files[photo.image] = photo, photo.where
+    with reading.problems.noted():
+      where = f"{path}, image {row.get('id')}"
+      number = _whole(row, "id", where)
+      bad_photos.add(number)
+      photo = _photo(row, where, number, places, reading.within)
+      if number in photos:
+        raise UserError(f"{where}: this id is there twice")
+      if photo.image in files:
+        raise UserError(f"{where}: {photo.image.name} is that of {files[photo.image]}, too")
+      photos[number], files[photo.image] = photo, where
+  bad_photos -= photos.keys()
   ranks = {category: rank for rank, category in enumerate(categories)}
   seen, without_corners = set(), []
   for row in content["annotations"]:
-    where = f"{path}, annotation {row.get('id')}"
-    number, image_id = _whole(row, "id", where), _whole(row, "image_id", where)
-    if image_id not in photos:
-      raise UserError(f'{where}: image_id is {image_id}, which is not among the "images"')
-    if number in seen:
-      raise UserError(f"{where}: this id is there twice")
-    seen.add(number)
-    if _encloses_nothing(row.get("segmentation")):
-      without_corners.append(number)
-      row = row | {"segmentation": None, "ignore": 1}
-    photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
-  if not photos:
-    raise UserError(f"{path}: no images")
+    with reading.problems.noted():
+      where = f"{path}, annotation {row.get('id')}"
+      number, image_id = _whole(row, "id", where), _whole(row, "image_id", where)
+      if image_id in bad_photos:
+        continue
+      if image_id not in photos:
+        raise UserError(f'{where}: image_id is {image_id}, which is not among the "images"')
+      if number in seen:
+        raise UserError(f"{where}: this id is there twice")
+      seen.add(number)
+      if not with_masks:
+        row = row | {"segmentation": None}
+      elif _encloses_nothing(row.get("segmentation")):
+        without_corners.append(number)
+        row = row | {"segmentation": None, "ignore": 1}
+      photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
   if without_corners:
-    say(
+    reading.say(
       f"{path}: {len(without_corners)} annotations have polygons of fewer than three corners and "
       f"are not learnt from: {_shown(without_corners)}"
     )
@@ -193,10 +212,13 @@ def _shown(numbers: list[int]) -> str:
 
 
 def _photo(
-  row: dict[str, Any], path: pathlib.Path, places: Sequence[pathlib.Path]
+  row: dict[str, Any],
+  where: str,
+  number: int,
+  places: Sequence[pathlib.Path],
+  within: pathlib.Path | None,
 ) -> AnnotatedImage:
-  where = f"{path}, image {row.get('id')}"
-  number, height, width = (_whole(row, key, where) for key in ("id", "height", "width"))
+  height, width = (_whole(row, key, where) for key in ("height", "width"))
   if not 0 <= number <= _LARGEST_ID:
     raise UserError(f"{where}: expected an id between 0 and {_LARGEST_ID}")
   if height <= 0 or width <= 0:
@@ -204,10 +226,10 @@ def _photo(
   name = row.get("file_name")
   if not isinstance(name, str) or not name:
     raise UserError(f"{where}: file_name is {name!r}, expected the name of a file")
-  image = find_inside(places, name, where)
+  image = find_named(places, name, where, within)
   if image is None:
     raise FileNotFoundError(f"{places[0] / name}: no such file, but {where} has this name")
-  stem = pathlib.PurePosixPath(with_slashes(name)).with_suffix("").as_posix()
+  stem = pathlib.PurePosixPath(name_inside(with_slashes(name))).with_suffix("").as_posix()
   return AnnotatedImage(stem, image, where, number, (height, width))
 
 

@@ -52,6 +52,13 @@ def find_annotations(source: pathlib.Path, layout: str) -> dict[str, Annotations
   return found
 
 
+def other_files(found: dict[str, Annotations]) -> list[str]:
+  """Names of JSON files beside those that are read, such as captions."""
+  read = {file.path for file in found.values()}
+  beside = {path for file in read for path in _json_files(file.parent)}
+  return sorted(path.name for path in beside - read)
+
+
 def _instances(source: pathlib.Path) -> dict[str, Annotations]:
   files = _json_files(source / "annotations")
   named = {m[1]: path for path in files if (m := _INSTANCES.fullmatch(path.name))}

@@ -79,6 +79,7 @@ class Cofw(faces.FacesBuilder):
   )
   FOLDER = "cofw"
   AS_STORED = False
+  OPTIONS = ()  # the images lie in the files of the points
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[CofwFace]]:
     """Both files in their order."""
@@ -90,7 +91,10 @@ class Cofw(faces.FacesBuilder):
         raise FileNotFoundError(
           f"{root / names[0]}: no such file; the source folder has to hold {self.SOURCE_LAYOUT}"
         )
-      found[split] = [self.check(face) for face in _list_faces(path, pixels, points)]
+      found[split] = own = []
+      for face in _list_faces(path, pixels, points, self.problems):
+        with self.problems.noted():
+          own.append(self.check(face))
     return found
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
@@ -141,7 +145,7 @@ def _opened(path) -> Iterator[Any]:
     yield file
 
 
-def _list_faces(path, pixels, points):
+def _list_faces(path, pixels, points, problems):
   with _opened(path) as file:
     for name in (pixels, points):
       if name not in file:
@@ -154,7 +158,11 @@ def _list_faces(path, pixels, points):
         f"each of the {len(cells)} images of {pixels}"
       )
     sizes = [file[cell].size for cell in cells]
-  return [_face(path, pixels, index, row, sizes[index]) for index, row in enumerate(rows)]
+  found = []
+  for index, row in enumerate(rows):
+    with problems.noted():
+      found.append(_face(path, pixels, index, row, sizes[index]))
+  return found
 
 
 def _face(path, variable, index, row, size):

@@ -4,6 +4,7 @@
 ()}`, numbers in float64 and exactly as annotated.
 """
 
+import collections
 import hashlib
 import pathlib
 from typing import Any, ClassVar
@@ -41,11 +42,24 @@ class FacesBuilder(base.Builder):
   RENAMED: ClassVar[dict[str, str]] = {}
   AS_STORED = True
   COUNTED = "images"
+  OPTIONS: tuple[str, ...] = (base.FOLLOW_OUTSIDE,)
+
+  def __init__(self, **kwargs: Any):
+    self._listed: dict[pathlib.Path, collections.Counter[tuple[str, bytes]]] = {}  # by table
+    super().__init__(**kwargs)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedFace]]:
     """A split for each table, in the order of the rows."""
     root = self.root(source)
-    return {split: self._read(root, root / table) for split, table in self.TABLES.items()}
+    found = {split: self._read(root, root / table) for split, table in self.TABLES.items()}
+    self.say_unnamed([root / self.IMAGES[0]], found)
+    return found
+
+  def say_unnamed(self, folders: list[pathlib.Path], found: dict[str, list[AnnotatedFace]]) -> None:
+    """Says how many images of folders are in no table."""
+    used = [face.image for own in found.values() for face in own]
+    there = [folder for folder in folders if folder.is_dir()]
+    self.reading(self._source).say_unnamed(there, used, "no table", deep=True)
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:
     """Finds the rows of the tables of subsets among those of their split."""
@@ -54,8 +68,9 @@ class FacesBuilder(base.Builder):
     for subset, (split, table) in self.SUBSETS.items():
       rows = self._rows(root / table)
       points = [row.numbers[len(self.LEADING) :] for row in rows]
-      whole = root / self.TABLES[split]
-      found[subset] = (split, _positions(rows, points, self._planned()[split], whole))
+      faces, whole = self._planned()[split], root / self.TABLES[split]
+      listed = self._listed[whole].copy()
+      found[subset] = (split, _positions(rows, points, faces, listed, whole, self.problems))
     return found
 
   def cache_key(self) -> str:
@@ -116,7 +131,7 @@ class FacesBuilder(base.Builder):
     return face
 
   def _rows(self, table):
-    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT)
+    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT, self.problems)
     num_points = len(self.facts(self._source).landmark_names)
     expected = 1 + len(self.LEADING) + 2 * num_points
     if len(columns) != expected:
@@ -128,8 +143,14 @@ class FacesBuilder(base.Builder):
 
   def _read(self, root, table):
     places = [root / folder for folder in self.IMAGES]
-    faces = [self._face(row, places) for row in self._rows(table)]
-    return tables.name_faces([self.check(face) for face in faces])
+    faces, rows = [], self._rows(table)
+    self._listed[table] = collections.Counter(
+      _key(row.image_name, row.numbers[len(self.LEADING) :]) for row in rows
+    )
+    for row in rows:
+      with self.problems.noted():
+        faces.append(self.check(self._face(row, places)))
+    return tables.name_faces(faces)
 
   def _face(self, row, places):
     box = dict(zip(self.LEADING, row.numbers, strict=False))
@@ -139,7 +160,7 @@ class FacesBuilder(base.Builder):
     return AnnotatedFace(
       where=row.where,
       image_name=row.image_name,
-      image=tables.find_image(places, name, row.where),
+      image=tables.find_image(places, name, row.where, self.reading(self._source).within),
       points=row.numbers[len(self.LEADING) :].reshape(-1, 2),
       center=np.array([box["center_w"], box["center_h"]]),
       scale=float(box["scale"]),
@@ -147,18 +168,36 @@ class FacesBuilder(base.Builder):
     )
 
 
-def _positions(rows, points, faces, table):
-  """Positions of rows among the faces of a split: those of equal image and equal landmarks."""
+def _key(image_name, points):
+  """Tells faces apart."""
+  return image_name, points.tobytes()
+
+
+def _positions(rows, points, faces, listed, table, problems):
+  """Positions of rows among the faces of a split: those of equal image and equal landmarks.
+
+  Rows of faces that are bad, and so not among those of the split, are passed over.
+
+  Args:
+    rows: of a table of a subset; bad, if they are not in the split's.
+    points: their landmarks.
+    faces: of the split.
+    listed: how often each face is in the split's table.
+    table: its file, for errors.
+    problems: takes what is bad.
+  """
   known: dict[tuple[str, bytes], list[int]] = {}
   for position, face in enumerate(faces):
-    known.setdefault((face.image_name, face.points.tobytes()), []).append(position)
+    known.setdefault(_key(face.image_name, face.points), []).append(position)
   found = []
   for row, own in zip(rows, points, strict=True):
-    left = known.get((row.image_name, own.tobytes()))
-    if not left:
-      raise UserError(
-        f"{row.where}: no face of {row.image_name} in {table} has these landmarks (or the row is "
-        "here twice); the two files have to be of the same version"
-      )
-    found.append(left.pop(0))
+    with problems.noted():
+      key = _key(row.image_name, own)
+      if not listed[key]:
+        raise UserError(
+          f"{row.where}: no face of {row.image_name} in {table} has these landmarks (or the row is "
+          "here twice); the two files have to be of the same version"
+        )
+      listed[key] -= 1
+      found += [known[key].pop(0)] if known.get(key) else []
   return sorted(found)

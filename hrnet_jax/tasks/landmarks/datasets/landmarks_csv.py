@@ -54,8 +54,7 @@ class LandmarksCsv(faces.FacesBuilder):
     """A split for each table, or two made of a single one."""
     files = _tables(source)
     read = {split: self._read(source, path) for split, path in files.items()}
-    for found in read.values():
-      _require_different(found)
+    self.say_unnamed([source], read)
     if _ALONE in read:
       return _split_by_image(read[_ALONE])
     return read
@@ -84,13 +83,17 @@ class LandmarksCsv(faces.FacesBuilder):
     return self._facts
 
   def _read(self, root, table):
-    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT)
+    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT, self.problems)
     landmarks, box = _find_columns(columns, table)
     expected = len(self.facts(self._source).landmark_names)
     if len(landmarks) != expected:
       raise UserError(f"{table}: {len(landmarks)} landmarks, but the first table has {expected}")
     places = [root / folder for folder in self.IMAGES]
-    return tables.name_faces([_face(row, landmarks, box, places) for row in rows])
+    within, found = self.reading(self._source).within, []
+    for row in rows:
+      with self.problems.noted():
+        found.append(_face(row, landmarks, box, places, within))
+    return tables.name_faces(_different(found, self.problems))
 
 
 def _tables(source):
@@ -145,14 +148,14 @@ def _require_one_box(others, table):
       raise UserError(f"{table}: no column {missing[0]!r}, although there are others of the box")
 
 
-def _face(row, landmarks, box, places):
+def _face(row, landmarks, box, places, within):
   points = row.numbers[np.array(landmarks)]
   _require_places(row, points)
   center, scale = _box(row, box, points)
   return AnnotatedFace(
     where=row.where,
     image_name=row.image_name,
-    image=tables.find_image(places, row.image_name, row.where),
+    image=tables.find_image(places, row.image_name, row.where, within),
     points=points,
     center=center,
     scale=scale,
@@ -195,15 +198,17 @@ def _box(row, box, points):
   return center, scale
 
 
-def _require_different(found):
-  """A face listed twice would count twice."""
+def _different(found, problems):
+  """Those that are not listed before, which would count twice."""
   seen: dict[tuple[str, bytes], AnnotatedFace] = {}
   for face in found:
-    first = seen.setdefault((face.image_name, face.points.tobytes()), face)
-    if first is not face:
-      raise UserError(
-        f"{face.where}: {face.image_name} with the same landmarks stands in {first.where} already"
-      )
+    with problems.noted():
+      first = seen.setdefault((face.image_name, face.points.tobytes()), face)
+      if first is not face:
+        raise UserError(
+          f"{face.where}: {face.image_name} with the same landmarks stands in {first.where} already"
+        )
+  return list(seen.values())
 
 
 def _split_by_image(found):

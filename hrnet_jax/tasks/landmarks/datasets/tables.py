@@ -14,7 +14,8 @@ import pathlib
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
-from hrnet_jax.data.regular_files import find_inside, with_slashes
+from hrnet_jax.data.reading import Problems
+from hrnet_jax.data.regular_files import find_named, name_inside, with_slashes
 from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
 
@@ -71,29 +72,31 @@ class Row:
   numbers: np.ndarray
 
 
-def read_table(path: pathlib.Path, layout: str) -> tuple[list[str], list[Row]]:
+def read_table(path: pathlib.Path, layout: str, problems: Problems) -> tuple[list[str], list[Row]]:
   """Reads a header and at least one row of an image's name and finite numbers.
 
   Args:
     path: a file of comma-separated text in UTF-8; empty lines are passed over.
     layout: what its folder has to hold, for the error message.
+    problems: takes rows that are not as they have to be.
 
   Returns:
     The columns' names, and the rows.
 
   Raises:
-    FileNotFoundError: no such file. ValueError: a row is not as it has to be.
+    FileNotFoundError: no such file. ValueError: there is no header, or no row.
   """
   header, lines = _read_lines(path, layout)
   rows = []
   for number, cells in lines:
-    where = f"{path}, row {number}"
-    if len(cells) != len(header):
-      raise UserError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
-    if not cells[0].strip():
-      raise UserError(f"{where}: no name of an image in the first column")
-    rows.append(Row(where, cells[0].strip(), _numbers(where, header[1:], cells[1:])))
-  if not rows:
+    with problems.noted():
+      where = f"{path}, row {number}"
+      if len(cells) != len(header):
+        raise UserError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
+      if not cells[0].strip():
+        raise UserError(f"{where}: no name of an image in the first column")
+      rows.append(Row(where, cells[0].strip(), _numbers(where, header[1:], cells[1:])))
+  if not lines:
     raise UserError(f"{path}: a header without rows")
   return header, rows
 
@@ -119,13 +122,15 @@ def box_of_points(points: np.ndarray) -> tuple[np.ndarray, float]:
   return (low + high) / 2, float((high - low).max() / 200)
 
 
-def find_image(places: Sequence[pathlib.Path], name: str, where: str) -> pathlib.Path:
-  """The file of that name in the first folder that has it.
+def find_image(
+  places: Sequence[pathlib.Path], name: str, where: str, within: pathlib.Path | None
+) -> pathlib.Path:
+  """The file of that name in the first folder that has it; see `find_named`.
 
   Raises:
     FileNotFoundError: none has; the message names the row.
   """
-  if path := find_inside(places, name, where):
+  if path := find_named(places, name, where, within):
     return path
   raise FileNotFoundError(f"{where}: no image {places[0] / with_slashes(name)}")
 
@@ -136,10 +141,10 @@ def name_faces(faces: Sequence[AnnotatedFace]) -> list[AnnotatedFace]:
   seen: collections.Counter[str] = collections.Counter()
   named = []
   for face in faces:
-    name = face.image_name
-    several = count[name] > 1
-    named.append(dataclasses.replace(face, name=f"{name}#{seen[name]}" if several else name))
-    seen[name] += 1
+    key = face.image_name
+    name, several = name_inside(key), count[key] > 1
+    named.append(dataclasses.replace(face, name=f"{name}#{seen[key]}" if several else name))
+    seen[key] += 1
   return named
 
 

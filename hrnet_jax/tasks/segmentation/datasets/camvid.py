@@ -50,7 +50,7 @@ class Camvid(base.Builder):
         continue
       folders.require_folder(image_dir, self.SOURCE_LAYOUT)
       folders.require_folder(label_dir, self.SOURCE_LAYOUT)
-      found[split] = image_label_pairs.find_pairs(image_dir, label_dir)
+      found[split] = image_label_pairs.find_pairs(image_dir, label_dir, self.reading(source))
     return found
 
   def record(self, entry: image_label_pairs.Pair) -> dict:

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.regular_files import is_of_system
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, label_colours
 from hrnet_jax.tasks.segmentation.datasets.classes_file import Classes, read_classes
 
@@ -43,6 +44,9 @@ class ImageFolderSegmentation(base.Builder):
     splits = folders.split_folders(image_dir)
     if not splits:
       return folders.split_by_name(self._pairs(image_dir, label_dir))
+    for path in sorted(label_dir.iterdir()):
+      if not is_of_system(path.name) and path.name not in {x.name for x in splits.values()}:
+        self.say(f"{path}: left out, because it is of no split in {image_dir}")
     return {split: self._pairs(path, label_dir / path.name) for split, path in splits.items()}
 
   def record(self, entry: image_label_pairs.Pair) -> dict:
@@ -66,5 +70,9 @@ class ImageFolderSegmentation(base.Builder):
 
   def _pairs(self, image_dir: pathlib.Path, label_dir: pathlib.Path) -> list:
     return image_label_pairs.find_pairs(
-      image_dir, label_dir, label_ending=self.options.get(LABEL_SUFFIX, ""), say=self.say
+      image_dir,
+      label_dir,
+      self.reading(self._source),
+      label_ending=self.options.get(LABEL_SUFFIX, ""),
+      has_option=True,
     )

@@ -1,6 +1,6 @@
 """Photos with label maps in folders: finds the pairs, and checks each before it is stored."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.reading import Reading
 from hrnet_jax.data.regular_files import (
   IMAGE_SUFFIXES,
   describe_left_out,
@@ -43,36 +44,47 @@ class Pair:
 def find_pairs(
   image_dir: pathlib.Path,
   label_dir: pathlib.Path | None,
+  reading: Reading,
   *,
   image_ending: str = "",
   label_ending: str = "",
-  say: Callable[[str], None] = lambda text: None,
+  has_option: bool = False,
 ) -> list[Pair]:
   """Lists the photos of a folder with their labels, sorted by name.
 
   Args:
     image_dir: photos (see `IMAGE_SUFFIXES`), possibly in folders of their own.
     label_dir: PNG labels under the same names; None if there are none.
+    reading: is told what is left out, and photos and labels without counterpart.
     image_ending: what stands between a photo's name and the suffix; other files are left out.
     label_ending: the same of labels.
-    say: is told what is left out.
+    has_option: whether the user can choose `label_ending` by `--label_suffix`.
 
   Raises:
-    FileNotFoundError: a folder is missing or holds no image, or a photo or label has no
-      counterpart; the message names the first one and says how many there are.
+    FileNotFoundError: a folder is missing or holds no image, or no photo has a label.
     ValueError: two files of one name.
   """
-  photos = _find(image_dir, IMAGE_SUFFIXES, image_ending, say)
+  photos = _find(image_dir, IMAGE_SUFFIXES, image_ending, reading.say)
   photo_ends = [f"{image_ending}{suffix}" for suffix in IMAGE_SUFFIXES]
   if not photos:
     raise FileNotFoundError(f"{image_dir}: no images ({', '.join(photo_ends)}) in this folder")
   if label_dir is None:
     return [Pair(name, photos[name], None) for name in sorted(photos)]
-  labels = _find(label_dir, LABEL_SUFFIXES, label_ending, say)
+  labels = _find(label_dir, LABEL_SUFFIXES, label_ending, reading.say)
   label_ends = [f"{label_ending}{suffix}" for suffix in LABEL_SUFFIXES]
-  _require_counterparts("image", photos, "label", label_dir, labels, label_ends)
-  _require_counterparts("label", labels, "image", image_dir, photos, photo_ends)
-  return [Pair(name, photos[name], labels[name]) for name in sorted(photos)]
+  lacking = [
+    *_without_counterpart("image", photos, "label", label_dir, labels, label_ends),
+    *_without_counterpart("label", labels, "image", image_dir, photos, photo_ends),
+  ]
+  pairs = [Pair(name, photos[name], labels[name]) for name in sorted(photos.keys() & labels.keys())]
+  if not pairs:
+    more = f"; {len(lacking) - 1} more files have none either" if len(lacking) > 1 else ""
+    hint = _ending_hint(photos, labels) if has_option and labels else ""
+    raise FileNotFoundError(f"{lacking[0]}{more}{hint}")
+  for text in lacking:
+    with reading.problems.noted():
+      raise FileNotFoundError(text)
+  return pairs
 
 
 def read_pair(
@@ -167,24 +179,20 @@ def _find(folder, suffixes, ending, say):
   return files
 
 
-def _require_counterparts(kind, have, other_kind, other_dir, others, suffixes):
-  missing = sorted(have.keys() - others.keys())
-  if missing:
-    more = f"; {len(missing) - 1} more have none either" if len(missing) > 1 else ""
-    raise FileNotFoundError(
-      f"{have[missing[0]]}: this {kind} has no {other_kind}; expected "
-      f"{other_dir / missing[0]}{' or '.join(suffixes)}{more}{_ending_hint(have, others)}"
+def _without_counterpart(kind, have, other_kind, other_dir, others, suffixes) -> Iterator[str]:
+  for name in sorted(have.keys() - others.keys()):
+    yield (
+      f"{have[name]}: this {kind} has no {other_kind}; expected "
+      f"{other_dir / name}{' or '.join(suffixes)}"
     )
 
 
-def _ending_hint(have, others):
+def _ending_hint(photos, labels):
   """Advice for when all labels are called like a photo and something more, such as `_mask`."""
-  for long, short in ((have, others), (others, have)):
-    first = min(long)
-    endings = {first.removeprefix(key) for key in short if first.startswith(key)} - {""}
-    for ending in endings:
-      if all(key.endswith(ending) and key.removesuffix(ending) in short for key in long):
-        return f"; if labels are called NAME{ending}, give --label_suffix={ending}"
+  first = min(labels)
+  for ending in {first.removeprefix(key) for key in photos if first.startswith(key)} - {""}:
+    if all(key.endswith(ending) and key.removesuffix(ending) in photos for key in labels):
+      return f"; if labels are called NAME{ending}, give --label_suffix={ending}"
   return ""
 
 

@@ -57,7 +57,7 @@ class PascalContext60(published.Published, skip_registration=True):
     if root is None:
       return super().plan(source)
     folders.require_folder(root / "JPEGImages", self.SOURCE_LAYOUT)
-    return detail.read_entries(root / detail.FILE, root / "JPEGImages")
+    return detail.read_entries(root / detail.FILE, root / "JPEGImages", self.reading(source))
 
   def record(self, entry: detail.DetailEntry | image_label_pairs.Pair) -> dict[str, Any]:
     """Draws the label of one photo, or checks one pair."""

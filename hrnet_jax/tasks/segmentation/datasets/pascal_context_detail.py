@@ -10,13 +10,15 @@ is 0, as `getMask` of github.com/zhanghang1989/detail-api has it.
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.reading import Reading
+from hrnet_jax.data.regular_files import find_named
+from hrnet_jax.data.text import read_json
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops import rle
 
@@ -52,15 +54,18 @@ class DetailEntry:
     return f"{self.name} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
 
 
-def read_entries(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, list[DetailEntry]]:
+def read_entries(
+  json_file: pathlib.Path, image_dir: pathlib.Path, reading: Reading
+) -> dict[str, list[DetailEntry]]:
   """Lists the photos of `train` and `val` in the order of the file.
+
+  Photos that are missing or lie elsewhere are bad.
 
   Raises:
     ValueError: the file is not as described above, or has no photo of a split.
-    FileNotFoundError: the photo of an entry is missing.
   """
+  content = read_json(json_file)
   try:
-    content = json.loads(json_file.read_bytes())
     masks: dict[Any, list] = {}
     for entry in content["annos_segmentation"]:
       mask = (int(entry["category_id"]), dict(entry["segmentation"]))
@@ -68,15 +73,19 @@ def read_entries(json_file: pathlib.Path, image_dir: pathlib.Path) -> dict[str, 
     found: dict[str, list[DetailEntry]] = {split: [] for split in _SPLITS}
     for entry in content["images"]:
       if entry["phase"] in found:
-        found[entry["phase"]].append(_entry(entry, masks, json_file, image_dir))
+        with reading.problems.noted():
+          found[entry["phase"]].append(_entry(entry, masks, json_file, image_dir, reading))
   except (TypeError, ValueError, KeyError, AttributeError) as error:
     raise UserError(
       f"{json_file}: not the JSON file of PASCAL in Detail ({type(error).__name__}: {error}); "
       "expected images and annos_segmentation"
     ) from error
-  for split, entries in found.items():
-    if not entries:
+  phases = {entry["phase"] for entry in content["images"]}
+  for split in found:
+    if split not in phases:
       raise UserError(f"{json_file}: no image of phase {split!r}")
+  photos = [entry.image for entries in found.values() for entry in entries]
+  reading.say_unnamed([image_dir], photos, "no image of phase train or val", deep=False)
   return found
 
 
@@ -115,9 +124,10 @@ def decode_runs(text: Any, shape: tuple[int, int], where: str) -> np.ndarray:
   return rle.decode(text, shape).astype(bool)
 
 
-def _entry(entry, masks, json_file, image_dir):
-  image = image_dir / entry["file_name"]
-  if not image.is_file():
-    raise FileNotFoundError(f"{image}: no such file, but {json_file} names it")
+def _entry(entry, masks, json_file, image_dir, reading):
+  name = str(entry["file_name"])
+  image = find_named([image_dir], name, f"{json_file}, image {name}", reading.within)
+  if image is None:
+    raise FileNotFoundError(f"{image_dir / name}: no such file, but {json_file} names it")
   shape = (int(entry["height"]), int(entry["width"]))
   return DetailEntry(image.stem, image, json_file, shape, tuple(masks.get(entry["image_id"], ())))

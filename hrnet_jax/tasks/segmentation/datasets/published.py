@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import base, folders
+from hrnet_jax.data.reading import Reading
+from hrnet_jax.data.regular_files import find_named, name_inside
 from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
@@ -67,10 +69,11 @@ class Published(base.Builder, skip_registration=True):
   FACTS: ClassVar[DatasetInfo]
   STORED_IDS: ClassVar[Mapping[int, int]]
   UNIONS: ClassVar[dict[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
+  OPTIONS = (base.FOLLOW_OUTSIDE,)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[base.Entry]]:
     """Pairs of the lists, or of the folders where there is no list."""
-    return find_splits(source, self.LAYOUT, self.SOURCE_LAYOUT)
+    return find_splits(source, self.LAYOUT, self.SOURCE_LAYOUT, self.reading(source))
 
   def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair and maps its ids."""
@@ -95,7 +98,7 @@ def find_root(
 
 
 def find_splits(
-  source: pathlib.Path, layout: Layout, text: str
+  source: pathlib.Path, layout: Layout, text: str, reading: Reading
 ) -> dict[str, list[image_label_pairs.Pair]]:
   """Lists the pairs of every split.
 
@@ -103,64 +106,70 @@ def find_splits(
     source: the user's folder.
     layout: of the data set.
     text: the layout in words, for errors.
+    reading: takes lines and files that are bad, and is told what is left out.
 
   Raises:
-    FileNotFoundError: a split or a file is missing; names the file, and the line of the list.
-    ValueError: a line of a list cannot be used.
+    FileNotFoundError: a split is missing.
+    ValueError: a list is empty.
   """
   root = find_root(source, layout.roots) or source
   list_dirs = [place / f for f in ("", f"list/{layout.list_folder}") for place in (root, source)]
-  found = {}
+  found, listed = {}, []
   for name, split in layout.splits.items():
     lists = [folder / entry for folder in list_dirs for entry in split.lists]
     if list_file := next((path for path in lists if path.is_file()), None):
-      found[name] = read_list(list_file, root, source, split)
+      found[name] = read_list(list_file, root, source, split, reading)
+      listed += [pair.image for pair in found[name]]
     elif name not in layout.optional or any((root / folder).is_dir() for folder in split.images):
-      found[name] = _walk(root, split, text)
+      found[name] = _walk(root, split, text, reading)
+  places = [image.parent for image in listed if image.is_relative_to(source)]
+  reading.say_unnamed(places, listed, "no list", deep=False)
   return found
 
 
 def read_list(
-  list_file: pathlib.Path, root: pathlib.Path, source: pathlib.Path, split: SplitLayout
+  list_file: pathlib.Path,
+  root: pathlib.Path,
+  source: pathlib.Path,
+  split: SplitLayout,
+  reading: Reading,
 ) -> list[image_label_pairs.Pair]:
   """Reads a list: an image and, if the split has labels, its label a line, further columns unused.
 
   Paths count from the root, the source or, as in the reference's lists of LIP, from the folder
-  that holds the folder of the split.
+  that holds the folder of the split. Bad are lines with too few columns, of files that are missing
+  or lie elsewhere, and of images that are there twice; each problem has the line's number.
 
   Raises:
-    ValueError: no line, a line with too few columns, or an image that is there twice.
-    FileNotFoundError: a file is missing. Each message gives the line's number.
+    ValueError: no line.
   """
   kinds = [("image", split.images), ("label", split.labels)][: 2 if split.labels else 1]
   places = [[*((root / f).parent for f in dirs), root, source] for _, dirs in kinds]
-  found: dict[str, image_label_pairs.Pair] = {}
-  for number, line in enumerate(read_text(list_file).splitlines(), 1):
-    where, columns = f"{list_file}, line {number}", line.split()
-    if not columns:
-      continue
-    if len(columns) < len(kinds):
-      raise UserError(f"{where}: {line!r}; expected an image and its label, separated by a space")
-    paths = [
-      _find_entry(where, kind, entry, folders_)
-      for (kind, _), entry, folders_ in zip(kinds, columns, places, strict=False)
-    ]
-    name = _name(paths[0], [*(root / folder for folder in split.images), root, source])
-    pair = image_label_pairs.Pair(
-      name.removesuffix(split.image_ending), *paths, *[None] * (2 - len(paths))
-    )
-    if pair.name in found:
-      raise UserError(f"{where}: {columns[0]} is there twice; remove one of the lines")
-    found[pair.name] = pair
-  if not found:
+  named_from = [*(root / folder for folder in split.images), root, source]
+  text = read_text(list_file).splitlines()
+  lines = [(number, line) for number, line in enumerate(text, 1) if line.split()]
+  if not lines:
     raise UserError(f"{list_file}: the list is empty")
+  found: dict[str, image_label_pairs.Pair] = {}
+  for number, line in lines:
+    with reading.problems.noted():
+      where, columns = f"{list_file}, line {number}", line.split()
+      if len(columns) < len(kinds):
+        raise UserError(f"{where}: {line!r}; expected an image and its label, separated by a space")
+      paths = [
+        _find_entry(where, kind, entry, tried, reading)
+        for (kind, _), entry, tried in zip(kinds, columns, places, strict=False)
+      ]
+      name = _name(paths[0], named_from).removesuffix(split.image_ending)
+      if name in found:
+        raise UserError(f"{where}: {columns[0]} is there twice; remove one of the lines")
+      found[name] = image_label_pairs.Pair(name, *paths, *[None] * (2 - len(paths)))
   return list(found.values())
 
 
-def _find_entry(where, kind, entry, places):
-  for folder in places:
-    if (folder / entry).is_file():
-      return folder / entry
+def _find_entry(where, kind, entry, places, reading):
+  if path := find_named(places, entry, where, reading.within):
+    return path
   tried = " nor in ".join(dict.fromkeys(str(folder) for folder in places))
   raise FileNotFoundError(
     f"{where}: no such {kind} {entry} in {tried}; put the file there or remove the line"
@@ -168,11 +177,12 @@ def _find_entry(where, kind, entry, places):
 
 
 def _name(path, places):
-  folder = next((folder for folder in places if path.is_relative_to(folder)), path.parent)
-  return path.relative_to(folder).with_suffix("").as_posix()
+  folder = next((folder for folder in places if path.is_relative_to(folder)), None)
+  inside = path.relative_to(folder) if folder else path
+  return name_inside(inside.with_suffix("").as_posix())
 
 
-def _walk(root, split, text):
+def _walk(root, split, text, reading):
   """Pairs of the folders; those named first are what a message asks for if none is there."""
   number = next((i for i, name in enumerate(split.images) if (root / name).is_dir()), 0)
   image_dir = root / split.images[number]
@@ -181,4 +191,4 @@ def _walk(root, split, text):
     if folder:
       folders.require_folder(folder, text)
   endings = {"image_ending": split.image_ending, "label_ending": split.label_ending}
-  return image_label_pairs.find_pairs(image_dir, label_dir, **endings)
+  return image_label_pairs.find_pairs(image_dir, label_dir, reading, **endings)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hrnet_jax.data.reading import Reading
 from hrnet_jax.tasks.detection.datasets import coco_json
 from tests.helpers import coco_miniature as mini
 
@@ -14,7 +15,10 @@ def read(tmp_path, content):
   path.write_text(json.dumps(content))
   read = coco_json.read_lists(path)
   categories = coco_json.read_categories(read, path)
-  return coco_json.read_photos(read, path, [folder / "val"], categories)
+  reading = Reading(folder)
+  photos = coco_json.read_photos(read, path, [folder / "val"], categories, reading)
+  reading.problems.require_none()
+  return photos
 
 
 def test_photos_by_id_with_their_objects(tmp_path):

@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
 
+from hrnet_jax.data.reading import Problems
 from hrnet_jax.tasks.landmarks.datasets import tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
@@ -18,7 +19,7 @@ def face(name, **changes):
 def test_rows_are_counted_as_in_a_spreadsheet(tmp_path):
   path = tmp_path / "table.csv"
   path.write_text('\ufeffname, x0 ,y0\n\n"a, b.jpg",1,2.5e1\r\nc.jpg, -3 ,0\n', encoding="utf-8")
-  header, rows = tables.read_table(path, "")
+  header, rows = tables.read_table(path, "", Problems())
   assert header == tables.read_header(path, "") == ["name", "x0", "y0"]
   assert [(row.where, row.image_name) for row in rows] == [
     (f"{path}, row 3", "a, b.jpg"),
@@ -77,8 +78,8 @@ def test_images_are_looked_for_in_order(tmp_path):
     (tmp_path / place).mkdir()
   places = [tmp_path / "first", tmp_path / "second"]
   (places[1] / "a.jpg").write_bytes(b"")
-  assert tables.find_image(places, "a.jpg", "here") == places[1] / "a.jpg"
+  assert tables.find_image(places, "a.jpg", "here", tmp_path) == places[1] / "a.jpg"
   (places[0] / "a.jpg").write_bytes(b"")
-  assert tables.find_image(places, "a.jpg", "here") == places[0] / "a.jpg"
+  assert tables.find_image(places, "a.jpg", "here", tmp_path) == places[0] / "a.jpg"
   with pytest.raises(FileNotFoundError, match=r"here: no image .*first/b\.jpg"):
-    tables.find_image(places, "b.jpg", "here")
+    tables.find_image(places, "b.jpg", "here", tmp_path)

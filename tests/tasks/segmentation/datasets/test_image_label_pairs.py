@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import images, prepared
+from hrnet_jax.data.reading import Reading
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs
 
 
@@ -88,13 +89,20 @@ def test_bad_source_leaves_the_older_data_set(camvid_folder, tmp_path):
   assert len(list(before.source("val"))) == 2
 
 
+def find_pairs(folder, **options):
+  reading = Reading(folder)
+  found = image_label_pairs.find_pairs(folder / "i", folder / "l", reading, **options)
+  reading.problems.require_none()
+  return found
+
+
 def test_pairs_are_sorted_and_keep_their_folders(tmp_path, add_pair):
   for name in ("b/x", "a/y", "c"):
     add_pair(tmp_path / f"i/{name}.jpg", tmp_path / f"l/{name}.png")
   (tmp_path / "i/.DS_Store").write_text("")
   (tmp_path / "i/Thumbs.db").write_text("")
   (tmp_path / "l/._c.png").write_text("")
-  found = image_label_pairs.find_pairs(tmp_path / "i", tmp_path / "l")
+  found = find_pairs(tmp_path)
   assert [pair.name for pair in found] == ["a/y", "b/x", "c"]
   assert found[0].image == tmp_path / "i/a/y.jpg"
   assert found[0].label == tmp_path / "l/a/y.png"
@@ -102,9 +110,7 @@ def test_pairs_are_sorted_and_keep_their_folders(tmp_path, add_pair):
 
 def test_capital_suffixes_and_dots_in_names(tmp_path, add_pair):
   add_pair(tmp_path / "i/a.v1.JPG", tmp_path / "l/a.v1.PNG")
-  assert [pair.name for pair in image_label_pairs.find_pairs(tmp_path / "i", tmp_path / "l")] == [
-    "a.v1"
-  ]
+  assert [pair.name for pair in find_pairs(tmp_path)] == ["a.v1"]
 
 
 def test_bytes_are_untouched_unless_an_id_changes(tmp_path, add_pair):
@@ -148,12 +154,8 @@ def test_endings_leave_other_files_out(tmp_path, add_pair):
   for name in ("x", "y"):
     add_pair(tmp_path / f"i/{name}_i.png", tmp_path / f"l/{name}_l.png")
   add_pair(tmp_path / "i/z.png", tmp_path / "l/y_other.png")
-  found = image_label_pairs.find_pairs(
-    tmp_path / "i", tmp_path / "l", image_ending="_i", label_ending="_l"
-  )
+  found = find_pairs(tmp_path, image_ending="_i", label_ending="_l")
   assert [(pair.name, pair.label.name) for pair in found] == [("x", "x_l.png"), ("y", "y_l.png")]
   (tmp_path / "l/x_l.png").unlink()
   with pytest.raises(FileNotFoundError, match=r"i/x_i\.png: .*no label; expected .*l/x_l\.png"):
-    image_label_pairs.find_pairs(
-      tmp_path / "i", tmp_path / "l", image_ending="_i", label_ending="_l"
-    )
+    find_pairs(tmp_path, image_ending="_i", label_ending="_l")

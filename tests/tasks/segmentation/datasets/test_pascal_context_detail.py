@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as st_numpy
 import numpy as np
 import pytest
 
+from hrnet_jax.data.reading import Reading
 from hrnet_jax.tasks.segmentation.datasets import pascal_context_detail as detail
 from tests.helpers import miniatures
 
@@ -72,7 +73,14 @@ def write(folder, *categories, **changes):
     ],
   }
   (folder / "a.json").write_text(json.dumps(content | changes))
-  return detail.read_entries(folder / "a.json", folder / "JPEGImages")
+  return read(folder)
+
+
+def read(folder):
+  reading = Reading(folder)
+  found = detail.read_entries(folder / "a.json", folder / "JPEGImages", reading)
+  reading.problems.require_none()
+  return found
 
 
 def test_later_masks_cover_earlier_ones(tmp_path):
@@ -104,15 +112,15 @@ def test_cut_file_is_refused(tmp_path):
   write(tmp_path, 2)
   path = tmp_path / "a.json"
   path.write_bytes(path.read_bytes()[:-9])
-  with pytest.raises(ValueError, match=r"a\.json: not the JSON .* \(JSONDecodeError"):
-    detail.read_entries(path, tmp_path / "JPEGImages")
+  with pytest.raises(ValueError, match=r"a\.json: not valid JSON .*cut off"):
+    read(tmp_path)
 
 
 def test_missing_photo_is_named(tmp_path):
   write(tmp_path, 2)
   (tmp_path / "JPEGImages/a.jpg").unlink()
   with pytest.raises(FileNotFoundError, match=r"JPEGImages/a\.jpg: no such file, but .*a\.json"):
-    detail.read_entries(tmp_path / "a.json", tmp_path / "JPEGImages")
+    read(tmp_path)
 
 
 @pytest.mark.parametrize("category", [-1, 10**9])

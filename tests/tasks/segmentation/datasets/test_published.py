@@ -2,6 +2,7 @@
 
 import pytest
 
+from hrnet_jax.data.reading import Reading
 from hrnet_jax.tasks.segmentation.datasets import image_label_pairs, published
 
 SPLIT = published.SplitLayout(
@@ -20,7 +21,10 @@ def source(tmp_path, add_pair):
 
 
 def find(source):
-  return published.find_splits(source, LAYOUT, "photos and labels")
+  reading = Reading(source)
+  found = published.find_splits(source, LAYOUT, "photos and labels", reading)
+  reading.problems.require_none()
+  return found
 
 
 def test_folders_without_a_list(source):
@@ -65,7 +69,7 @@ def test_lists_are_found_and_keep_their_order(place, source):
 def test_list_without_labels(source):
   (source / "a.lst").write_text("one/photos/x_i.jpg one/labels/gone.png\n")
   split = published.SplitLayout(("a.lst",), ("one/photos",), image_ending="_i")
-  found = published.read_list(source / "a.lst", source / "root", source, split)
+  found = published.read_list(source / "a.lst", source / "root", source, split, Reading(source))
   assert found == [image_label_pairs.Pair("x", source / "root/one/photos/x_i.jpg", None)]
   assert found[0].size == found[0].image.stat().st_size
 
