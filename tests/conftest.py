@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import os
 import pathlib
 import signal
+import sys
 from typing import Any
 
 from absl import flags
@@ -100,6 +101,26 @@ def one_device() -> Iterator[None]:
 
   with commands.one_device():
     yield
+
+
+@pytest.fixture
+def by_onednn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+  """Convolutions on one of the devices are oneDNN's; skips where the library is not installed."""
+  from hrnet_jax.ops.cpu import onednn
+
+  pytest.importorskip(onednn.PACKAGE)
+  monkeypatch.delenv(onednn.VARIABLE, raising=False)
+  monkeypatch.setattr(onednn, "_unsuitable_devices", lambda: "")
+  yield
+  sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(params=["onednn", "xla"])
+def convolution(request: pytest.FixtureRequest) -> str:
+  """Whose convolutions a test computes with: first with the library's, then with XLA's."""
+  if request.param == "onednn":
+    request.getfixturevalue("by_onednn")
+  return request.param
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Numbers aside: steps are few here, so scores and times differ.
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -107,16 +108,27 @@ def test_python_runs_from_top_to_bottom(page: pathlib.Path, home: pathlib.Path) 
   shell(home, "python page.py")
 
 
-@pytest.mark.slow
-def test_make_quickstart_runs_what_the_quickstart_shows(home: pathlib.Path) -> None:
+def test_make_quickstart_runs_what_the_quickstart_shows() -> None:
   recipe = subprocess.run(
     ["make", "--dry-run", "--assume-old=.venv/.run", "quickstart"],
     cwd=ROOT, capture_output=True, text=True, check=True,
   ).stdout  # fmt: skip
   commands = re.findall(r"^\.venv/bin/(hrnet (?:train|eval) .*)$", recipe, re.MULTILINE)
   assert len(commands) == 2, recipe
-  for command in commands:
-    shell(home, command)
+  assert commands == shown(pages.QUICKSTART)[:2]
+
+
+def test_readme_shows_what_the_quickstart_shows() -> None:
+  """And so it need not be run a second time."""
+  commands = [x for x in shown(pages.README) if not x.startswith("make ")]
+  assert commands
+  assert set(commands) <= set(shown(pages.QUICKSTART))
+
+
+def shown(page: pathlib.Path) -> list[str]:
+  """Command lines of a page's blocks that run."""
+  runs = [b for b in pages.blocks(page) if b.language == "bash" and b.runs]
+  return [shlex.join(words) for block in runs for words in block.commands()]
 
 
 def test_output_is_compared_but_for_numbers() -> None:

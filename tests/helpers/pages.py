@@ -9,11 +9,11 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
+QUICKSTART = ROOT / "docs/start/quickstart.md"
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 # Pages whose commands run from top to bottom.
 RUN = (
-  README,
-  ROOT / "docs/start/quickstart.md",
+  QUICKSTART,
   ROOT / "docs/start/tour.md",
   ROOT / "docs/tutorials/segmentation.md",
   ROOT / "docs/tutorials/landmarks.md",

@@ -118,7 +118,7 @@ def test_structure(golden: pathlib.Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n in OUTPUTS and not n.startswith("seg_")])
-def test_logits(golden: pathlib.Path, name: str) -> None:
+def test_logits(golden: pathlib.Path, name: str, convolution: str) -> None:
   """Those of segmentation are compared in test_golden_outputs.py, stage by stage."""
   check_logits(golden, name)
 

@@ -1,6 +1,6 @@
 """oneDNN's convolutions: against XLA's in float64, and where they must not be used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import concurrent.futures
 import functools
 import re
@@ -16,6 +16,8 @@ from hrnet_jax.errors import UserError
 from hrnet_jax.ops.conv import conv, conv_bias_relu
 from hrnet_jax.ops.cpu import onednn
 from tests.helpers import toy
+
+pytestmark = pytest.mark.usefixtures("by_onednn")
 
 # Batch, height, width, channels, outputs, window, stride.
 SHAPES = [
@@ -33,16 +35,6 @@ SHAPES = [
 ]
 FLOAT32 = 2e-6  # of the norm of the result
 BFLOAT16 = 0.01
-
-
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-  """Programs of these tests run on one of the devices."""
-  pytest.importorskip(onednn.PACKAGE)
-  monkeypatch.delenv(onednn.VARIABLE, raising=False)
-  monkeypatch.setattr(onednn, "_unsuitable_devices", lambda: "")
-  yield
-  jax.clear_caches()
 
 
 def arrays(shape: tuple[int, ...], dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
