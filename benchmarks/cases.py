@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 import numpy as np
 
+import hrnet_jax
 from hrnet_jax import config as configs
 
 INPUTS, WEIGHTS = "inputs.npz", "weights.npz"  # files of a comparison's folder
@@ -36,12 +37,14 @@ class Case:
     variant: of the network.
     size: batch, height and width.
     changes: further values of the config by dotted key.
+    network: task whose network it is, where that is not the data set's.
   """
 
   dataset: str
   variant: str
   size: tuple[int, int, int]
   changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  network: str = ""
 
   def config(self) -> ConfigDict:
     """The whole experiment, new for each call."""
@@ -54,6 +57,7 @@ class Case:
     config.optimizer = _OPTIMIZER
     with config.ignore_type():  # a key of the config may hold a name or numbers
       config.update_from_flattened_dict({"model.variant": self.variant, **self.changes})
+    config.network = self.network
     return config
 
 
@@ -64,6 +68,7 @@ CASES = {
   "w48": Case("cityscapes", "w48", (1, 512, 1024), _PLAIN_LOSS),
   "w18_face68": Case("face68", "w18", (8, 256, 256)),
   "w18_imagenet": Case("imagenet", "w18", (8, 224, 224)),
+  "w32_pose": Case("landmarks_csv", "w32", (8, 256, 256), {"model.num_landmarks": 17}, network="pose"),
 }
 # Measured with `--quick`, which shows whether everything runs, not how fast.
 QUICK = {"w18_small_v1": Case("cityscapes", "w18_small_v1", (1, 64, 128), _PLAIN_LOSS)}
@@ -72,6 +77,15 @@ QUICK = {"w18_small_v1": Case("cityscapes", "w18_small_v1", (1, 64, 128), _PLAIN
 def dataset_config(dataset: str) -> ConfigDict:
   """Our config for a data set, whatever its task."""
   return configs.load(next(x for x in configs.names() if x.endswith(f"/{dataset}")))
+
+
+def build_network(config: ConfigDict) -> Any:
+  """The network of a case's config; pose has no data sets yet, and learns as landmarks do."""
+  options = dict(config.model)
+  if config.network:
+    options.pop("representation", None)
+    options["task"] = config.network
+  return hrnet_jax.build_model(**options)
 
 
 def from_json(values: Mapping[str, Any]) -> ConfigDict:

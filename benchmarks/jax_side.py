@@ -6,6 +6,7 @@ it.
 """
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -23,6 +24,7 @@ from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.ops.normalize import IMAGENET
 from hrnet_jax.training.setup import make_setup
+from hrnet_jax.training.step import make_train_step
 
 CAMVID = "camvid"
 _DRAINED = 24  # batches that may lie ready when a round begins; more than the loaders keep
@@ -39,7 +41,7 @@ def inference(config: Mapping[str, Any], folder: str, *, answer: str, folded: bo
     answer: a file for the outputs.
     folded: whether the norms are folded into the convolutions, as `predict` does.
   """
-  model = hrnet_jax.build_model(**cases.from_json(config).model)
+  model = cases.build_network(cases.from_json(config))
   variables = hrnet_jax.convert.from_torch(model, cases.read(folder, cases.WEIGHTS))
   if folded:
     model, variables = hrnet_jax.fold_batchnorm(model, variables)
@@ -65,8 +67,10 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   config = cases.from_json(config)
   setup = make_setup(config, fake_data.open_dataset(config)[0], jax.devices()[:1])
   mesh = setup.mesh
+  task = dataclasses.replace(setup.task, model=cases.build_network(config))
+  train_step = make_train_step(task, setup.tx, mesh, seed=config.seed)
   weights = cases.read(folder, cases.WEIGHTS)
-  variables = hrnet_jax.convert.from_torch(setup.task.model, weights)
+  variables = hrnet_jax.convert.from_torch(task.model, weights)
   arrays = cases.read(folder, cases.INPUTS)
   arrays.pop("targets", None)  # the step draws its own
   batch = sharding.to_global(arrays, mesh)
@@ -75,7 +79,7 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   # All of it, or the program would not take the state that it returns.
   state = jax.device_put(state, sharding.replicated(mesh))
   start = time.perf_counter()
-  run = _Training(runtime.compiled(setup.train_step, state, batch), state, batch)
+  run = _Training(runtime.compiled(train_step, state, batch), state, batch)
   del variables, weights, opt_state, state, batch
   losses = [run()]
   seconds = time.perf_counter() - start

@@ -24,7 +24,6 @@ ALONE_MIB = resident_mib()  # before our package is imported for the table of si
 import cv2  # noqa: E402
 
 from benchmarks import cases, jax_side  # noqa: E402
-import hrnet_jax  # noqa: E402
 from hrnet_jax import registry  # noqa: E402
 from hrnet_jax.data import images as image_files  # noqa: E402
 from hrnet_jax.data.inputs import open_dataset  # noqa: E402
@@ -68,7 +67,7 @@ def random_weights(config: Any, images: np.ndarray, seed: int) -> cases.Arrays:
 
 def build(config: Any, **options: Any) -> torch_hrnet.Trunk:
   """The PyTorch network of a config, with random weights."""
-  model = hrnet_jax.build_model(**config.model)
+  model = cases.build_network(config)
   options |= {"upsample": config.model.upsample}
   return torch_hrnet.build(model.task, model.backbone.config, model.head.num_outputs, **options)
 
