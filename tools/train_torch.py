@@ -111,7 +111,13 @@ def initial_weights(model: Any, tx: Any, seed: int) -> dict[str, np.ndarray]:
 
 
 def update(config: Any, network: Any, optimizer: Any, batch: Mapping[str, np.ndarray]) -> float:
-  """One step; returns the loss."""
+  """One step; returns the loss.
+
+  Raises:
+    UserError: the data set has missing landmarks, whose maps the loss here would count.
+  """
+  if "annotated" in batch:
+    raise UserError(f"{config.data.name} has missing landmarks; take a data set without")
   outputs = network.train()(torch_side.to_tensor(batch["image"], LAYOUT))
   draw, size = TARGETS[config.loss.targets], tuple(outputs.shape[2:])
   maps = np.array(draw(jnp.asarray(batch["heatmap_points"]), size, config.loss.sigma))

@@ -20,7 +20,8 @@ from types import FrameType
 
 from hrnet_jax.cli import arguments
 
-_OPTIONS = ("label_suffix", "follow_outside", "no_masks")  # that only some data sets have
+# That only some data sets have.
+_OPTIONS = ("label_suffix", "missing", "follow_outside", "no_masks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--label_suffix",
     metavar="ENDING",
     help="labels are called as their photos with this at the end of the name, such as _mask",
+  )
+  add(
+    "--missing",
+    metavar="MARKS",
+    help="what a table has for a point that was not annotated: nan (or an empty cell), minus_one "
+    "(-1, -1), zero (0, 0), visibility (0 in columns v0, v1, ...); several with commas",
   )
   add("--skip_bad", action="store_true", help="leave out photos and annotations that are bad")
   add(

@@ -19,17 +19,25 @@ BOXES = ("box_diagonal", "box_size")
 
 
 def normalizing_distance(
-  name: str, truth: jax.Array, box_size: jax.Array, groups: Groups
+  name: str,
+  truth: jax.Array,
+  box_size: jax.Array,
+  groups: Groups,
+  annotated: jax.Array | None = None,
 ) -> jax.Array:
   """Size of every face, `(B,)`, by which its distances are divided.
+
+  A face that lacks a landmark of the two groups has no such distance, and its size is NaN. The box
+  around its landmarks is that of those which are there, and of a single one NaN.
 
   Args:
     name: `box_size`, the side of the face's box as annotated; `box_diagonal`, the diagonal of the
       smallest upright box around the true landmarks; or a key of `groups`.
-    truth: `(B, L, 2)` true landmarks in the image.
+    truth: `(B, L, 2)` true landmarks in the image; NaN where one is missing.
     box_size: `(B,)` sides of the boxes in pixels.
     groups: of the data set: names of distances between the means of two groups of landmarks, e.g.
       `{"inter_ocular": ((36,), (45,))}`.
+    annotated: `(B, L)`, False for landmarks that are missing; None where none is.
 
   Raises:
     ValueError: unknown `name`; lists those there are.
@@ -37,7 +45,11 @@ def normalizing_distance(
   if name == "box_size":
     return box_size
   if name == "box_diagonal":
-    return jnp.linalg.norm(truth.max(1) - truth.min(1), axis=-1)
+    if annotated is None:
+      return jnp.linalg.norm(truth.max(1) - truth.min(1), axis=-1)
+    there = annotated[..., None]
+    extent = jnp.where(there, truth, -jnp.inf).max(1) - jnp.where(there, truth, jnp.inf).min(1)
+    return jnp.where(annotated.sum(1) > 1, jnp.linalg.norm(extent, axis=-1), jnp.nan)
   if name not in groups:
     known = ", ".join(sorted({*BOXES, *groups}))
     raise UserError(f"unknown normalizer {name!r} for this data set; known: {known}")
@@ -45,15 +57,24 @@ def normalizing_distance(
   return jnp.linalg.norm(left - right, axis=-1)
 
 
-def image_errors(predictions: jax.Array, truth: jax.Array, distance: jax.Array) -> jax.Array:
-  """Normalised mean error of every image, `(B,)`; all landmarks count.
+def image_errors(
+  predictions: jax.Array,
+  truth: jax.Array,
+  distance: jax.Array,
+  annotated: jax.Array | None = None,
+) -> jax.Array:
+  """Normalised mean error of every image, `(B,)`; all landmarks that are annotated count.
 
   Args:
     predictions: `(B, L, 2)` in the image.
     truth: `(B, L, 2)`.
     distance: `(B,)` sizes of the faces.
+    annotated: `(B, L)`, False for landmarks that are missing; None where none is.
   """
-  return jnp.linalg.norm(predictions - truth, axis=-1).mean(-1) / distance
+  distances = jnp.linalg.norm(predictions - truth, axis=-1)
+  if annotated is None:
+    return distances.mean(-1) / distance
+  return jnp.where(annotated, distances, 0).sum(-1) / annotated.sum(-1) / distance
 
 
 def by_position(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks import metrics
 from hrnet_jax.visualize.curves import error_curve
 
@@ -33,7 +34,9 @@ class Scoreboard:
   """Makes figures of the errors of all examples.
 
   The errors come as sums of the task: `errors`, for each normaliser `(N,)`; `seen (N,)`, how often
-  each example was evaluated; `loss`, added up.
+  each example was evaluated; `loss`, added up. Where landmarks are missing, `left_out`, for each
+  normaliser `(N,)` how often an example had no size: it counts in no figure by that normaliser, and
+  how many there are is told.
 
   Attributes:
     split: what is evaluated.
@@ -49,19 +52,36 @@ class Scoreboard:
     """Figures by the first normaliser, for the split and its parts, and the mean error by others.
 
     All are fractions. `negative_nme` orders checkpoints. A normaliser by which some face has no
-    size is left out, unless it is the first; so are parts of which no example was seen.
+    size is left out, unless it is the first; so are parts of which no example was seen or scored.
+
+    Raises:
+      ValueError: by the first normaliser no face has a size.
     """
+    seen, first = int((sums["seen"] > 0).sum()), self.normalizers[0]
+    left_out = {name: int(self._left_out(sums, name).sum()) for name in self.normalizers}
+    if seen and left_out[first] == seen:
+      raise UserError(
+        f"all {seen} faces lack landmarks of {in_words(first)}, so that errors cannot be divided "
+        "by it; set eval.scoring.normalizer to box_size"
+      )
     scores = self._scores(sums)
     whole = scores[self.split.name]
     report = {"negative_nme": -whole.nme}
     report |= {measure: getattr(whole, measure) for measure in _MEASURES}
     report |= {"threshold": self.threshold, "images": whole.count}
-    report["loss"] = float(sums["loss"] / whole.count)
+    report["loss"] = float(sums["loss"] / seen)
     report["nme_by_normalizer"] = self._by_normalizer(sums)
+    if any(left_out.values()):
+      report["images_left_out"] = left_out[first]
+      report["images_left_out_by_normalizer"] = left_out
     if len(scores) > 1:
       for measure in _MEASURES:
         report[f"{measure}_by_part"] = {k: getattr(s, measure) for k, s in scores.items()}
       report["images_by_part"] = {k: s.count for k, s in scores.items()}
+      if left_out[first]:
+        without = self._left_out(sums, first)
+        by_part = {k: int(without[list(of)].sum()) for k, of in self.split.parts.items()}
+        report["images_left_out_by_part"] = {self.split.name: left_out[first]} | by_part
     return report
 
   def table(self, report: Mapping[str, Any]) -> str:
@@ -81,6 +101,13 @@ class Scoreboard:
     )
     for name, nme in others.items():
       lines.append(f"{name:<{width}}  {100 * nme:5.2f}  NME % of {whole}")
+    for name, count in report.get("images_left_out_by_normalizer", {}).items():
+      if count:
+        words = in_words(name)
+        lines.append(f"{count} images of {whole} lack landmarks of {words}: not scored by it")
+    for part, count in report.get("images_left_out_by_part", {}).items():
+      if count and part != whole:
+        lines.append(f"{count} of them are in {part}")
     return "\n".join(lines)
 
   def chart(self, sums: Mapping[str, Any]) -> np.ndarray:
@@ -98,8 +125,9 @@ class Scoreboard:
     )
 
   def _parts(self, sums: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Errors of the examples that were seen, of the whole split and then of its parts."""
-    errors, seen = sums["errors"][self.normalizers[0]], sums["seen"] > 0
+    """Errors of the examples that were scored, of the whole split and then of its parts."""
+    first = self.normalizers[0]
+    errors, seen = sums["errors"][first], self._scored(sums, first)
     parts = {name: list(positions) for name, positions in self.split.parts.items()}
     found = {name: errors[positions][seen[positions]] for name, positions in parts.items()}
     return {self.split.name: errors[seen]} | {name: x for name, x in found.items() if len(x)}
@@ -108,9 +136,20 @@ class Scoreboard:
     return {name: metrics.scores(x, self.threshold) for name, x in self._parts(sums).items()}
 
   def _by_normalizer(self, sums: Mapping[str, Any]) -> dict[str, float]:
-    seen = sums["seen"] > 0
-    means = {name: float(sums["errors"][name][seen].mean()) for name in self.normalizers}
+    scored = {name: self._scored(sums, name) for name in self.normalizers}
+    means = {
+      name: float(sums["errors"][name][of].mean()) for name, of in scored.items() if of.any()
+    }
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}
+
+  def _scored(self, sums: Mapping[str, Any], name: str) -> np.ndarray:
+    """`(N,)` bool, which examples were seen and have a size by a normaliser."""
+    return (sums["seen"] > 0) & ~self._left_out(sums, name)
+
+  def _left_out(self, sums: Mapping[str, Any], name: str) -> np.ndarray:
+    """`(N,)` bool, which examples lack landmarks of a normaliser; none where none is missing."""
+    without = sums.get("left_out", {}).get(name, np.zeros_like(sums["seen"]))
+    return without > 0
 
 
 def in_words(normalizer: str) -> str:

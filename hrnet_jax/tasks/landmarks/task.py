@@ -67,7 +67,8 @@ class Landmarks:
 
   Batch: `image (B, S, S, C) uint8` and `heatmap_points (B, L, 2)`; in evaluation also what
   `LandmarksEvalTransform` adds, `index (B,)` and `mask (B,)`. Model output: heat maps
-  `(B, h, w, L)` at stride 4.
+  `(B, h, w, L)` at stride 4. A data set with missing landmarks has `annotated (B, L)` in every
+  batch, and only then do the programs look at it.
 
   Attributes:
     model: the network.
@@ -124,28 +125,35 @@ class Landmarks:
 
   def loss(self, outputs: jax.Array, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Mean squared error of the heat maps."""
-    return mean_squared_error(outputs, self._targets(outputs, batch)), {}
+    maps = self._targets(outputs, batch)
+    return mean_squared_error(outputs, maps, annotated=batch.get("annotated")), {}
 
   def weight(self, batch: Batch) -> jax.Array:
     """The number of examples."""
     return jnp.asarray(batch["image"].shape[0], jnp.result_type(float))
 
   def metric_sums(self, outputs: jax.Array, batch: Batch) -> Sums:
-    """Errors of every example at its position `(N,)`, for each normaliser, and the loss."""
+    """Errors of every example at its position `(N,)`, for each normaliser, and the loss.
+
+    With missing landmarks also `left_out`, for each normaliser which examples have no error by it.
+    """
     mask = batch["mask"]
     place = functools.partial(
       metrics.by_position, index=batch["index"], mask=mask, num_examples=self.split.num_examples
     )
-    loss = mean_squared_error(outputs, self._targets(outputs, batch), mask)
+    annotated = batch.get("annotated")
+    loss = mean_squared_error(outputs, self._targets(outputs, batch), mask, annotated)
     errors = self._errors(outputs, batch, self.normalizers)
-    return {
-      "errors": {name: place(values) for name, values in errors.items()},
-      "seen": place(jnp.ones(mask.shape, jnp.int32)),
-      "loss": loss * mask.sum(),
-    }
+    sums: Sums = {"seen": place(jnp.ones(mask.shape, jnp.int32)), "loss": loss * mask.sum()}
+    if annotated is not None:
+      # By its size: the error of a network whose output is no number is NaN as well.
+      without = {name: jnp.isnan(self._size(name, batch)) for name in errors}
+      sums["left_out"] = {name: place(x.astype(jnp.int32)) for name, x in without.items()}
+      errors = {name: jnp.where(without[name], 0, values) for name, values in errors.items()}
+    return sums | {"errors": {name: place(values) for name, values in errors.items()}}
 
   def per_example_score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-    """Minus the error by the first normaliser, `(B,)`."""
+    """Minus the error by the first normaliser, `(B,)`; NaN without its landmarks."""
     (errors,) = self._errors(outputs, batch, self.normalizers[:1]).values()
     return -errors
 
@@ -199,7 +207,11 @@ class Landmarks:
     name = self.normalizers[0]
     (error,) = self._measure(prediction[None], batch, (name,))[name]
     title = f"{example['name']}: " if "name" in example else ""
-    title += f"mean error {100 * float(error):.2f} % of {in_words(name)}"
+    title += (
+      f"mean error {100 * float(error):.2f} % of {in_words(name)}"
+      if np.isfinite(self._size(name, batch)).all()
+      else f"lacks landmarks of {in_words(name)}, so not scored"
+    )
     return landmarks_panel(image, prediction, truth, title)
 
   def comparison(
@@ -227,13 +239,16 @@ class Landmarks:
     self, points: Any, batch: Mapping[str, Any], names: tuple[str, ...]
   ) -> dict[str, Any]:
     """Errors `(B,)` of predictions by each of the normalisers."""
-    found, truth = self.to_image(points, batch), batch["points"]
+    found, truth, annotated = self.to_image(points, batch), batch["points"], batch.get("annotated")
     return {
-      name: metrics.image_errors(
-        found, truth, metrics.normalizing_distance(name, truth, batch["box_size"], self.groups)
-      )
-      for name in names
+      name: metrics.image_errors(found, truth, self._size(name, batch), annotated) for name in names
     }
+
+  def _size(self, name: str, batch: Mapping[str, Any]) -> jax.Array:
+    """Sizes `(B,)` of the faces by a normaliser."""
+    return metrics.normalizing_distance(
+      name, batch["points"], batch["box_size"], self.groups, batch.get("annotated")
+    )
 
 
 def build(config: Any, dataset: DatasetInfo) -> Landmarks:

@@ -5,6 +5,9 @@ here, see `ops/normalize.py`; nor are heat maps drawn: the device draws them fro
 `heatmap_points` (`ops/targets.py`), which are a thousandth of the bytes. A position in a heat map
 is whole in the middle of a cell.
 
+Where landmarks of some faces of a data set are missing, all its records have `annotated (L,)`, and
+so have the examples; a missing landmark's `points` are NaN, its `heatmap_points` are `MISSING`.
+
 `crop="reference"` is the pipeline of HRNet/HRNet-Facial-Landmark-Detection (lib/datasets/*.py) with
 all its roundings, for its published numbers and weights. `crop="affine"` is free of them: pixels
 and points go through the same map, and a mirrored example is the exact mirror image.
@@ -47,15 +50,17 @@ class FaceRecord:
 
   Attributes:
     image: uint8 (H, W, C).
-    points: `(L, 2)` x and y in the coordinates of the annotation.
+    points: `(L, 2)` x and y in the coordinates of the annotation, NaN where one is missing.
     center: `(2,)` middle of the face.
     scale: side of the face in pixels / 200, without margin.
+    annotated: `(L,)` bool, which landmarks are there; None for a data set where all are.
   """
 
   image: np.ndarray
   points: np.ndarray
   center: np.ndarray
   scale: float
+  annotated: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +106,20 @@ class Cropping:
   def _crop(
     self, face: FaceRecord, decisions: LandmarksDecisions, pairs: Pairs = ()
   ) -> dict[str, np.ndarray]:
-    image, points = CROPS[self.crop](self, face, decisions, pairs)
+    annotated, known = face.annotated, face
+    if annotated is not None:
+      # Any place does while the others move; NaN has no whole cell.
+      placed = np.where(annotated[:, None], face.points, face.center)
+      known = dataclasses.replace(face, points=placed)
+    image, points = CROPS[self.crop](self, known, decisions, pairs)
     # A copy: a view would keep the whole image alive in the prefetch buffer.
-    return {
-      "image": np.array(image, order="C"),
-      "heatmap_points": points.astype(np.float32),
-    }
+    example = {"image": np.array(image, order="C")}
+    if annotated is not None:
+      if decisions.flip:
+        annotated = annotated[mirror.partners(pairs, len(annotated))]
+      points = np.where(annotated[:, None], points, MISSING)
+      example["annotated"] = annotated
+    return example | {"heatmap_points": points.astype(np.float32)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +176,7 @@ class LandmarksEvalTransform(Cropping, transforms.Map):
   Result, float32 but for the image:
     image: uint8 (S, S, C).
     heatmap_points: `(L, 2)` true positions in the heat map.
-    points: `(L, 2)` true positions in the image, as annotated.
+    points: `(L, 2)` true positions in the image, as annotated; NaN for those that are not.
     window: `(3,)` left, top and side of the crop's window in the image.
     box_size: `()` side of the face in pixels: the record's `box_size`, or `200 * scale`.
     whole_pixels: `(2, 4 * S / stride + 5)`, for "reference" only; see
@@ -255,7 +268,8 @@ def read(record: Mapping[str, Any]) -> FaceRecord:
   """Image and annotation of a record.
 
   Raises:
-    ValueError: the record has no landmarks, or a number is not finite; names the record.
+    ValueError: the record has no landmarks, or a number is not finite although its landmark is
+      not said to be missing; names the record.
   """
   name = record["name"]
   if missing := [key for key in ("points", "center", "scale") if key not in record]:
@@ -264,10 +278,16 @@ def read(record: Mapping[str, Any]) -> FaceRecord:
       " such as landmarks_csv"
     )
   points, center = (np.asarray(record[key], np.float64) for key in ("points", "center"))
-  scale = float(record["scale"])
-  if not (np.isfinite(points).all() and np.isfinite(center).all() and 0 < scale < np.inf):
+  scale, annotated, known = float(record["scale"]), record.get("annotated"), points
+  if annotated is not None:
+    annotated = np.asarray(annotated, bool)
+    if not annotated.any():
+      raise UserError(f"{name}: no landmark is annotated; leave the record out")
+    # Whatever stands there means nothing, and must not get anywhere.
+    known, points = points[annotated], np.where(annotated[:, None], points, np.nan)
+  if not (np.isfinite(known).all() and np.isfinite(center).all() and 0 < scale < np.inf):
     raise UserError(
       f"{name}: center {center.tolist()}, scale {scale} and the points must be finite numbers, and"
       " scale more than 0"
     )
-  return FaceRecord(record["image"], points, center, scale)
+  return FaceRecord(record["image"], points, center, scale, annotated)

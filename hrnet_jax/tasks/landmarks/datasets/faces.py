@@ -16,7 +16,7 @@ from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base
 from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
-from hrnet_jax.tasks.landmarks.datasets import tables
+from hrnet_jax.tasks.landmarks.datasets import missing, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 
@@ -32,6 +32,7 @@ class FacesBuilder(base.Builder):
     RENAMED: names of images in the tables that are known to differ from the files'.
     AS_STORED: whether landmarks refer to the pixels as stored, in spite of the orientation that a
       camera noted beside them. The reference reads images so.
+    CHECKS_PLACES: whether landmarks at places that stand for missing ones are refused.
   """
 
   FOLDER = ""
@@ -41,6 +42,7 @@ class FacesBuilder(base.Builder):
   IMAGES = ("images",)
   RENAMED: ClassVar[dict[str, str]] = {}
   AS_STORED = True
+  CHECKS_PLACES = True
   COUNTED = "images"
   OPTIONS: tuple[str, ...] = (base.FOLLOW_OUTSIDE,)
 
@@ -120,7 +122,9 @@ class FacesBuilder(base.Builder):
     }
 
   def check(self, face: AnnotatedFace) -> AnnotatedFace:
-    """Refuses a face whose error could not be normalized."""
+    """Refuses places that no landmark has, and a face whose error could not be normalized."""
+    if self.CHECKS_PLACES:
+      missing.require_places(face.points, face.where)
     for name, groups in self.facts(self._source).normalizers.items():
       first, second = (face.points[list(group)].mean(0) for group in groups)
       if (first == second).all():

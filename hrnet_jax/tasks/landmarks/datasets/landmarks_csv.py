@@ -10,12 +10,15 @@ Columns: `image_name` first, then in any order x and y of the landmarks (`x0, y0
 `original_0_x, original_0_y, ...` as in the reference's tables), perhaps `box_size`, by which errors
 are divided, and perhaps a box: `scale, center_w, center_h` as in the reference's tables, or `x_min,
 y_min, x_max, y_max` in pixels. Without a box it is that of the landmarks, widened to whole pixels.
+A landmark that was not annotated is marked as `--missing` says, perhaps in columns `v0, v1, ...`:
+see `missing.py`.
 """
 
 import collections
+import functools
 import pathlib
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -24,7 +27,7 @@ from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
 from hrnet_jax.data.text import read_lines
 from hrnet_jax.errors import UserError
-from hrnet_jax.tasks.landmarks.datasets import faces, tables
+from hrnet_jax.tasks.landmarks.datasets import faces, missing, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 _ALONE = "landmarks.csv"
@@ -33,7 +36,11 @@ _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 _BOX_SIZE = "box_size"
 _IMAGE_NAME = "image_name"
 _MOST_LANDMARKS = 5000
-_LANDMARK = re.compile(r"(?P<axis>[xy])(?P<index>\d+)|original_(?P<index2>\d+)_(?P<axis2>[xy])")
+_LANDMARK = re.compile(
+  r"(?P<axis>[xyv])(?P<index>\d+)|original_(?P<index2>\d+)_(?P<axis2>[xyv])|visible_(?P<index3>\d+)"
+)
+_PLACE = re.compile(r"[xy]\d+|original_\d+_[xy]")
+_ANNOTATED = "annotated"
 
 
 class LandmarksCsv(faces.FacesBuilder):
@@ -47,6 +54,7 @@ class LandmarksCsv(faces.FacesBuilder):
     "flip_pairs.txt and names.txt"
   )
   HAS_VARIANTS = True
+  OPTIONS = (*faces.FacesBuilder.OPTIONS, missing.OPTION)
   IMAGES = ("images", "")
   AS_STORED = False  # tools that place landmarks show photos upright
 
@@ -56,12 +64,17 @@ class LandmarksCsv(faces.FacesBuilder):
     read = {split: self._read(source, path) for split, path in files.items()}
     self.say_unnamed([source], read)
     if _ALONE in read:
-      return _split_by_image(read[_ALONE])
+      read = _split_by_image(read[_ALONE])
+    if self._marks:
+      for text in missing.describe(read, self.facts(source).landmark_names):
+        self.say(text)
     return read
 
   def measured(self, entry: AnnotatedFace) -> tuple[dict, tuple[int, int], np.ndarray]:
     """Refuses a box that the image does not reach into, as of other units or another image."""
     record, (height, width), counts = super().measured(entry)
+    if self._lacks_some:
+      record[_ANNOTATED] = missing.annotated(entry.points)
     reach = 100 * entry.scale
     if (entry.center + reach < 0).any() or (entry.center - reach > [width, height]).any():
       raise UserError(
@@ -69,6 +82,13 @@ class LandmarksCsv(faces.FacesBuilder):
         f"outside of the image of {width}x{height} pixels"
       )
     return record, (height, width), counts
+
+  def features(self) -> dict[str, Any]:
+    """Adds which landmarks are annotated, where that is not all of them in every face."""
+    found = super().features()
+    if self._lacks_some:
+      found[_ANNOTATED] = tfds.features.Tensor(shape=found["points"].shape[:1], dtype=np.bool_)
+    return found
 
   def facts(self, source: pathlib.Path | None) -> DatasetInfo:
     """Names and pairs from the files beside the tables."""
@@ -83,8 +103,12 @@ class LandmarksCsv(faces.FacesBuilder):
     return self._facts
 
   def _read(self, root, table):
-    columns, rows = tables.read_table(table, self.SOURCE_LAYOUT, self.problems)
+    marks = self._marks
+    columns, rows = tables.read_table(
+      table, self.SOURCE_LAYOUT, self.problems, gaps=_PLACE, advice=missing.advise(marks)
+    )
     landmarks, box = _find_columns(columns, table)
+    _require_visibility(landmarks, marks, table)
     expected = len(self.facts(self._source).landmark_names)
     if len(landmarks) != expected:
       raise UserError(f"{table}: {len(landmarks)} landmarks, but the first table has {expected}")
@@ -92,8 +116,22 @@ class LandmarksCsv(faces.FacesBuilder):
     within, found = self.reading(self._source).within, []
     for row in rows:
       with self.problems.noted():
-        found.append(_face(row, landmarks, box, places, within))
+        found.append(_face(row, landmarks, box, places, within, marks))
     return tables.name_faces(_different(found, self.problems))
+
+  @functools.cached_property
+  def _marks(self) -> tuple[str, ...]:
+    """The marks that stand for a missing landmark."""
+    return missing.read_option(self.options.get(missing.OPTION, ""))
+
+  @functools.cached_property
+  def _lacks_some(self) -> bool:
+    """Whether a landmark is missing anywhere; only then do records say so."""
+    return bool(self._marks) and any(
+      not missing.annotated(face.points).all()
+      for found in self._planned().values()
+      for face in found
+    )
 
 
 def _tables(source):
@@ -114,7 +152,10 @@ def _tables(source):
 
 
 def _find_columns(columns, table):
-  """Positions of the landmarks' x and y, (L, 2), and `{name: position}` of the other numbers."""
+  """Positions of the landmarks' x and y, and perhaps visibility, (L, 2 or 3), and of the others.
+
+  The others are `{name: position}`.
+  """
   if columns[0] != _IMAGE_NAME:
     raise UserError(f"{table}: the first column is {columns[0]!r}, expected {_IMAGE_NAME!r}")
   landmarks, others = {}, {}
@@ -122,7 +163,8 @@ def _find_columns(columns, table):
     match = _LANDMARK.fullmatch(column)
     key = column
     if match:
-      key = (int(match["index"] or match["index2"] or 0), match["axis"] or match["axis2"])
+      index = int(match["index"] or match["index2"] or match["index3"])
+      key = (index, match["axis"] or match["axis2"] or "v")
     elif column not in (*_CENTER, *_CORNERS, _BOX_SIZE):
       known = ", ".join((*_CENTER, *_CORNERS, _BOX_SIZE))
       raise UserError(f"{table}: unknown column {column!r}; known: {known}, and x0, y0, x1, ...")
@@ -132,11 +174,25 @@ def _find_columns(columns, table):
   count = max((index for index, _ in landmarks), default=-1) + 1
   if count > _MOST_LANDMARKS:
     raise UserError(f"{table}: landmark {count - 1}; there can be {_MOST_LANDMARKS}, from 0")
-  for key in [(index, axis) for index in range(max(count, 1)) for axis in "xy"]:
+  axes = "xyv" if any(axis == "v" for _, axis in landmarks) else "xy"
+  for key in [(index, axis) for index in range(max(count, 1)) for axis in axes]:
     if key not in landmarks:
       raise UserError(f"{table}: no column {key[1]}{key[0]} (nor original_{key[0]}_{key[1]})")
   _require_one_box(others, table)
-  return [[landmarks[index, axis] for axis in "xy"] for index in range(count)], others
+  return np.array([[landmarks[i, axis] for axis in axes] for i in range(count)]), others
+
+
+def _require_visibility(landmarks, marks, table):
+  """Refuses columns of visibility that nobody asked for, and their lack where somebody did."""
+  there, asked = landmarks.shape[1] == 3, missing.VISIBILITY in marks
+  option = f"--{missing.OPTION}={missing.VISIBILITY}"
+  if there and not asked:
+    raise UserError(
+      f"{table}: has columns of visibility, such as v0; give {option} to take landmarks of "
+      "visibility 0 for missing, or remove the columns"
+    )
+  if asked and not there:
+    raise UserError(f"{table}: no columns of visibility, v0, v1, ..., although there is {option}")
 
 
 def _require_one_box(others, table):
@@ -148,9 +204,10 @@ def _require_one_box(others, table):
       raise UserError(f"{table}: no column {missing[0]!r}, although there are others of the box")
 
 
-def _face(row, landmarks, box, places, within):
-  points = row.numbers[np.array(landmarks)]
-  _require_places(row, points)
+def _face(row, landmarks, box, places, within, marks):
+  x, y, *visibility = row.numbers[landmarks].T
+  points = missing.mark(np.stack([x, y], 1), *(visibility or [None]), marks, row.where)
+  missing.require_places(points, row.where, marks)
   center, scale = _box(row, box, points)
   return AnnotatedFace(
     where=row.where,
@@ -161,21 +218,6 @@ def _face(row, landmarks, box, places, within):
     scale=scale,
     box_size=float(row.numbers[box[_BOX_SIZE]]) if _BOX_SIZE in box else 200 * scale,
   )
-
-
-def _require_places(row, points):
-  """Refuses numbers that stand for a landmark that is not there, or for a share of the image."""
-  for index, point in enumerate(points):
-    if (point == -1).all() or (point == 0).all():
-      raise UserError(
-        f"{row.where}: landmark {index} is at {point[0]:g}, {point[1]:g}, which tools write for "
-        "one that is not there; leave the row out, or place the landmark"
-      )
-  if len(points) > 1 and ((points >= 0) & (points <= 1)).all():
-    raise UserError(
-      f"{row.where}: all landmarks lie between 0 and 1, which are shares of the image; multiply "
-      "them with its width and height"
-    )
 
 
 def _box(row, box, points):

@@ -10,6 +10,7 @@ import dataclasses
 import io
 import math
 import pathlib
+import re
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from hrnet_jax.data.reading import Problems
 from hrnet_jax.data.regular_files import find_named, name_inside, with_slashes
 from hrnet_jax.data.text import read_text
 from hrnet_jax.errors import UserError
+
+_FARTHEST = 1e6  # pixels; no image that can be read reaches so far
+_EMPTY = ("", "nan", "na")  # cells without a number, as spreadsheets, NumPy and R write them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +32,8 @@ class AnnotatedFace:
     where: file and row, for error messages.
     image_name: the image as the annotation calls it.
     image: the file that holds it.
-    points: float64 (L, 2) x, y as annotated, in whatever base the annotation counts pixels.
+    points: float64 (L, 2) x, y as annotated, in whatever base the annotation counts pixels; NaN
+      for a landmark that is missing.
     center: float64 (2,) x, y of the box, likewise.
     scale: side of the box in pixels / 200, without a margin.
     box_size: pixels, what the authors divide errors by, or else the side of the box.
@@ -50,6 +55,12 @@ class AnnotatedFace:
         raise UserError(
           f"{self.where}: {field} is {getattr(self, field):g}, expected a positive number"
         )
+    numbers = np.array([*self.points.ravel(), *self.center, 200 * self.scale, self.box_size])
+    if (beyond := numbers[abs(numbers) > _FARTHEST]).size:
+      raise UserError(
+        f"{self.where}: a landmark or the box is {beyond[0]:g} pixels away or wide, expected at "
+        f"most {_FARTHEST:g}"
+      )
 
   @property
   def size(self) -> int:
@@ -72,13 +83,22 @@ class Row:
   numbers: np.ndarray
 
 
-def read_table(path: pathlib.Path, layout: str, problems: Problems) -> tuple[list[str], list[Row]]:
+def read_table(
+  path: pathlib.Path,
+  layout: str,
+  problems: Problems,
+  *,
+  gaps: re.Pattern | None = None,
+  advice: str = "",
+) -> tuple[list[str], list[Row]]:
   """Reads a header and at least one row of an image's name and finite numbers.
 
   Args:
     path: a file of comma-separated text in UTF-8; empty lines are passed over.
     layout: what its folder has to hold, for the error message.
     problems: takes rows that are not as they have to be.
+    gaps: names of columns in which a cell may be empty or NaN, which gives NaN.
+    advice: what to do about such a cell, where it is refused nevertheless.
 
   Returns:
     The columns' names, and the rows.
@@ -95,7 +115,8 @@ def read_table(path: pathlib.Path, layout: str, problems: Problems) -> tuple[lis
         raise UserError(f"{where}: {len(cells)} columns, but the header has {len(header)}")
       if not cells[0].strip():
         raise UserError(f"{where}: no name of an image in the first column")
-      rows.append(Row(where, cells[0].strip(), _numbers(where, header[1:], cells[1:])))
+      numbers = _numbers(where, header[1:], cells[1:], gaps, advice)
+      rows.append(Row(where, cells[0].strip(), numbers))
   if not lines:
     raise UserError(f"{path}: a header without rows")
   return header, rows
@@ -113,12 +134,12 @@ def box_of_points(points: np.ndarray) -> tuple[np.ndarray, float]:
   (HRNet/HRNet-Facial-Landmark-Detection, `lib/datasets/cofw.py`).
 
   Args:
-    points: (L, 2) x, y.
+    points: (L, 2) x, y; those that are NaN have no part in it, but one has to be there.
 
   Returns:
     float64 (2,) x, y, and the longer side / 200.
   """
-  low, high = np.floor(points.min(0)), np.ceil(points.max(0))
+  low, high = np.floor(np.nanmin(points, 0)), np.ceil(np.nanmax(points, 0))
   return (low + high) / 2, float((high - low).max() / 200)
 
 
@@ -166,15 +187,21 @@ def _read_lines(path, layout):
   return header, lines[1:]
 
 
-def _numbers(where, header, cells):
+def _numbers(where, header, cells, gaps, advice):
   try:
     numbers = np.array([float(cell) for cell in cells])
   except ValueError:
     numbers = np.array([])
   if len(numbers) == len(cells) and np.isfinite(numbers).all():
     return numbers
-  name, cell = next(pair for pair in zip(header, cells, strict=True) if not _is_number(pair[1]))
-  raise UserError(f"{where}: {name} is {cell.strip()!r}, expected a finite number")
+  found = []
+  for name, cell in zip(header, cells, strict=True):
+    gap = gaps and gaps.fullmatch(name) and cell.strip().lower() in _EMPTY
+    if not _is_number(cell) and (advice or not gap):
+      more = f"; {advice}" if gap else ""
+      raise UserError(f"{where}: {name} is {cell.strip()!r}, expected a finite number{more}")
+    found.append(np.nan if gap else float(cell))
+  return np.array(found)
 
 
 def _is_number(cell):
