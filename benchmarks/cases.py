@@ -68,7 +68,9 @@ CASES = {
   "w48": Case("cityscapes", "w48", (1, 512, 1024), _PLAIN_LOSS),
   "w18_face68": Case("face68", "w18", (8, 256, 256)),
   "w18_imagenet": Case("imagenet", "w18", (8, 224, 224)),
-  "w32_pose": Case("landmarks_csv", "w32", (8, 256, 256), {"model.num_landmarks": 17}, network="pose"),
+  "w32_pose": Case(
+    "landmarks_csv", "w32", (8, 256, 256), {"model.num_landmarks": 17}, network="pose"
+  ),
 }
 # Measured with `--quick`, which shows whether everything runs, not how fast.
 QUICK = {"w18_small_v1": Case("cityscapes", "w18_small_v1", (1, 64, 128), _PLAIN_LOSS)}

@@ -41,9 +41,26 @@ def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
 # All errors about input. Those of the operating system are of files that the user named, or of the
 # machine: full disks, missing permissions. Diverged training raises FloatingPointError.
 ABOUT_INPUT = (UserError, OSError, FloatingPointError)
+_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how devices begin to say it
 TRACEBACK = "HRNET_JAX_TRACEBACK"  # environment variable that asks for tracebacks of these, too
 _UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) arguments?: (.+)")
+
+
+def out_of_memory(error: BaseException) -> bool:
+  """Whether the memory of the machine or of a device was not enough."""
+  device = type(error).__name__ == "JaxRuntimeError" and str(error).startswith(_OUT_OF_MEMORY)
+  return device or isinstance(error, MemoryError)
+
+
+def _no_home(error: BaseException) -> bool:
+  """Whether pathlib found no home folder, as for a user without a name."""
+  return type(error) is RuntimeError and "home directory" in str(error)
+
+
+def about_input(error: BaseException) -> bool:
+  """Whether an error is the user's to mend, not a bug of ours."""
+  return isinstance(error, ABOUT_INPUT) or out_of_memory(error) or _no_home(error)
 
 
 def describe(name: str, error: BaseException) -> str:
@@ -53,8 +70,13 @@ def describe(name: str, error: BaseException) -> str:
     name: of the command.
     error: what it raised.
   """
-  if isinstance(error, ABOUT_INPUT) and not os.environ.get(TRACEBACK):
-    return f"{name}: {error}"
+  if about_input(error) and not os.environ.get(TRACEBACK):
+    if _no_home(error):
+      return f"{name}: there is no home folder for ~ and for caches; set $HOME"
+    if not out_of_memory(error):
+      return f"{name}: {error}"
+    reason = next(iter(str(error).splitlines()), "MemoryError")
+    return f"{name}: not enough memory ({reason}); use smaller batches, images or networks"
   return "".join(traceback.format_exception(error)).rstrip()
 
 

@@ -76,14 +76,13 @@ def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
   """
   folder = find(path)
   try:
-    facts = handlers.read(folder, {}, ("facts",))["facts"]
-    config = ConfigDict(legacy.upgrade(facts["config"]))
+    config, dataset = _facts(folder)
     variables = handlers.read(folder, {"variables": None})["variables"]
   except Damaged as error:
     raise Damaged(f"{folder} is damaged: {error}; use another checkpoint") from None
   where = where or SingleDeviceSharding(jax.local_devices()[0])
   variables = sharding.device_put_global(variables, where)
-  return Loaded(config, variables, int(folder.name), facts["dataset"], folder)
+  return Loaded(config, variables, int(folder.name), dataset, folder)
 
 
 def export(
@@ -141,6 +140,32 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
   if step is None:
     raise FileNotFoundError(f"{root} holds no complete checkpoint")
   return root / str(step)
+
+
+def _facts(folder: pathlib.Path) -> tuple[ConfigDict, dict[str, Any]]:
+  """Config and data set of a checkpoint, once they are seen to be what they have to be.
+
+  Raises:
+    Damaged: they are not.
+  """
+  try:
+    facts = handlers.read(folder, {}, ("facts",))["facts"]
+  except Damaged:
+    raise
+  except (ValueError, RecursionError) as error:  # no text, no JSON, nested without end
+    raise Damaged(f"its item 'facts' cannot be read ({error})") from error
+  facts = facts if isinstance(facts, dict) else {}
+  config, dataset = facts.get("config"), facts.get("dataset")
+  model = config.get("model") if isinstance(config, dict) else None
+  if not isinstance(model, dict) or not isinstance(model.get("task"), str):
+    raise Damaged("its item 'facts' has no config with a model.task")
+  if not isinstance(dataset, dict):
+    raise Damaged("its item 'facts' has no facts about the data set")
+  for key in ("class_names", "landmark_names"):
+    names = dataset.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+      raise Damaged(f"dataset.{key} in its item 'facts' is no list of names")
+  return ConfigDict(legacy.upgrade(config)), dataset
 
 
 def _kind(x: Any) -> str:

@@ -20,7 +20,7 @@ from absl import flags, logging
 
 from hrnet_jax import __version__
 from hrnet_jax.cli.memory import restart_with_huge_pages
-from hrnet_jax.errors import ABOUT_INPUT, describe
+from hrnet_jax.errors import about_input, describe
 
 # Imported only when it is asked for, so that help is there at once.
 COMMANDS = {
@@ -72,7 +72,9 @@ def main(argv: Sequence[str]) -> int:
   command.add_arguments(parser)
   try:
     return command.main(parser, rest)
-  except ABOUT_INPUT as error:
+  except Exception as error:
+    if not about_input(error):
+      raise
     print(describe(parser.prog, error), file=sys.stderr)
     return 1
   except KeyboardInterrupt as stop:

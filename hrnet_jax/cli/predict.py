@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="for networks that look at one object at a time: a CSV or JSON file with photo, x0, y0, "
     "x1, y1 of each, in pixels; without it every photo is one",
   )
+  add(
+    "--probabilities",
+    action="store_true",
+    help="write how sure the network is as well: of every class for every pixel (NPZ) or photo "
+    "(CSV), or of every point (CSV); not for networks that give scores anyway",
+  )
 
 
 def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
@@ -55,5 +61,6 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     max_side=args.max_side,
     batch_size=args.batch_size,
     **({"boxes": args.boxes} if args.boxes else {}),
+    **({"probabilities": True} if args.probabilities else {}),
   )
   return arguments.complain(parser, failed.values())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax import registry
-from hrnet_jax.data import images, padded_batch, pipeline
+from hrnet_jax.data import images, memory, padded_batch, pipeline
 from hrnet_jax.data.dataset import Dataset, Part, examples
 from hrnet_jax.data.prepared import open_dataset as open_prepared
 from hrnet_jax.errors import UserError, config_keys
@@ -67,7 +67,14 @@ class Inputs:
       start=start,
     )
 
-  def eval(self, *, height_multiple: int = 1, limit: int = 0) -> pipeline.Loader:
+  def eval(
+    self,
+    *,
+    height_multiple: int = 1,
+    limit: int = 0,
+    batch_size: int = 0,
+    batch_multiple: int = 1,
+  ) -> pipeline.Loader:
     """One pass over the evaluation split.
 
     If the transform has an option `size`, to which it pads, and the config does not set it, it is
@@ -76,21 +83,26 @@ class Inputs:
     Args:
       height_multiple: what the height must be a multiple of to be split over devices.
       limit: only this many examples, the first ones; 0 is all.
+      batch_size: at most, over all processes; 0 is `eval.batch_size`.
+      batch_multiple: what the size of a batch must be a multiple of; to be split, likewise. A split
+        of fewer examples than `batch_size` makes a smaller batch, instead of one that is filled up.
     """
     split = self.config.data.eval_split
     source, transform = self.dataset.source(split), self._eval_transform(height_multiple)
     groups = self._groups(transform, split)
     if 0 < limit < len(source):
       source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
+    group_sizes = [len(source)] if groups is None else np.unique(groups, return_counts=True)[1]
+    largest = _round_up(int(max(group_sizes)), max(batch_multiple, self.process_count))
     return pipeline.eval_loader(
       source,
       self._decoded(transform),
-      batch_size=self.config.eval.batch_size,
+      batch_size=min(batch_size or self.config.eval.batch_size, largest),
       groups=groups,
       **self._reading(),
     )
 
-  def check(self, height_multiple: int = 1) -> None:
+  def check(self, height_multiple: int = 1) -> dict[str, np.ndarray]:
     """Reads and transforms the first example of both splits.
 
     What cannot work, such as a split that is not there, is then said before hours of training.
@@ -98,16 +110,35 @@ class Inputs:
     Args:
       height_multiple: see `eval`.
 
+    Returns:
+      See `eval_example`.
+
     Raises:
       ValueError, TypeError: an option is wrong, a split is not there or empty, or the example does
         not suit the network.
     """
-    data = self.config.data
-    for split, transform, rng in (
-      (data.train_split, self._train_transform(), (np.random.default_rng(0),)),
-      (data.eval_split, self._eval_transform(height_multiple), ()),
-    ):
-      self._decoded(transform)(examples(self.dataset, split)[0], *rng)
+    example = self._first(
+      self.config.data.train_split, self._train_transform(), np.random.default_rng(0)
+    )
+    count = self.config.train.batch_size // self.process_count
+    needed = count * sum(np.asarray(x).nbytes for x in example.values())
+    if needed > (free := memory.host_free_bytes()):
+      raise UserError(
+        f"train.batch_size is {self.config.train.batch_size}: a batch of this process takes "
+        f"{needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} are free"
+      )
+    return self.eval_example(height_multiple)
+
+  def eval_example(self, height_multiple: int = 1) -> dict[str, np.ndarray]:
+    """The first example of evaluation; all others have its size, or one of as many pixels.
+
+    Args:
+      height_multiple: see `eval`.
+
+    Raises:
+      ValueError, TypeError: see `check`.
+    """
+    return self._first(self.config.data.eval_split, self._eval_transform(height_multiple))
 
   def test(self, count: int, **options: Any) -> pipeline.Loader:
     """One pass over whole images of the evaluation split, in batches of `StackPadded`.
@@ -126,6 +157,9 @@ class Inputs:
       stack=padded_batch.StackPadded(procedure.fill, multiple),
       **self._reading(),
     )
+
+  def _first(self, split: str, transform: Any, *rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return self._decoded(transform)(examples(self.dataset, split)[0], *rng)
 
   def _eval_size(self, height_multiple: int) -> tuple[int, int]:
     """One static shape: of all images if they are of one size, else the largest, rounded up."""

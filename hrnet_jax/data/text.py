@@ -84,16 +84,18 @@ def read_json(path: pathlib.Path) -> Any:
     raise UserError(f"{path}: not valid JSON ({error})") from None
 
 
-def read_json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-  """The JSON objects of a log, one a line, without lines that are none.
+def read_json_lines(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
+  """The JSON objects of a log, one a line, and how many lines are none.
 
   A process that was killed, or a disk that was full, leaves parts of lines, even zeros.
 
   Raises:
     FileNotFoundError: it cannot be read.
   """
+  lines = read_regular(path, most_bytes=_MOST_BYTES).decode(errors="replace").splitlines()
   found = []
-  for line in read_regular(path, most_bytes=_MOST_BYTES).decode(errors="replace").splitlines():
+  for line in lines:
     with contextlib.suppress(ValueError, RecursionError):
       found.append(json.loads(line))
-  return [x for x in found if isinstance(x, dict)]
+  objects = [x for x in found if isinstance(x, dict)]
+  return objects, len(lines) - len(objects)

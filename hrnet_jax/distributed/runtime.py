@@ -1,6 +1,7 @@
 """The process itself: compilation cache, compiled programs, SIGTERM, steps under way."""
 
 from collections.abc import Callable
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -29,8 +30,10 @@ def use_compilation_cache() -> None:
 
   $JAX_COMPILATION_CACHE_DIR names another folder; empty, it turns the cache off.
   """
-  default = pathlib.Path.home() / ".cache" / "hrnet_jax" / "xla"
-  folder = os.environ.get(CACHE_VARIABLE, str(default))
+  folder = os.environ.get(CACHE_VARIABLE)
+  if folder is None:
+    with contextlib.suppress(RuntimeError):  # a user without a home folder has no cache
+      folder = str(pathlib.Path.home() / ".cache" / "hrnet_jax" / "xla")
   if folder:
     jax.config.update("jax_compilation_cache_dir", folder)
 

@@ -168,6 +168,11 @@ def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arra
   return {name: place(batch[name], x) for name, x in batch_shardings(mesh, batch).items()}
 
 
+def batch_multiple(mesh: Mesh) -> int:
+  """The number that the examples of a global batch must be a multiple of."""
+  return mesh.shape[DATA]
+
+
 def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:
   """Refuses a global batch that does not divide over the mesh.
 
@@ -182,7 +187,7 @@ def check_batch(mesh: Mesh, batch_size: int, key: str, parts: int = 1) -> None:
   """
   if parts < 1:
     raise UserError(f"train.accumulate is {parts}, expected 1 or more")
-  shards = mesh.shape[DATA]
+  shards = batch_multiple(mesh)
   if batch_size < 1 or batch_size % (shards * parts):
     accumulated = f" times {parts} parts (train.accumulate)" if parts > 1 else ""
     raise UserError(

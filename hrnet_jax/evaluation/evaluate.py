@@ -1,7 +1,6 @@
 """One exact pass over a data set: batches -> report, score of every example, pictures."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import heapq
@@ -178,10 +177,9 @@ def score_batches(
   """
   totals = None
   for batch in batches:
-    with _room_for(batch):
-      scored = [step(variables, batch) for variables in networks]
+    scored = [step(variables, batch) for variables in networks]
     # On the host: a count of pixels outgrows the 32 bits that devices have.
-    sums = [jax.tree.map(_widen, x.metric_sums) for x in scored]
+    sums = [jax.tree.map(widen, x.metric_sums) for x in scored]
     totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
     for row in np.flatnonzero(batch["mask"]):
       index = int(batch["index"][row])
@@ -199,21 +197,6 @@ def score_batches(
     if collector is not None:
       totals[number] = totals[number] | collector.merge(gather_bytes(collector.pack()))
   return totals
-
-
-@contextlib.contextmanager
-def _room_for(batch: Mapping[str, np.ndarray]) -> Iterator[None]:
-  """Says what to do where a batch does not fit into the memory."""
-  try:
-    yield
-  except jax.errors.JaxRuntimeError as error:
-    if "RESOURCE_EXHAUSTED" not in str(error):
-      raise
-    count, height, width = batch["image"].shape[:3]
-    raise UserError(
-      f"{count} images of {width}x{height} pixels at a time do not fit into the memory "
-      f"({str(error).splitlines()[0]}); lower eval.batch_size, which may change when a run goes on"
-    ) from error
 
 
 def _outcomes(
@@ -248,6 +231,6 @@ def _draw(task: Task, prediction: Any, example: Example) -> np.ndarray:
   return task.picture(as_rgb(example["image"]), prediction, example)
 
 
-def _widen(x: np.ndarray) -> np.ndarray:
+def widen(x: np.ndarray) -> np.ndarray:
   """The same numbers in 64 bits."""
   return np.asarray(x).astype(np.int64 if np.issubdtype(x.dtype, np.integer) else np.float64)

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
 
 from hrnet_jax import registry
+from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import UserError, config_keys
+from hrnet_jax.evaluation import memory
 from hrnet_jax.evaluation.eval_step import make_eval_step
 from hrnet_jax.evaluation.evaluate import SharedStep, Step
 from hrnet_jax.tasks.interface import Task
@@ -63,10 +66,26 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
   values, spec = dict(config.eval.get("protocol") or {}), registry.task_of(config)
   if not values:
     inputs = Inputs(config, dataset, spec, *sharding.data_share(mesh))
-    multiple = sharding.height_multiple(mesh)
-    step = SharedStep(make_eval_step(task, mesh), mesh)
+    step, height = SharedStep(make_eval_step(task, mesh), mesh), sharding.height_multiple(mesh)
+    variables = jax.eval_shape(lambda: init_variables(task.model, seed=0))
+    example = inputs.eval_example(height)
+    batches = functools.partial(
+      inputs.eval,
+      height_multiple=height,
+      batch_size=memory.fitting_batch_size(
+        step,
+        variables,
+        example,
+        config.eval.batch_size,
+        len(dataset.source(config.data.eval_split)),
+      ),
+      batch_multiple=sharding.batch_multiple(mesh),
+    )
     return TestSetup(
-      step, lambda: inputs.eval(height_multiple=multiple), lambda x: x, "as validation"
+      memory.InParts(step, sharding.batch_multiple(mesh) // sharding.data_share(mesh)[1]),
+      batches,
+      lambda x: x,
+      "as validation",
     )
   procedure = spec.part("test_procedure")
   if procedure is None:
@@ -77,7 +96,7 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
   options = {key: getattr(protocol, key) for key in procedure.preparation}
   inputs = Inputs(config, dataset, spec, jax.process_index(), jax.process_count())
   return TestSetup(
-    procedure.step(task, protocol, local),
+    memory.InParts(procedure.step(task, protocol, local), local.size),
     lambda: inputs.test(local.size, padding=task.normalize.mean_color, **options),
     lambda variables: sharding.device_put_replicated(variables, local),
     protocol.text,

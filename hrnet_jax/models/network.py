@@ -14,6 +14,8 @@ from hrnet_jax.models.layers import LayerConfig
 from hrnet_jax.models.scan import ScannedHRNet
 from hrnet_jax.ops.resize import Resize
 
+_MOST_CHANNELS, _MOST_PARTS = 4096, 64  # of a network that is meant seriously
+
 
 class Network(nn.Module):
   """Three parts joined by position; none knows the others.
@@ -113,18 +115,28 @@ def build_backbone(
     dtype=dtype, norm=norm, bn_momentum=bn_momentum, bn_group_size=bn_group_size, init=init
   )
   check_known(upsample, Resize, "upsample")
-  if channels < 1:
-    raise UserError(f"channels is {channels}; expected the number that images have, such as 3")
+  if type(channels) is not int or channels < 1:
+    raise UserError(f"channels is {channels!r}; expected the number that images have, such as 3")
   if "modules" in size:
     size["modules"] = tuple(size["modules"])
   if variant is None:
     config = HRNetConfig(**size)
   else:
     config = dataclasses.replace(lookup(VARIANTS, variant, "variant"), **size)
+  _check_size(config)
   parts = (config, Resize(upsample), layer_config)
   if scan_layers or remat:
     return ScannedHRNet(*parts, channels=channels, scan_layers=scan_layers, remat=remat)
   return HRNet(*parts, channels=channels)
+
+
+def _check_size(config: HRNetConfig) -> None:
+  """Refuses what nobody means, before hours of tracing or more memory than there is."""
+  for key, value in dataclasses.asdict(config).items():
+    most = _MOST_CHANNELS if "width" in key else _MOST_PARTS
+    for number in value if key == "modules" else (value,):
+      if type(number) is not int or not 0 <= number <= most:
+        raise UserError(f"model.{key} is {value!r}; expected whole numbers of at most {most}")
 
 
 def build_neck(

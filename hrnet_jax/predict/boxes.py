@@ -49,7 +49,7 @@ def _csv_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, row in enumerate(reader, start=2):  # as a spreadsheet counts
       yield f"{path}, row {number}", row
   except csv.Error as error:
-    raise UserError(f"{path}: not comma-separated text ({error})") from error
+    raise UserError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
 
 
 def _json_rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -65,7 +65,7 @@ def _box(row: Mapping[str, Any], where: str) -> Box:
   for key in CORNERS:
     try:
       number = float(row[key])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
       number = math.nan
     if not math.isfinite(number):
       raise UserError(f"{where}: {key} is {row[key]!r}, expected a finite number")

@@ -23,9 +23,10 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, list_files
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, out_of_memory
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
+from hrnet_jax.tasks.interface import Task
 
 SUFFIXES = (*IMAGE_SUFFIXES, images.ARRAY_SUFFIX)
 # Of photos in the network's eyes; programs of more are forgotten, each holds some 20 MB.
@@ -69,17 +70,23 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   if "batch_stats" in variables:
     model, variables = fold_batchnorm(task.model, variables)
     task = dataclasses.replace(task, model=model)
+  predictor = make_predictor(loaded, **options)
+  decode = getattr(predictor, "decode", _decode)
   weights = jax.device_put(variables)
 
   @jax.jit
   def predict(variables, batch, extras):
     outputs = task.outputs(variables, task.normalize(batch), **extras)
-    return task.predict(outputs, batch.shape[1:3])
+    return decode(task, outputs, batch.shape[1:3])
 
   return TrainedNetwork(
     run=lambda batch, **extras: jax.device_get(predict(weights, batch, extras)),
-    predictor=make_predictor(loaded, **options),
+    predictor=predictor,
   )
+
+
+def _decode(task: Task, outputs: Any, size: tuple[int, int]) -> Any:
+  return task.predict(outputs, size)
 
 
 def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
@@ -176,10 +183,21 @@ def predict_all(
         jax.clear_caches()
         shapes.clear()
       shapes.add(shape)
-      rows = network.run(
-        np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
-      )
+      try:
+        rows = network.run(
+          np.stack([photo.inputs[number] for photo, number in group]), **_extras(group)
+        )
+      except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not out_of_memory(error):
+          raise
+        for path in {photo.path for photo, _ in group} - failed.keys():
+          failed[path] = f"{path}: not enough memory; lower --max_side or --batch_size"
+          found.pop(path, None)
+          bar.update()
+        continue
       for index, (photo, number) in enumerate(group):
+        if photo.path in failed:
+          continue
         known = found.setdefault(photo.path, {})
         known[number] = jax.tree.map(lambda x, index=index: x[index], rows)
         if len(known) == len(photo.inputs):

@@ -29,7 +29,11 @@ class Photo:
 
 
 class Predictor(Protocol):
-  """Prepares photos and saves predictions; made from a checkpoint by `TaskSpec.predictor`."""
+  """Prepares photos and saves predictions; made from a checkpoint by `TaskSpec.predictor`.
+
+  It may have a method `decode(task, outputs, size)` that makes predictions in place of the task's
+  `predict(outputs, size)`. JAX traces it; it returns arrays by image.
+  """
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """Reads a photo and brings it to a size that suits the network.
@@ -47,6 +51,6 @@ class Predictor(Protocol):
 
     Args:
       photo: the photo.
-      predictions: the task's, for each input.
+      predictions: the task's or `decode`'s, for each input.
       stem: path of the files without their endings.
     """

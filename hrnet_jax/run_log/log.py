@@ -100,12 +100,17 @@ def info(text: str) -> None:
 
 
 def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Entries of a log, line by line, without what a killed run left unfinished.
+  """Entries of a log, line by line; lines that are none are left out, and counted if there are more
+  than the one that a killed run may leave unfinished.
 
   Raises:
     OSError: it cannot be read.
   """
-  return [x for x in read_json_lines(path) if {"step", "split"} <= x.keys()]
+  entries, damaged = read_json_lines(path)
+  kept = [x for x in entries if isinstance(x.get("step"), int) and "split" in x]
+  if (damaged := damaged + len(entries) - len(kept)) > 1:
+    info(f"{path}: {damaged} damaged lines are left out")
+  return kept
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:

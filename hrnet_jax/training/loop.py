@@ -1,8 +1,9 @@
 """The training loop, the same for every task: config and workdir -> final state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -20,9 +21,11 @@ from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.errors import config_keys
+from hrnet_jax.evaluation.memory import InParts, fitting_batch_size
 from hrnet_jax.run_log.log import Log, info
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
+from hrnet_jax.training.schedule import GOES_BY_LENGTH
 from hrnet_jax.training.setup import make_setup
 from hrnet_jax.training.step import StepPrograms
 from hrnet_jax.training.validation import Validation
@@ -33,7 +36,9 @@ TRANSFER_FILE = "init_from.txt"
 _EVALUATION_DUE = "evaluation_due"
 
 
-def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
+def train(
+  config: Any, workdir: str | pathlib.Path, *, allow_changes: Sequence[str] = ()
+) -> TrainState:
   """Trains until the config's last step or SIGTERM; goes on where the workdir's run stopped.
 
   The weights come from the newest checkpoint of the workdir; else from `config.init_from`, if it
@@ -46,6 +51,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   Args:
     config: see `configs/`.
     workdir: for checkpoints and logs; holds one run.
+    allow_changes: keys of the config that may differ from how the run began; see `open_workdir`.
 
   Returns:
     The final state.
@@ -57,13 +63,25 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
   dataset = open_dataset(config)
   setup = make_setup(config, dataset)
   mesh, plan = setup.mesh, setup.plan
-  setup.inputs.check(sharding.height_multiple(mesh))
+  example = setup.inputs.check(sharding.height_multiple(mesh))
   facts = {"config": config.to_dict(), "dataset": dataset.facts()}
-  workdir = open_workdir(workdir, **facts)
+  workdir = open_workdir(
+    workdir,
+    **facts,
+    allow_changes=allow_changes,
+    length_matters=config.optimizer.schedule.name in GOES_BY_LENGTH,
+  )
   with config_keys(config, "train.watchdog"):
     watchdog = Watchdog(**config.train.get("watchdog", {}))
   state = setup.init_state()
   _write_overview(workdir / "parameters.txt", state)
+  eval_batch_size = fitting_batch_size(
+    setup.eval_step,
+    state.variables,
+    example,
+    config.eval.batch_size,
+    len(dataset.source(config.data.eval_split)),
+  )
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
     Checkpoints(workdir, facts=facts, **keeping) as checkpoints,
@@ -89,8 +107,10 @@ def train(config: Any, workdir: str | pathlib.Path) -> TrainState:
         progress=Progress(plan, setup.schedule, log, checkpoints),
         validation=Validation(
           task=setup.task,
-          step=setup.eval_step,
-          batches=setup.eval_batches,
+          step=InParts(
+            setup.eval_step, sharding.batch_multiple(mesh) // sharding.data_share(mesh)[1]
+          ),
+          batches=functools.partial(setup.eval_batches, batch_size=eval_batch_size),
           num_pictures=config.eval.pictures,
           log=log,
           watchdog=watchdog,

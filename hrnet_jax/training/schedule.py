@@ -101,6 +101,7 @@ def _step(
 
 SCHEDULES = {"poly": _poly, "constant": _constant, "step": _step}
 _COUNT_EPOCHS = ("step",)
+GOES_BY_LENGTH = ("poly",)  # whose rate at a step depends on the number of all steps
 
 
 def _one_after_another(first: optax.Schedule, second: optax.Schedule, steps: int) -> optax.Schedule:

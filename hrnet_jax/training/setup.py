@@ -16,7 +16,7 @@ from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import config_keys
 from hrnet_jax.evaluation.eval_step import make_eval_step
-from hrnet_jax.evaluation.evaluate import SharedStep, Step
+from hrnet_jax.evaluation.evaluate import SharedStep
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.training import optimizer
 from hrnet_jax.training.plan import Plan, make_plan
@@ -36,7 +36,7 @@ class TrainSetup:
     train_step: from `make_train_step`.
     eval_step: scores a batch.
     inputs: the batches that this process reads.
-    eval_batches: makes a loader for one validation.
+    eval_batches: makes a loader for one validation; takes `batch_size`, see `Inputs.eval`.
     seed: of the initial weights.
   """
 
@@ -46,9 +46,9 @@ class TrainSetup:
   schedule: optax.Schedule
   tx: optax.GradientTransformation
   train_step: Callable[..., Any]
-  eval_step: Step
+  eval_step: SharedStep
   inputs: Inputs
-  eval_batches: Callable[[], Loader]
+  eval_batches: Callable[..., Loader]
   seed: int
 
   def init_state(self) -> TrainState:
@@ -101,7 +101,10 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
     eval_step=SharedStep(make_eval_step(task, mesh), mesh),
     inputs=inputs,
     eval_batches=functools.partial(
-      inputs.eval, height_multiple=height_multiple, limit=config.eval.get("examples", 0)
+      inputs.eval,
+      height_multiple=height_multiple,
+      limit=config.eval.get("examples", 0),
+      batch_multiple=sharding.batch_multiple(mesh),
     ),
     seed=config.seed,
   )

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from hrnet_jax.checkpoint import workdir
 from hrnet_jax.checkpoint.workdir import open_workdir
+from hrnet_jax.errors import UserError
 
 CONFIG = {"seed": 3, "model": {"width": 4, "modules": (1, 1, 1)}, "train": {"steps": 5}, "loss": {}}
 DATASET = {"name": "streets", "fingerprint": "a" * 64}
@@ -48,15 +50,19 @@ def test_home_and_relative_paths_become_absolute(tmp_path, monkeypatch):
 
 def test_every_differing_key_is_named_and_nothing_is_changed(run):
   before = content(run)
-  other = {**CONFIG, "train": {"steps": 6, "log_every": 2}, "model": {"width": 4}}
+  other = {**CONFIG, "train": {"steps": 4, "log_every": 2}, "model": {"width": 4}}
   with pytest.raises(ValueError, match="belongs to a run with another config") as error:
     open_workdir(run, other, DATASET)
   lines = str(error.value).splitlines()
   assert lines[1:-1] == [
     "  config.model.modules: [1, 1, 1] there, '(absent)' now",
-    "  config.train.steps: 5 there, 6 now",
+    "  config.train.steps: 5 there, 4 now (the schedule goes by the length: the rest of its curve "
+    "changes)",
   ]
-  assert "choose another --workdir" in lines[-1]
+  assert lines[-1] == (
+    "go on with the same config (model.modules cannot change within a run), or choose another "
+    "--workdir"
+  )
   assert content(run) == before
 
 
@@ -83,3 +89,105 @@ def test_before_the_first_checkpoint_a_wrong_value_may_be_put_right(tmp_path):
   (tmp_path / "checkpoints" / "20.orbax-checkpoint-tmp").mkdir(parents=True)  # never completed
   open_workdir(tmp_path, CONFIG, DATASET)
   assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
+
+
+def with_values(**values):
+  """CONFIG with an optimizer, and with further values by section."""
+  optimizer = {"name": "sgd", "learning_rate": 0.1, "schedule": {"name": "poly", "power": 0.9}}
+  return {**CONFIG, "optimizer": optimizer} | values
+
+
+@pytest.fixture
+def poly_run(tmp_path):
+  path = open_workdir(tmp_path / "poly", with_values(), DATASET)
+  (path / "checkpoints" / "20").mkdir(parents=True)
+  return path
+
+
+def slower():
+  return with_values(optimizer={**with_values()["optimizer"], "learning_rate": 0.01})
+
+
+def test_a_run_may_get_longer_where_its_rate_does_not_depend_on_that(run):
+  longer = {**CONFIG, "train": {"steps": 9}}
+  open_workdir(run, longer, DATASET, length_matters=False)
+  with pytest.raises(UserError, match=r"allow the changes with --allow_changes=train\.steps"):
+    open_workdir(run, CONFIG, DATASET, length_matters=False)  # shorter
+  assert json.loads((run / "config.json").read_text())["train"] == {"steps": 9}
+
+
+def test_a_longer_run_with_another_curve_needs_the_flag(poly_run):
+  longer = with_values(train={"steps": 9})
+  with pytest.raises(UserError) as error:
+    open_workdir(poly_run, longer, DATASET)
+  assert str(error.value).splitlines()[1:] == [
+    "  config.train.steps: 5 there, 9 now (the schedule goes by the length: the rest of its curve "
+    "changes)",
+    "go on with the same config, allow the changes with --allow_changes=train.steps, or choose "
+    "another --workdir",
+  ]
+  assert open_workdir(poly_run, longer, DATASET, allow_changes=["train.steps"]) == poly_run
+
+
+def test_a_second_phase_stays_where_it_is(tmp_path):
+  phases = {"steps": 5, "fine_tune": {"epochs": 2}}
+  path = open_workdir(tmp_path / "phases", {**CONFIG, "train": phases}, DATASET)
+  (path / "checkpoints" / "3").mkdir(parents=True)
+  longer = {**CONFIG, "train": {**phases, "steps": 9}}
+  with pytest.raises(UserError, match=r"\(train\.steps cannot change within a run\)"):
+    open_workdir(path, longer, DATASET, allow_changes=["train.steps"])
+
+
+def test_an_allowed_change_is_noted_and_holds_from_then_on(poly_run):
+  with pytest.raises(UserError, match=r"--allow_changes=optimizer\.learning_rate, or choose"):
+    open_workdir(poly_run, slower(), DATASET, allow_changes=["optimizer.schedule"])
+  open_workdir(poly_run, slower(), DATASET, allow_changes=["config.optimizer.learning_rate"])
+  assert json.loads((poly_run / "config.json").read_text())["optimizer"]["learning_rate"] == 0.01
+  open_workdir(poly_run, slower(), DATASET)  # the history stays
+  (change,) = json.loads((poly_run / "manifest.json").read_text())["changes"]
+  assert change["step"] == 20
+  assert change["values"] == {"optimizer.learning_rate": {"old": 0.1, "new": 0.01}}
+  assert change["config"] == json.loads(json.dumps(with_values()))
+  with pytest.raises(UserError, match=r"learning_rate: 0\.01 there, 0\.1 now"):
+    open_workdir(poly_run, with_values(), DATASET)
+
+
+def test_what_is_below_an_allowed_key_is_allowed(poly_run):
+  other = with_values()
+  other["optimizer"]["schedule"] = {"name": "step", "milestones": [3]}
+  open_workdir(poly_run, other, DATASET, allow_changes=["optimizer.schedule"])
+  manifest = json.loads((poly_run / "manifest.json").read_text())
+  assert sorted(manifest["changes"][0]["values"]) == [
+    "optimizer.schedule.milestones",
+    "optimizer.schedule.name",
+    "optimizer.schedule.power",
+  ]
+
+
+@pytest.mark.parametrize("key", ["model.width", "seed", "optimizer", "optimizer.learning"])
+def test_keys_that_shape_the_run_cannot_be_allowed(tmp_path, key):
+  with pytest.raises(UserError, match=f"allow_changes: '{key}' is not among the keys"):
+    open_workdir(tmp_path / "none", CONFIG, DATASET, allow_changes=[key])
+  assert not (tmp_path / "none").exists()
+
+
+def test_keys_that_are_free_need_no_flag(tmp_path):
+  with pytest.raises(UserError, match=r"'eval\.batch_size' .* \(it may change without the flag\)"):
+    open_workdir(tmp_path, CONFIG, DATASET, allow_changes=["eval.batch_size"])
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", "[" * 100_000, '{"dataset": 3}'])
+@pytest.mark.parametrize("name", ["manifest.json", "config.json"])
+def test_damaged_files_are_named(run, name, content):
+  (run / name).write_text(content)
+  reasons = "is damaged|does not say|: not valid JSON|: JSON that is nested"
+  with pytest.raises(UserError, match=rf"\.json ?({reasons})|another config"):
+    open_workdir(run, CONFIG, DATASET)
+
+
+def test_a_refusal_in_another_process_is_one_here(run, monkeypatch):
+  monkeypatch.setattr(workdir.collectives, "all_processes", lambda flag: False)
+  before = content(run)
+  with pytest.raises(UserError, match="another process refuses to go on"):
+    open_workdir(run, {**CONFIG, "eval": {"pictures": 1}}, DATASET)
+  assert content(run) == before

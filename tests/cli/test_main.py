@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 
+import jax
 import pytest
 
 from hrnet_jax import __version__, cli, errors
@@ -166,3 +167,45 @@ def test_the_doors_lead_to_the_same_command(door):
   done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 1
   assert done.stderr.startswith("hrnet train: --config=quickstrat: ")
+
+
+@pytest.mark.parametrize(
+  ("error", "message"),
+  [
+    (MemoryError("Unable to allocate 33 TiB"), "not enough memory (Unable to allocate 33 TiB)"),
+    (MemoryError(), "not enough memory (MemoryError); use smaller batches, images or networks"),
+    (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 bytes\nmore"), "not enough memory (RES"),
+    (RuntimeError("Could not determine home directory."), "there is no home folder"),
+  ],
+)  # fmt: skip
+def test_what_the_machine_lacks_is_one_line(failing, capsys, error, message):
+  failing.append(error)
+  assert command.main(["plot"]) == 1
+  said = capsys.readouterr().err
+  assert said.startswith(f"hrnet plot: {message}")
+  assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+  "error", [jax.errors.JaxRuntimeError("INTERNAL: a bug"), RuntimeError("a bug"), KeyError("a bug")]
+)
+def test_bugs_keep_their_traceback(failing, error):
+  failing.append(error)
+  with pytest.raises(type(error), match="a bug"):
+    command.main(["plot"])
+
+
+@pytest.mark.parametrize("flag", ["--workdir=gs://a/b", "--config.data.data_dir=s3://a"])
+def test_buckets_are_refused_before_a_folder_is_made(flag, capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert command.main(["train", "--config=quickstart", f"--workdir={tmp_path / 'w'}", flag]) == 1
+  assert "mount the bucket" in capsys.readouterr().err
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["loss.class_weights=(1.0,2.0)", "transform.eval.base_size=480"])
+def test_keys_that_documents_name_can_be_given(flag, capsys):
+  argv = ["train", "--config=segmentation/image_folder", f"--config.{flag}", "--print_config"]
+  with pytest.raises(SystemExit, match="0"):
+    command.main(argv)
+  assert flag.partition("=")[2].replace(",", ", ") in capsys.readouterr().out

@@ -93,12 +93,12 @@ def test_size_is_found_where_a_transform_pads(data_dir):
   settings = config("segmentation", data_dir)
   source = make(settings)
   with source.eval() as loader:
-    assert next(loader)["image"].shape == (4, 128, 128, 3)
+    assert next(loader)["image"].shape == (2, 128, 128, 3)  # no more than there are
   with source.eval(height_multiple=96) as loader:
-    assert next(loader)["image"].shape == (4, 192, 128, 3)
+    assert next(loader)["image"].shape == (2, 192, 128, 3)
   settings = config("segmentation", data_dir, size=(160, 128))
   with make(settings, source.dataset).eval() as loader:
-    assert next(loader)["image"].shape == (4, 160, 128, 3)
+    assert next(loader)["image"].shape == (2, 160, 128, 3)
 
 
 def test_batches_of_detection(data_dir):
@@ -118,8 +118,8 @@ def test_batches_of_detection(data_dir):
   scenes = source.dataset.source("val")
   with source.eval() as loader:
     (batch,) = list(loader)
-  assert batch["image"].shape == (4, 160, 128, 3)  # square images are put on the tall canvas
-  assert batch["mask"].tolist() == [True, True, False, False]
+  assert batch["image"].shape == (2, 160, 128, 3)  # square images are put on the tall canvas
+  assert batch["mask"].tolist() == [True, True]
   for row in range(2):
     count = len(scenes[row]["classes"])
     np.testing.assert_array_equal(batch["boxes"][row, :count], scenes[row]["boxes"])
@@ -145,14 +145,16 @@ def test_wide_and_tall_images_make_batches_of_their_own(coco_dir):
   wide, tall = (2, 64, 96, 3), (2, 96, 64, 3)
   # Two of each in every pass: c and b, a and d.
   assert sorted(shapes[:2]) == sorted(shapes[2:]) == [wide, tall]
-  with source.eval() as loader:
+  with source.eval(batch_multiple=4) as loader:
     (first, second) = list(loader)
   assert first["index"].tolist() == [1, 2, -1, -1]
   assert second["index"].tolist() == [0, 3, -1, -1]
   assert second["image_id"].tolist() == [10, 40, 40, 40]
   with source.eval(limit=1) as loader:
     (batch,) = list(loader)
-  assert batch["index"].tolist() == [0, -1, -1, -1]
+  assert batch["index"].tolist() == [0]
+  with source.eval(batch_size=1) as loader:
+    assert [x["index"].tolist() for x in loader] == [[1], [2], [0], [3]]
   settings.data.train_split = "train_objects"
   with make(settings, source.dataset).train() as loader:
     assert next(loader)["valid"].sum(1).tolist() == [2, 2]
@@ -308,3 +310,11 @@ def test_what_cannot_work_is_said_before_the_first_step(dataset):
   settings.transform.eval = {"sise": (32, 32)}
   with pytest.raises(TypeError, match=r"config\.transform\.eval\.sise is a key that nothing takes"):
     inputs.Inputs(settings, dataset, registry.task_of(settings)).check()
+
+
+def test_a_batch_that_no_memory_holds_is_refused_before_it_is_read(data_dir):
+  settings = config("segmentation", data_dir)
+  settings.train.batch_size = 10**9
+  message = r"train\.batch_size is 1000000000: a batch of this process takes \d+\.\d GiB of memory"
+  with pytest.raises(ValueError, match=message):
+    make(settings).check()

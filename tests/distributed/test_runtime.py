@@ -76,3 +76,15 @@ def test_sigterm_is_noted_and_the_old_handler_comes_back():
 
 def test_there_is_a_folder_for_the_cache_under_pytest():
   assert pathlib.Path(os.environ[runtime.CACHE_VARIABLE]).is_dir()
+
+
+def test_without_a_home_folder_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+  def home() -> None:
+    raise RuntimeError("Could not determine home directory.")
+
+  updates: list[tuple] = []
+  monkeypatch.delenv(runtime.CACHE_VARIABLE, raising=False)
+  monkeypatch.setattr(runtime.pathlib.Path, "home", home)
+  monkeypatch.setattr(runtime.jax.config, "update", lambda *x: updates.append(x))
+  runtime.use_compilation_cache()
+  assert not updates

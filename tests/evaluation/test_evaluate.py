@@ -2,16 +2,14 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 
 from hrnet_jax import registry
 from hrnet_jax.data.inputs import Inputs
 from hrnet_jax.distributed import sharding
-from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation.eval_step import make_eval_step
-from hrnet_jax.evaluation.evaluate import Ranking, SharedStep, evaluate, score_batches
+from hrnet_jax.evaluation.evaluate import Ranking, SharedStep, evaluate
 from hrnet_jax.tasks.segmentation.task import Segmentation
 from hrnet_jax.training import optimizer
 from tests.helpers import toy
@@ -154,15 +152,3 @@ def test_ranking_keeps_the_largest_and_never_what_is_unknown():
 def test_an_empty_split_is_refused(task):
   with pytest.raises(ValueError, match="nothing to evaluate: the split is empty"):
     evaluate(task, None, {}, [])
-
-
-def test_a_batch_that_does_not_fit_is_one_line(dataset):
-  config = toy.get_config()
-
-  def step(variables, batch):
-    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
-
-  with Inputs(config, dataset, registry.task_of(config)).eval() as batches:
-    message = r"images of \d+x\d+ pixels at a time do not .* 9 bytes\.\); lower eval\.batch_size"
-    with pytest.raises(UserError, match=message):
-      score_batches(step, [None], batches, [None], lambda *_: None)

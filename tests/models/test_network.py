@@ -15,6 +15,7 @@ import pytest
 import hrnet_jax
 from hrnet_jax.convert import from_torch, to_torch
 from hrnet_jax.models.backbone import VARIANTS
+from hrnet_jax.models.network import build_backbone
 
 TOY = {"width": 4, "modules": (1, 1, 1), "blocks": 1, "bottlenecks": 1, "bottleneck_width": 4}
 build = functools.partial(
@@ -303,3 +304,14 @@ def test_printed_statistics_of_a_training_step(golden: pathlib.Path) -> None:
       np.testing.assert_allclose(ours[:2], values, rtol=0, atol=1e-8, err_msg=f"{name} {momentum}")
   statistics = [k for k in after if k.endswith(("running_mean", "running_var"))]
   assert not [k for k in statistics if np.array_equal(after[k], before[k])]
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [("width", 10**6), ("blocks", 10**6), ("modules", (1, 1, 10**6)), ("bottlenecks", "4")],
+)
+def test_sizes_that_nobody_means_are_refused_at_once(key: str, value: object) -> None:
+  with pytest.raises(ValueError, match=f"model.{key} is .*; expected whole numbers of at most"):
+    build_backbone("w18", **{key: value})
+  with pytest.raises(ValueError, match="channels is 'three'; expected the number"):
+    build_backbone("w18", channels="three")

@@ -58,3 +58,25 @@ def test_wrong_json_is_explained(text, message, tmp_path):
   path.write_text(text)
   with pytest.raises(ValueError, match=message):
     read_boxes(path)
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "message"),
+  [
+    ("boxes.json", b"[" * 100_000, "nested too deeply"),
+    ("boxes.json", b"[\xff]", "line 1: not text in UTF-8"),
+    ("boxes.csv", b"photo,x0\n\xff", "line 2: not text in UTF-8"),
+    ("boxes.csv", HEADER.encode() + b'"' + b"a" * 200_000, "not CSV: field larger"),
+    ("boxes.json", json.dumps([{"photo": "a", **dict.fromkeys(("x0", "y0", "x1", "y1"), 10**400)}])
+      .encode(), "x0 is 1000.*expected a finite number"),
+  ],
+)  # fmt: skip
+def test_files_that_are_no_tables_are_named(name, content, message, tmp_path):
+  (tmp_path / name).write_bytes(content)
+  with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+    read_boxes(tmp_path / name)
+
+
+def test_utf_16_is_read(tmp_path):
+  (tmp_path / "boxes.csv").write_text(HEADER + "a.jpg,1,2,3,4\n", encoding="utf-16")
+  assert read_boxes(tmp_path / "boxes.csv") == {"a.jpg": [(1, 2, 3, 4)]}

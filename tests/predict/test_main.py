@@ -223,6 +223,35 @@ def test_segmentation_takes_the_best_class_of_the_enlarged_scores(tmp_path, monk
   assert (labels(tmp_path, "a") == want).mean() > 0.999  # jit rounds differently
 
 
+@pytest.mark.parametrize("max_side", [99, 40])
+def test_probabilities_of_all_classes_have_the_size_of_the_photo(tmp_path, monkeypatch, max_side):
+  pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+  store(tmp_path / "a.png", pixels)
+  model = {"task": "segmentation", "num_classes": 3, "upsample": "bilinear_aligned"}
+  loaded = types.SimpleNamespace(
+    config=ml_collections.ConfigDict({"model": model, "loss": {}}),
+    variables_for=lambda model: {"params": {"weight": np.float32([1, -1, 0.5])}},
+    dataset={**DATASET, "name": "colours", "fingerprint": "0"},
+  )
+  monkeypatch.setattr(segmentation, "build_model", lambda **options: Channels())
+  network = folder.trained_network(loaded, probabilities=True)
+  options = {"max_side": max_side, "batch_size": 1}
+  assert not folder.predict_all(network, [tmp_path / "a.png"], tmp_path, **options)
+  with np.load(tmp_path / "a_probabilities.npz") as file:
+    probabilities, names = file["probabilities"], file["classes"].tolist()
+  assert names == DATASET["class_names"]
+  assert (probabilities.dtype, probabilities.shape) == (np.float16, (3, 40, 50))
+  np.testing.assert_allclose(probabilities.astype(float).sum(0), 1, atol=2e-3)
+  agree = probabilities.argmax(0) == labels(tmp_path, "a")
+  assert agree.mean() > (0.99 if max_side > 50 else 0.9)  # of reduced photos, edges are blurred
+
+
+def test_probabilities_mean_nothing_where_there_are_scores():
+  loaded = types.SimpleNamespace(config=ml_collections.ConfigDict({"model": {"task": "detection"}}))
+  with pytest.raises(ValueError, match="--probabilities means nothing to a network for detection"):
+    folder.trained_network(loaded, probabilities=True)
+
+
 def test_a_photo_whose_results_cannot_be_written_does_not_stop_the_others(
   task, tmp_path, capsys, monkeypatch
 ):
@@ -255,3 +284,22 @@ def test_programs_of_many_shapes_are_forgotten(task, tmp_path, monkeypatch):
     store(tmp_path / f"{index}.png", photo(40, 32 * (index + 1)))
   assert run(tmp_path, tmp_path / "out") == 0
   assert forgotten == [2, 4]
+
+
+def test_a_photo_that_does_not_fit_into_the_memory_does_not_stop_the_others(
+  task, tmp_path, capsys, monkeypatch
+):
+  for stem, side in (("a", 40), ("b", 100), ("c", 40)):
+    store(tmp_path / f"{stem}.png", photo(side, side))
+  outputs = task.outputs
+
+  def narrow(variables, x):
+    if x.shape[1] > 64:
+      raise folder.jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    return outputs(variables, x)
+
+  monkeypatch.setattr(task, "outputs", narrow)
+  assert run(tmp_path, tmp_path / "out") == 1
+  written = capsys.readouterr()
+  assert "2 of 3 photos done" in written.out
+  assert "b.png: not enough memory; lower --max_side or --batch_size" in written.err

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.run_log.log import Log, info
+from hrnet_jax.run_log.log import Log, info, read_entries
 
 
 def entries(workdir) -> list[dict]:
@@ -87,3 +87,14 @@ def test_other_processes_are_silent(tmp_path, capsys, monkeypatch):
     log.pictures(1, "predictions", {0: np.zeros((4, 6, 3), np.uint8)})
   assert list(tmp_path.iterdir()) == []
   assert capsys.readouterr() == ("", "")
+
+
+def test_damaged_lines_are_left_out_and_counted(tmp_path, capsys):
+  good = '{"step": 1, "split": "train", "loss": 2.0}'
+  lines = [good, "\xff\xfe", "[" * 100_000, "3", '{"step": "a", "split": "b"}', good]
+  (tmp_path / "metrics.jsonl").write_bytes("\n".join(lines).encode("latin-1"))
+  assert read_entries(tmp_path / "metrics.jsonl") == [json.loads(good)] * 2
+  assert "metrics.jsonl: 4 damaged lines are left out" in capsys.readouterr().err
+  with Log(tmp_path, first=1, last=2):
+    pass
+  assert entries(tmp_path) == [json.loads(good)] * 2

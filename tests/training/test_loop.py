@@ -7,6 +7,7 @@ import pathlib
 import signal
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 
@@ -143,3 +144,29 @@ def test_training_outlives_a_validation_that_fails(
   loop.train(options, tmp_path)
   splits = [(e["step"], e["split"]) for e in entries(tmp_path)]
   assert splits[:4] == [(1, "train"), (2, "train"), (2, "eval"), (3, "train")]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dataset", "small")
+def test_a_run_that_got_longer_has_the_bits_of_one_that_was(tmp_path: pathlib.Path) -> None:
+  options = config()
+  options.train.steps = 4
+  options.train.fine_tune = ml_collections.ConfigDict()
+  options.optimizer.schedule = {"name": "constant"}
+  options.eval.batch_size = 8
+  loop.train(options, tmp_path / "short")
+  options.train.steps = 7
+  options.checkpoint.every_steps = 2
+  longer = loop.train(options, tmp_path / "short")
+  straight = loop.train(options, tmp_path / "straight")
+  assert longer.step == 7
+  jax.tree.map(np.testing.assert_array_equal, *jax.device_get((straight, longer)))
+
+  options.optimizer.learning_rate = 0.5
+  options.train.steps = 8
+  with pytest.raises(ValueError, match=r"allow_changes=optimizer\.learning_rate"):
+    loop.train(options, tmp_path / "short")
+  loop.train(options, tmp_path / "short", allow_changes=["optimizer.learning_rate"])
+  last = next(e for e in reversed(entries(tmp_path / "short")) if e["split"] == "train")
+  assert last["step"] == 8
+  assert last["lr"] == pytest.approx(0.5)

@@ -17,6 +17,7 @@ SPEC = TaskSpec(
   },
   views={"shapes": "hrnet_jax.tasks.classification.views:each_object"},
   predictor="hrnet_jax.tasks.classification.predict:build",
+  predictor_options=("probabilities",),
   export_sizes="hrnet_jax.tasks.classification.export:sizes",
   fake_info="hrnet_jax.tasks.numbered:numbered_classes",
   fake_record="hrnet_jax.tasks.classification.fake_data:fake_record",

@@ -5,6 +5,8 @@ import csv
 import pathlib
 from typing import Any
 
+import jax
+
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
@@ -12,19 +14,29 @@ from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.classification import pictures
 from hrnet_jax.tasks.classification.transforms import ClassificationEvalTransform
+from hrnet_jax.tasks.interface import Task
 
-TABLE = "predictions.csv"
+TABLE, PROBABILITIES = "predictions.csv", "probabilities.csv"
 
 
 class ClassificationPredictor:
-  """Writes `<stem>_classes.png` for people, and a line for each photo to `predictions.csv`."""
+  """Writes `<stem>_classes.png` for people, and a line for each photo to `predictions.csv`.
+
+  If probabilities are asked for, `probabilities.csv` has them for all classes.
+  """
 
   def __init__(
-    self, class_names: tuple[str, ...], transform: ClassificationEvalTransform, channels: int = 3
+    self,
+    class_names: tuple[str, ...],
+    transform: ClassificationEvalTransform,
+    channels: int = 3,
+    *,
+    probabilities: bool = False,
   ):
     """`channels` are those that the network takes."""
     self._class_names, self._transform, self._channels = class_names, transform, channels
-    self._begun = False
+    self._probabilities = probabilities
+    self._begun: set[str] = set()
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """The network sees the photo's centre, at the size at which it was evaluated."""
@@ -32,6 +44,11 @@ class ClassificationPredictor:
     pixels = images.read_image(path, self._channels)
     seen = self._transform.apply(pixels)
     return Photo(path, visualize.as_rgb(pixels), (seen,))
+
+  def decode(self, task: Task, outputs: jax.Array, size: tuple[int, int]) -> dict[str, jax.Array]:
+    """The best classes, and what was asked for besides: `probabilities (B, K)` of all classes."""
+    more = {"probabilities": jax.nn.softmax(outputs)} if self._probabilities else {}
+    return task.predict(outputs, size) | more
 
   def save(
     self, photo: Photo, predictions: Sequence[Mapping[str, Any]], stem: pathlib.Path
@@ -42,26 +59,29 @@ class ClassificationPredictor:
     scores = prediction["scores"].tolist()
     visualize.write_png(f"{stem}_classes.png", pictures.draw(photo.pixels, names, scores))
     columns = [x for name, score in zip(names, scores, strict=True) for x in (name, f"{score:.6f}")]
-    self._append(stem.parent / TABLE, [photo.path.name, *columns])
+    head = [f"{x}_{i}" for i in range(1, len(names) + 1) for x in ("class", "score")]
+    self._append(stem.parent / TABLE, head, [photo.path.name, *columns])
+    if self._probabilities:
+      row = [f"{x:.6f}" for x in prediction["probabilities"].tolist()]
+      self._append(stem.parent / PROBABILITIES, self._class_names, [photo.path.name, *row])
 
-  def _append(self, path: pathlib.Path, row: list[str]) -> None:
+  def _append(self, path: pathlib.Path, head: Sequence[str], row: list[str]) -> None:
     """Photo by photo, so that what is done is not lost when the command is interrupted."""
     # The table of an earlier run is replaced.
-    with path.open("a" if self._begun else "w", newline="", encoding="utf-8") as file:
-      if not self._begun:
-        best = range(1, len(row) // 2 + 1)
-        csv.writer(file).writerow(
-          ["photo", *(f"{x}_{i}" for i in best for x in ("class", "score"))]
-        )
+    begun = path.name in self._begun
+    with path.open("a" if begun else "w", newline="", encoding="utf-8") as file:
+      if not begun:
+        csv.writer(file).writerow(["photo", *head])
       csv.writer(file).writerow(row)
-    self._begun = True
+    self._begun.add(path.name)
 
 
-def build(loaded: networks.Loaded) -> ClassificationPredictor:
+def build(loaded: networks.Loaded, *, probabilities: bool = False) -> ClassificationPredictor:
   """Takes the names and the transform of evaluation from a checkpoint."""
   transform = ClassificationEvalTransform(**loaded.config.transform.eval)
   return ClassificationPredictor(
     DatasetInfo.from_dict(loaded.dataset).class_names,
     transform,
     loaded.config.model.get("channels", 3),
+    probabilities=probabilities,
   )

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import pathlib
 
+import jax
 import numpy as np
 
 from hrnet_jax import visualize
@@ -13,11 +14,12 @@ from hrnet_jax.data import images
 from hrnet_jax.errors import UserError
 from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
+from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.pictures import draw_points, face_box
 from hrnet_jax.tasks.landmarks.transforms import FaceRecord, LandmarksEvalTransform
 
-TABLE = "predictions.csv"
+TABLE, CONFIDENCES = "predictions.csv", "confidences.csv"
 NO_POINTS = np.zeros((0, 2))
 
 
@@ -38,7 +40,8 @@ class LandmarksPredictor:
   """Writes `<stem>_points.png` for people, and a line for each face to `predictions.csv`.
 
   The columns of the table are those of the data set `landmarks_csv`, so that corrected predictions
-  can be learned from.
+  can be learned from. If probabilities are asked for, `confidences.csv` has a line for each face
+  with the highest value of each heat map, about 1 where the network is sure and 0 where it is not.
   """
 
   def __init__(
@@ -47,11 +50,17 @@ class LandmarksPredictor:
     transform: LandmarksEvalTransform,
     boxes: Mapping[str, Sequence[Box]] | None,
     channels: int = 3,
+    *,
+    probabilities: bool = False,
   ):
     """`boxes` by the names of photos; without them a photo is one face."""
     self._num_landmarks, self._transform, self._boxes = num_landmarks, transform, boxes
-    self._channels = channels
-    self._begun = False
+    self._channels, self._probabilities = channels, probabilities
+    self._begun: set[str] = set()
+
+  def decode(self, task: Task, outputs: jax.Array, size: tuple[int, int]) -> dict[str, jax.Array]:
+    """Positions `points (B, L, 2)`, and the highest values of the heat maps, `peaks (B, L)`."""
+    return {"points": task.predict(outputs, size), "peaks": outputs.max((1, 2))}
 
   def load(self, path: pathlib.Path, max_side: int) -> CroppedPhoto:
     """Cuts out every face as in evaluation.
@@ -76,13 +85,13 @@ class LandmarksPredictor:
     )
 
   def save(
-    self, photo: CroppedPhoto, predictions: Sequence[np.ndarray], stem: pathlib.Path
+    self, photo: CroppedPhoto, predictions: Sequence[Mapping[str, np.ndarray]], stem: pathlib.Path
   ) -> None:
-    """Draws all faces into one picture; a prediction is `(L, 2)` pixels of its crop."""
+    """Draws all faces into one picture; a prediction is `decode`'s, in pixels of its crop."""
     picture, rows = photo.pixels, []
     for number, (window, prediction) in enumerate(zip(photo.windows, predictions, strict=True)):
       # Pixels of the crop to those of the photo: the border of the crop is that of the window.
-      share = (np.asarray(prediction, np.float64) + 0.5) / self._transform.crop_size
+      share = (np.asarray(prediction["points"], np.float64) + 0.5) / self._transform.crop_size
       points = window[:2] + share * window[2]
       box = photo.boxes[number] if photo.boxes else _square(window)
       if photo.boxes:
@@ -90,7 +99,12 @@ class LandmarksPredictor:
       picture = draw_points(picture, points)
       rows.append([photo.path.name, *(f"{x:.3f}" for x in (*box, *points.ravel()))])
     visualize.write_png(f"{stem}_points.png", picture)
-    self._append(stem.parent / TABLE, rows)
+    axes = [f"{axis}{i}" for i in range(self._num_landmarks) for axis in "xy"]
+    self._append(stem.parent / TABLE, ["x_min", "y_min", "x_max", "y_max", *axes], rows)
+    if self._probabilities:
+      peaks = [[photo.path.name, *(f"{x:.6f}" for x in face["peaks"])] for face in predictions]
+      names = [f"confidence{i}" for i in range(self._num_landmarks)]
+      self._append(stem.parent / CONFIDENCES, names, peaks)
 
   def _whole(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """Center and scale with which the crop shows the whole photo."""
@@ -98,19 +112,21 @@ class LandmarksPredictor:
     side = geometry.PIXELS_PER_SCALE * self._transform.margin
     return np.array([width - 1, height - 1]) / 2, max(height, width) / side
 
-  def _append(self, path: pathlib.Path, rows: Sequence[Sequence[str]]) -> None:
+  def _append(self, path: pathlib.Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Photo by photo, so that what is done is not lost when the command is interrupted."""
     # The table of an earlier run is replaced.
-    with path.open("a" if self._begun else "w", newline="", encoding="utf-8") as file:
+    begun = path.name in self._begun
+    with path.open("a" if begun else "w", newline="", encoding="utf-8") as file:
       writer = csv.writer(file)
-      if not self._begun:
-        landmarks = [f"{axis}{i}" for i in range(self._num_landmarks) for axis in "xy"]
-        writer.writerow(["image_name", "x_min", "y_min", "x_max", "y_max", *landmarks])
+      if not begun:
+        writer.writerow(["image_name", *head])
       writer.writerows(rows)
-    self._begun = True
+    self._begun.add(path.name)
 
 
-def build(loaded: networks.Loaded, boxes: str | None = None) -> LandmarksPredictor:
+def build(
+  loaded: networks.Loaded, boxes: str | None = None, *, probabilities: bool = False
+) -> LandmarksPredictor:
   """Takes the transform of evaluation from a checkpoint, and boxes from a file; see `boxes.py`.
 
   Raises:
@@ -122,6 +138,7 @@ def build(loaded: networks.Loaded, boxes: str | None = None) -> LandmarksPredict
     transform,
     None if boxes is None else read_boxes(boxes),
     loaded.config.model.get("channels", 3),
+    probabilities=probabilities,
   )
 
 

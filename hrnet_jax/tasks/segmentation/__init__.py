@@ -21,6 +21,7 @@ SPEC = TaskSpec(
     "pascal_context60": f"{_DATASETS}.pascal_context:PascalContext60",
   },
   predictor="hrnet_jax.tasks.segmentation.predict:build",
+  predictor_options=("probabilities",),
   result_writer="hrnet_jax.tasks.segmentation.results:LabelMaps",
   test_procedure="hrnet_jax.tasks.segmentation.test_step:PROCEDURE",
   export_sizes="hrnet_jax.tasks.segmentation.export:sizes",

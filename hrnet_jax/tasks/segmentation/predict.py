@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 import dataclasses
 import pathlib
+from typing import Any
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax import visualize
@@ -32,15 +34,27 @@ class ScaledPhoto(Photo):
 class SegmentationPredictor:
   """Writes `<stem>_labels.png`, ids at the photo's own size, and `<stem>_overlay.png` for people.
 
+  If probabilities are asked for, `<stem>_probabilities.npz` has them in `probabilities (K, H, W)`
+  float16, at the photo's own size, and the K names in `classes`.
+
   Attributes:
     class_names: of the data that the network was trained on.
     palette: a colour for each class.
     channels: that the network takes.
+    probabilities: whether to write them.
   """
 
   class_names: tuple[str, ...]
   palette: tuple[tuple[int, int, int], ...]
   channels: int = 3
+  probabilities: bool = False
+
+  def decode(self, task: Any, outputs: Any, size: tuple[int, int]) -> Any:
+    """Ids `(B, h, w)` uint8, or a pair of them and the probabilities `(B, h, w, K)` float16."""
+    labels = task.predict(outputs, size)
+    if not self.probabilities:
+      return labels
+    return labels, task.probabilities(outputs, size).astype(jnp.float16)
 
   def load(self, path: pathlib.Path, max_side: int) -> ScaledPhoto:
     """Reduces a long side above `max_side` and pads with black at the bottom and right.
@@ -62,10 +76,13 @@ class SegmentationPredictor:
     padded = np.pad(small, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
     return ScaledPhoto(path, visualize.as_rgb(pixels), (padded,), note, size=(height, width))
 
-  def save(self, photo: ScaledPhoto, predictions: Sequence[np.ndarray], stem: pathlib.Path) -> None:
-    """Writes the label map and an overlay with a legend; a prediction is `(h, w)` uint8 ids."""
+  def save(self, photo: ScaledPhoto, predictions: Sequence[Any], stem: pathlib.Path) -> None:
+    """Writes the label map and an overlay with a legend; a prediction is `decode`'s."""
     height, width = photo.pixels.shape[:2]
     (prediction,) = predictions
+    if self.probabilities:
+      prediction, probabilities = prediction
+      self._save_probabilities(photo, probabilities, f"{stem}_probabilities.npz")
     label = prediction[: photo.size[0], : photo.size[1]]
     if photo.size != (height, width):
       label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
@@ -73,9 +90,21 @@ class SegmentationPredictor:
     picture = labelled(photo.pixels, label, self.palette, self.class_names)
     visualize.write_png(f"{stem}_overlay.png", picture)
 
+  def _save_probabilities(self, photo: ScaledPhoto, values: np.ndarray, path: str) -> None:
+    height, width = photo.pixels.shape[:2]
+    whole = np.empty((values.shape[-1], height, width), np.float16)
+    for number in range(len(whole)):  # one class at a time: all in float32 would be twice as much
+      plane = values[: photo.size[0], : photo.size[1], number]
+      if photo.size != (height, width):
+        plane = cv2.resize(
+          plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+        )
+      whole[number] = plane
+    np.savez_compressed(path, probabilities=whole, classes=np.array(self.class_names))
 
-def build(loaded: networks.Loaded) -> SegmentationPredictor:
+
+def build(loaded: networks.Loaded, *, probabilities: bool = False) -> SegmentationPredictor:
   """Takes names and colours from a checkpoint."""
   info = DatasetInfo.from_dict(loaded.dataset)
   channels = loaded.config.model.get("channels", 3)
-  return SegmentationPredictor(info.class_names, info.palette, channels)
+  return SegmentationPredictor(info.class_names, info.palette, channels, probabilities)

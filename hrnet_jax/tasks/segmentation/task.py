@@ -175,6 +175,11 @@ class Segmentation:
     main = outputs[-1] if isinstance(outputs, tuple) else outputs
     return self._enlarge(main, size).argmax(-1).astype(jnp.uint8)
 
+  def probabilities(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
+    """Probability of every class at every pixel, `(B, *size, K)` float32."""
+    main = outputs[-1] if isinstance(outputs, tuple) else outputs
+    return jax.nn.softmax(self._enlarge(main, size))
+
   def charts(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The confusion matrix."""
     return {"confusion": draw_confusion(sums["confusion"], self.class_names)}

@@ -26,8 +26,7 @@ class Channels:
     return 10 * x.mean((1, 2))
 
 
-@pytest.fixture
-def predictor(monkeypatch):
+def make(monkeypatch, **options):
   config = {
     "model": {"task": "classification", "num_classes": 3},
     "loss": {"label_smoothing": 0.0},
@@ -39,7 +38,12 @@ def predictor(monkeypatch):
     dataset={"name": "colours", "class_names": list(NAMES), "palette": [[0, 0, 0]] * 3},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Channels())
-  return folder.trained_network(loaded)
+  return folder.trained_network(loaded, **options)
+
+
+@pytest.fixture
+def predictor(monkeypatch):
+  return make(monkeypatch)
 
 
 def store(path, colour, size=(50, 70)):
@@ -67,6 +71,20 @@ def test_best_classes_of_each_photo_are_written(predictor, tmp_path):
   assert sum(map(float, first[2::2])) == pytest.approx(1, abs=1e-5)
   names = sorted(path.name for path in output.iterdir())
   assert names == ["a_classes.png", "b, c_classes.png", "predictions.csv"]
+
+
+def test_probabilities_of_all_classes_are_a_table_of_their_own(monkeypatch, tmp_path):
+  network = make(monkeypatch, probabilities=True)
+  paths = [store(tmp_path / "a.png", (250, 10, 20)), store(tmp_path / "b.png", (0, 90, 250))]
+  assert not folder.predict_all(network, paths, tmp_path, max_side=99, batch_size=1)
+  with (tmp_path / predict.PROBABILITIES).open(newline="") as file:
+    head, *rows = csv.reader(file)
+  assert head == ["photo", *NAMES]
+  assert [row[0] for row in rows] == ["a.png", "b.png"]
+  values = np.array([row[1:] for row in rows], float)
+  np.testing.assert_allclose(values.sum(1), 1, atol=1e-5)
+  assert values.argmax(1).tolist() == [0, 2]
+  assert table(tmp_path)[1][2] == rows[0][1]  # the best class's score
 
 
 def test_network_sees_what_it_was_evaluated_on(predictor, tmp_path):

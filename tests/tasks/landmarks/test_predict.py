@@ -25,7 +25,7 @@ class Spots:
     return jnp.maximum(cells[..., [0, 2]] - cells[..., [1]], 0)
 
 
-def make(monkeypatch, boxes=None, **transform):
+def make(monkeypatch, boxes=None, options=None, **transform):
   config = {
     "model": {"task": "landmarks", "num_landmarks": 2},
     "data": {"eval_split": "val"},
@@ -42,7 +42,8 @@ def make(monkeypatch, boxes=None, **transform):
     dataset={"name": "spots", "landmark_names": ["red", "blue"], "flip_pairs": []},
   )
   monkeypatch.setattr(task, "build_model", lambda **options: Spots())
-  return folder.trained_network(loaded, **({"boxes": str(boxes)} if boxes else {}))
+  options = (options or {}) | ({"boxes": str(boxes)} if boxes else {})
+  return folder.trained_network(loaded, **options)
 
 
 def store(path, size=(140, 200), offset=(0, 0)):
@@ -119,6 +120,23 @@ def test_predictions_can_be_learned_from(monkeypatch, tmp_path):
   record = dataset.source("train")[1]
   np.testing.assert_allclose(record["points"], points(rows[2]), atol=1e-3)
   assert record["scale"] == pytest.approx(1.0)
+
+
+def test_confidences_are_the_peaks_of_the_heat_maps(monkeypatch, tmp_path):
+  (tmp_path / "boxes.csv").write_text(
+    "photo,x0,y0,x1,y1\na.png,100,44,170,110\na.png,0,0,40,40\nb.png,100,44,170,110\n"
+  )
+  network = make(monkeypatch, boxes=tmp_path / "boxes.csv", options={"probabilities": True})
+  paths = [store(tmp_path / name) for name in ("a.png", "b.png")]
+  _, predictions = run(network, paths, tmp_path / "out")
+  with (tmp_path / "out" / predict.CONFIDENCES).open(newline="") as file:
+    head, *rows = csv.reader(file)
+  assert head == ["image_name", "confidence0", "confidence1"]
+  assert [row[0] for row in rows] == [row[0] for row in predictions[1:]]
+  sure, nothing, again = np.array([row[1:] for row in rows], float)
+  assert (sure > 1).all()
+  np.testing.assert_array_equal(sure, again)
+  assert (nothing < 0.5).all()
 
 
 def test_a_wrong_file_of_boxes_stops_the_command(monkeypatch, tmp_path):
