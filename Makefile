@@ -4,7 +4,7 @@
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all test-slow test-parity benchmark wheel docs lint format clean
+.PHONY: help quickstart test test-all test-slow test-parity fuzz benchmark wheel docs lint format clean
 
 PYTHON := python3.11 python3.12 python3.13 python3
 RUNS := runs/quickstart
@@ -45,6 +45,9 @@ test-slow: .venv/.dev ## long runs, several processes and devices, faults
 
 test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
 	@.venv/torch/bin/python -m pytest $(WORKERS) -m "torch or wide"
+
+fuzz: .venv/torch/.done ## hand damaged files of every kind to what reads them, for two minutes at most
+	@.venv/torch/bin/python -m tests.fuzz --seconds=100
 
 benchmark: .venv/torch/.done ## time and memory beside PyTorch, on an otherwise idle machine
 	@.venv/torch/bin/python -m benchmarks --output=runs/benchmark.json

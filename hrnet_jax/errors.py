@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -43,6 +44,9 @@ def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
 ABOUT_INPUT = (UserError, OSError, FloatingPointError)
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how devices begin to say it
 TRACEBACK = "HRNET_JAX_TRACEBACK"  # environment variable that asks for tracebacks of these, too
+_LONGEST_REASON = 300  # characters of what a library says
+_LONGEST_LINE = 4000  # characters of a message, which may show a value of a user's file
+_CONTROLS = "\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # blanks to Python
 _UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
 _MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) arguments?: (.+)")
 
@@ -58,7 +62,7 @@ def _no_home(error: BaseException) -> bool:
   return type(error) is RuntimeError and "home directory" in str(error)
 
 
-def about_input(error: BaseException) -> bool:
+def is_about_input(error: BaseException) -> bool:
   """Whether an error is the user's to mend, not a bug of ours."""
   return isinstance(error, ABOUT_INPUT) or out_of_memory(error) or _no_home(error)
 
@@ -70,14 +74,57 @@ def describe(name: str, error: BaseException) -> str:
     name: of the command.
     error: what it raised.
   """
-  if about_input(error) and not os.environ.get(TRACEBACK):
+  if is_about_input(error) and not os.environ.get(TRACEBACK):
     if _no_home(error):
       return f"{name}: there is no home folder for ~ and for caches; set $HOME"
     if not out_of_memory(error):
-      return f"{name}: {error}"
+      return printable(f"{name}: {error}")
     reason = next(iter(str(error).splitlines()), "MemoryError")
     return f"{name}: not enough memory ({reason}); use smaller batches, images or networks"
   return "".join(traceback.format_exception(error)).rstrip()
+
+
+def printable(text: str) -> str:
+  """Text that may hold names from users' files, so that it does nothing but appear.
+
+  What controls a terminal or cannot be encoded is written as an escape, long lines lose their
+  middle, and lines stay lines.
+  """
+  return "\n".join(map(_printable_line, text.split("\n")))
+
+
+def _printable_line(line: str) -> str:
+  if len(line) > _LONGEST_LINE:
+    half = _LONGEST_LINE // 2
+    line = f"{line[:half]} [... {len(line) - 2 * half} characters ...] {line[-half:]}"
+  if line.isprintable():
+    return line
+  # Of what Python calls unprintable, blanks of all widths and tabs do no harm.
+  return "".join(
+    x if x.isprintable() or (x.isspace() and x not in _CONTROLS) else ascii(x)[1:-1] for x in line
+  )
+
+
+@contextlib.contextmanager
+def about_input(text: str) -> Iterator[None]:
+  """Turns whatever its body raises into a `UserError`, but for errors about input.
+
+  For bodies that read bytes which may be damaged or of another program: those who wrote the
+  decoders have not thought of all that can be in them.
+
+  Args:
+    text: which file it is, and what to do; the reason follows in brackets.
+  """
+  try:
+    yield
+  except Exception as error:
+    # Seeking to where no file can reach, and what HDF5 says, are no errors of the machine.
+    of_content = type(error) is OSError and error.errno in (None, errno.EINVAL, errno.EOVERFLOW)
+    of_content |= isinstance(error, ConfigKeyError)  # of the config in the file
+    if is_about_input(error) and not of_content:
+      raise
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
+    raise UserError(f"{text} ({reason})") from error
 
 
 @contextlib.contextmanager

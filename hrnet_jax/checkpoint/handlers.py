@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from hrnet_jax.checkpoint import checksums
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 
 NAMES = ("variables", "training", "loader", "facts", "digests")
 
@@ -69,9 +69,10 @@ def read(
     *NAMES,
     composite_options=ocp.CompositeOptions(multiprocessing_options=alone("read")),
   )
-  with ocp.Checkpointer(handler, multiprocessing_options=alone("read")) as checkpointer:
-    found = dict(checkpointer.restore(folder, ocp.args.Composite(**args)).items())
-  checksums.check(found, found.pop("digests", {}))
+  with about_input(f"{folder} is damaged or incomplete; use another checkpoint"):
+    with ocp.Checkpointer(handler, multiprocessing_options=alone("read")) as checkpointer:
+      found = dict(checkpointer.restore(folder, ocp.args.Composite(**args)).items())
+    checksums.check(found, found.pop("digests", {}))
   for item, expected in arrays.items():
     if expected is not None:
       _check_shapes(folder / item, found[item], expected)

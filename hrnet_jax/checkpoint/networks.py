@@ -16,8 +16,9 @@ from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.manager import FOLDER, best_score
 from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.distributed import sharding
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 
+ADVICE = "its config or its facts are damaged, or of another version"
 _MOST = 10  # tensors in a message
 
 
@@ -82,7 +83,7 @@ def load(path: str | pathlib.Path, where: Sharding | None = None) -> Loaded:
     raise Damaged(f"{folder} is damaged: {error}; use another checkpoint") from None
   where = where or SingleDeviceSharding(jax.local_devices()[0])
   variables = sharding.device_put_global(variables, where)
-  return Loaded(config, variables, int(folder.name), dataset, folder)
+  return Loaded(config, variables, _step(folder), dataset, folder)
 
 
 def export(
@@ -125,16 +126,16 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     raise FileNotFoundError(
       f"{path} holds no checkpoint: expected {root} or an item folder 'facts'"
     )
-  with ocp.CheckpointManager(
-    root,
-    item_names=handlers.NAMES,
-    options=ocp.CheckpointManagerOptions(
-      best_fn=best_score,
-      read_only=True,
-      create=False,
-      multiprocessing_options=handlers.alone("find"),
-    ),
-  ) as manager:
+  options = ocp.CheckpointManagerOptions(
+    best_fn=best_score,
+    read_only=True,
+    create=False,
+    multiprocessing_options=handlers.alone("find"),
+  )
+  with (
+    about_input(f"{root}: a checkpoint in it is damaged; name another one"),
+    ocp.CheckpointManager(root, item_names=handlers.NAMES, options=options) as manager,
+  ):
     step = manager.best_step()
     step = manager.latest_step() if step is None else step
   if step is None:
@@ -146,26 +147,24 @@ def _facts(folder: pathlib.Path) -> tuple[ConfigDict, dict[str, Any]]:
   """Config and data set of a checkpoint, once they are seen to be what they have to be.
 
   Raises:
-    Damaged: they are not.
+    ValueError: they are not.
   """
-  try:
-    facts = handlers.read(folder, {}, ("facts",))["facts"]
-  except Damaged:
-    raise
-  except (ValueError, RecursionError) as error:  # no text, no JSON, nested without end
-    raise Damaged(f"its item 'facts' cannot be read ({error})") from error
-  facts = facts if isinstance(facts, dict) else {}
-  config, dataset = facts.get("config"), facts.get("dataset")
-  model = config.get("model") if isinstance(config, dict) else None
-  if not isinstance(model, dict) or not isinstance(model.get("task"), str):
-    raise Damaged("its item 'facts' has no config with a model.task")
-  if not isinstance(dataset, dict):
-    raise Damaged("its item 'facts' has no facts about the data set")
-  for key in ("class_names", "landmark_names"):
-    names = dataset.get(key, [])
-    if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
-      raise Damaged(f"dataset.{key} in its item 'facts' is no list of names")
-  return ConfigDict(legacy.upgrade(config)), dataset
+  facts = handlers.read(folder, {}, ("facts",))["facts"]
+  with about_input(f"{folder}: {ADVICE}"):
+    config, dataset = ConfigDict(legacy.upgrade(facts["config"])), dict(facts["dataset"])
+    if not isinstance(config.model.task, str):
+      raise TypeError("model.task is no text")
+    for key in ("class_names", "landmark_names"):
+      names = dataset.get(key, [])
+      if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
+        raise TypeError(f"dataset.{key} is no list of names")
+  return config, dataset
+
+
+def _step(folder: pathlib.Path) -> int:
+  if not folder.name.isdecimal():
+    raise UserError(f"{folder}: checkpoints are called by their step, as in {FOLDER}/1000")
+  return int(folder.name)
 
 
 def _kind(x: Any) -> str:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from hrnet_jax import config as configs
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, printable
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OVERRIDE = re.compile(r"--?(no)?config\.")
@@ -110,7 +110,7 @@ def complain(parser: argparse.ArgumentParser, reasons: Iterable[str]) -> int:
   """Says on stderr what failed; returns the exit status, 0 where nothing did."""
   reasons = list(reasons)
   for reason in reasons:
-    print(f"{parser.prog}: {reason}", file=sys.stderr)
+    print(printable(f"{parser.prog}: {reason}"), file=sys.stderr)
   return 1 if reasons else 0
 
 

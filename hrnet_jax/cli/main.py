@@ -20,7 +20,7 @@ from absl import flags, logging
 
 from hrnet_jax import __version__
 from hrnet_jax.cli.memory import restart_with_huge_pages
-from hrnet_jax.errors import about_input, describe
+from hrnet_jax.errors import describe, is_about_input
 
 # Imported only when it is asked for, so that help is there at once.
 COMMANDS = {
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
   try:
     return command.main(parser, rest)
   except Exception as error:
-    if not about_input(error):
+    if not is_about_input(error):
       raise
     print(describe(parser.prog, error), file=sys.stderr)
     return 1

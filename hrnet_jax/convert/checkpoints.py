@@ -21,6 +21,7 @@ from hrnet_jax.convert.reference import kind_of, reference_of
 from hrnet_jax.convert.state_dict import to_torch
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.prepared import open_dataset
+from hrnet_jax.errors import about_input
 from hrnet_jax.models.network import build_model
 
 REPORT = "conversion.json"
@@ -85,9 +86,10 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
     FileNotFoundError: no checkpoint. UserError: the reference has no such network.
   """
   loaded = networks.load(source)
-  registry.load_plugins(loaded.config.get("plugins", ()))
-  model = build_model(**loaded.config.model)
-  state_dict = to_torch(model, loaded.variables_for(model))
+  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+    registry.load_plugins(loaded.config.get("plugins", ()))
+    model = build_model(**loaded.config.model)
+    state_dict = to_torch(model, loaded.variables_for(model))
   write_state_dict(target, state_dict)
   print(f"{target}: {len(state_dict)} tensors of step {loaded.step} from {loaded.path}")
 

@@ -5,6 +5,7 @@ File content -> `{name: array}` under the names of a bare network.
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import pathlib
 import re
 from typing import Any
 
@@ -19,6 +20,8 @@ _ENTRIES = ("state_dict", "model_state_dict", "model")
 _DEEPEST = 8  # of dicts in dicts; one may hold itself
 _WRAPPERS = re.compile(r"((module|model)\.)+")
 _TRUNK = re.compile(r"backbone\.(body\.)?")
+_MOST_EXPANSION = 8  # bytes in memory for a byte of a file, beyond the first few
+_FREE_BYTES = 2**26
 ABN_EPSILON = 1e-5
 
 
@@ -91,6 +94,20 @@ def _weight_sets(content: Any) -> list[str]:
     and all(map(_is_array, value.values()))
     and any("." in str(key) for key in value)
   ]
+
+
+def require_plausible(path: pathlib.Path, num_bytes: int) -> None:
+  """Refuses weights that would take far more memory than their file has bytes.
+
+  Raises:
+    UserError: names the file.
+  """
+  size = path.stat().st_size
+  if num_bytes > _FREE_BYTES + _MOST_EXPANSION * size:
+    raise UserError(
+      f"{path} has {size:,} bytes, but its tensors would take {num_bytes:,}; it is damaged, or "
+      "made to fill the memory"
+    )
 
 
 def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

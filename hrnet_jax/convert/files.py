@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from hrnet_jax.convert import containers, torch_file
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 
 # `safetensors.numpy` knows no bfloat16, so the package's own reader is asked for bytes.
 _SAFETENSORS_DTYPES = {
@@ -44,7 +44,12 @@ def read_state_dict(
     raise UserError(f"{path} is empty")
   reader: Callable[..., dict[str, np.ndarray]]
   reader = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix, torch_file.read)
-  return containers.clean(reader(path, choice))
+  with about_input(f"{path} is damaged, or not a file of weights"):
+    found = containers.clean(reader(path, choice))
+  for name, array in found.items():
+    if array.dtype.kind not in "biu" and not np.isfinite(array).all():
+      raise UserError(f"{path}: {name} holds values that are not finite; nothing can be made of it")
+  return found
 
 
 def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarray]) -> None:
@@ -74,21 +79,19 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
 
 
 def _read_npz(path: pathlib.Path, choice: containers.Choice | None) -> dict[str, np.ndarray]:
-  try:
+  with about_input(f"{path} is not an intact .npz file"):
+    with zipfile.ZipFile(path) as parts:
+      containers.require_plausible(path, sum(part.file_size for part in parts.infolist()))
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
       content = dict(arrays)
-  except (ValueError, zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
-    raise UserError(f"{path} is not an intact .npz file: {error}") from None
   return containers.unwrap(content, str(path), choice)
 
 
 def _read_safetensors(
   path: pathlib.Path, choice: containers.Choice | None
 ) -> dict[str, np.ndarray]:
-  try:
+  with about_input(f"{path} is not an intact .safetensors file"):
     entries = safetensors.deserialize(path.read_bytes())
-  except safetensors.SafetensorError as error:
-    raise UserError(f"{path} is not an intact .safetensors file: {error}") from None
   content = {}
   for name, entry in entries:
     if entry["dtype"] not in _SAFETENSORS_DTYPES:

@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import re
 from typing import Any
+import zipfile
 
 import numpy as np
 
@@ -61,7 +62,11 @@ def read(path: pathlib.Path, choice: containers.Choice | None = None) -> dict[st
     UserError: not such a file, incomplete, or with objects that only running code could restore.
   """
   torch = _import_torch(path)
+  _check_start(path)
+  _check_archive(path)
   tensors = containers.unwrap(_load(torch, path), str(path), choice)
+  # A tensor can have more numbers than its file: those of a stride of 0 are one and the same.
+  containers.require_plausible(path, sum(4 * tensor.numel() for tensor in tensors.values()))
   return {name: _to_numpy(torch, tensor) for name, tensor in tensors.items()}
 
 
@@ -87,7 +92,6 @@ def _import_torch(path: pathlib.Path) -> Any:
 
 
 def _load(torch: Any, path: pathlib.Path) -> Any:
-  _check_start(path)
   skipped = [_placeholder(*name.rsplit(".", 1)) for name in _SKIPPED]
   try:
     with torch.serialization.safe_globals(skipped):
@@ -118,6 +122,20 @@ def _check_start(path: pathlib.Path) -> None:
       f"{path} is not a file of torch.save: it begins with {shown!r}"
       + ("; it is a web page, download the file itself" if shown.startswith("<") else "")
       + ("; it is a pointer of Git LFS" if shown.startswith("version https://git-lfs") else "")
+    )
+
+
+def _check_archive(path: pathlib.Path) -> None:
+  """PyTorch does not look at the checksums of its archives; the older format has none."""
+  if not zipfile.is_zipfile(path):
+    return
+  with zipfile.ZipFile(path) as archive:
+    containers.require_plausible(path, sum(part.file_size for part in archive.infolist()))
+    damaged = archive.testzip()
+  if damaged:
+    raise UserError(
+      f"{path} is damaged or incomplete ({path.stat().st_size:,} bytes): the checksum of {damaged} "
+      "is wrong; download or copy it again"
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
-import json
 import operator
 import pathlib
 import re
@@ -14,8 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.errors import UserError
+from hrnet_jax.data.text import read_json
+from hrnet_jax.errors import UserError, about_input
 
+ADVICE = "damaged, or of another version; prepare the data set again, with --overwrite"
 _SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 
@@ -186,14 +187,17 @@ class Source:
     self._directory, self._split, self._fingerprint = directory, split, fingerprint
 
   def __len__(self) -> int:
-    return len(self._records)
+    with about_input(f"{self._directory}: {ADVICE}"):
+      return len(self._records)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     position = operator.index(index)
     if not 0 <= position < len(self):
       raise IndexError(f"record {position} of {len(self)} in {self!r}")
-    record = self._records[position]
-    return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
+    where = f"{self._directory}: record {position} of {self._split} is damaged"
+    with about_input(f"{where}; prepare the data set again, with --overwrite"):
+      record = self._records[position]
+      return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
 
   def __iter__(self) -> Iterator[dict[str, Any]]:
     return (self[index] for index in range(len(self)))
@@ -274,7 +278,10 @@ def examples(dataset: Dataset, split: str) -> Sequence[dict[str, Any]]:
 
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:
   """Reads the metadata that the builder stored about a data set."""
-  return json.loads((directory / "metadata.json").read_text())
+  content = read_json(directory / "metadata.json")
+  if not isinstance(content, dict):
+    raise UserError(f"{directory / 'metadata.json'}: {ADVICE}")
+  return content
 
 
 def _frozen(value):

@@ -7,6 +7,7 @@ band, the lower half of 16 bits. A header says what there is before that happens
 import dataclasses
 import io
 import os
+import zlib
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
@@ -14,9 +15,11 @@ from hrnet_jax.errors import UserError
 
 LIMIT_VARIABLE = "HRNET_JAX_MAX_PIXELS"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MOST_PIXELS = 200_000_000
+_MOST_PIXELS = 120_000_000  # which take less than a GiB
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # TIFF tags
+_JPEG_HEADER = 2**16  # bytes before the first scan, seldom more
 _READ = "what is read are JPEG, PNG, TIFF, BMP and WebP"
+_ANCILLARY = 32  # bit of a kind of part of a PNG that decoders may pass over
 _FLOAT = 3  # of the sample format
 # Pillow has a limit of its own, half of ours, that cannot be told from damage.
 Image.MAX_IMAGE_PIXELS = None
@@ -78,7 +81,8 @@ def read_header(data: bytes, name: str) -> Header:
 
   Raises:
     ValueError: not an image, named for what it is where that is known, or one of more pixels than
-      $HRNET_JAX_MAX_PIXELS, by default 200 million.
+      $HRNET_JAX_MAX_PIXELS, by default 120 million; half as many with 16 bits or
+      transparency, a third in progressive JPEG files, which take more memory.
   """
   if not data:
     raise UserError(f"{name}: empty file; replace it by an intact copy")
@@ -87,18 +91,31 @@ def read_header(data: bytes, name: str) -> Header:
       header = _describe(image, data)
   except UnidentifiedImageError as error:  # its own text shows a memory address
     raise UserError(_what_it_is(data, name)) from error
-  except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+  except Exception as error:  # damaged bytes can fail in any way inside Pillow
     raise UserError(
       f"{name}: corrupt or truncated ({error}); replace the file by an intact copy"
     ) from error
   height, width = header.size
-  limit = _limit()
+  limit = _limit() // _memory(header, data)
   if height * width > limit:
     raise UserError(
-      f"{name}: {width}x{height} pixels; at most {limit} are read, unless ${LIMIT_VARIABLE} is a "
-      "larger number"
+      f"{name}: {width}x{height} pixels; at most {limit} are read, unless "
+      f"${LIMIT_VARIABLE} is a larger number"
+    )
+  # Every block of 8 by 8 pixels takes a bit at least.
+  if header.kind in ("JPEG", "MPO") and height * width > 512 * len(data):
+    raise UserError(
+      f"{name}: corrupt or truncated ({len(data)} bytes cannot hold {width}x{height} pixels); "
+      "replace the file by an intact copy"
     )
   return header
+
+
+def _memory(header: Header, data: bytes) -> int:
+  """How many times the memory of 8-bit RGB decoding takes, roughly."""
+  if b"\xff\xc2" in data[:_JPEG_HEADER] and header.kind in ("JPEG", "MPO"):
+    return 3  # progressive: the coefficients of the whole image
+  return 2 if header.bits > 8 or header.has_alpha else 1
 
 
 def _describe(image: Image.Image, data: bytes) -> Header:
@@ -134,6 +151,29 @@ def _what_it_is(data: bytes, name: str) -> str:
     if data[offset:].startswith(mark) or (not offset and begin.startswith(mark)):
       return f"{name}: {kind}; {_READ}"
   return f"{name}: corrupt, or not an image; {_READ}"
+
+
+def require_intact_png(data: bytes, name: str) -> None:
+  """Decoders show what they have of a PNG; its checksums tell whether that is what was written.
+
+  What comes after the end of the image is harmless, and so is damage of what is not the image.
+
+  Raises:
+    UserError: a part is damaged or missing.
+  """
+  at, kind = len(PNG_SIGNATURE), b""
+  while kind != b"IEND":
+    length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+    checksum = data[at + 8 + length : at + 12 + length]
+    if len(checksum) < 4:
+      raise UserError(f"{name}: corrupt or truncated; replace the file by an intact copy")
+    found = zlib.crc32(memoryview(data)[at + 4 : at + 8 + length])
+    if not kind[0] & _ANCILLARY and found != int.from_bytes(checksum, "big"):
+      raise UserError(
+        f"{name}: corrupt or truncated (the checksum of a part is wrong); replace the file by an "
+        "intact copy"
+      )
+    at += 12 + length
 
 
 def _limit() -> int:

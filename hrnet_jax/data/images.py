@@ -7,13 +7,19 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hrnet_jax.data.image_headers import PNG_SIGNATURE, Header, read_header
+from hrnet_jax.data.image_headers import (
+  PNG_SIGNATURE,
+  Header,
+  read_header,
+  require_intact_png,
+)
 from hrnet_jax.data.regular_files import read_regular
 from hrnet_jax.errors import UserError
 
 ARRAY_SUFFIX = ".npy"
 _FILE_CHANNELS = (1, 3, 4)
 _LEAST_OF_16_BITS = 4096  # below, the four highest bits are unused
+_EIGHT_BITS = ((np.arange(2**16) + 128) // 257).astype(np.uint8)  # of a value of 16
 _ORIENTATION = 0x112  # EXIF
 # The tag, its type and count as they stand in a file, and the value 1, in both byte orders.
 _UPRIGHT = {
@@ -120,8 +126,8 @@ def decode_label(data: bytes, name: str) -> np.ndarray:
 
 
 def is_colour_png(data: bytes) -> bool:
-  """Whether these are the bytes of a PNG with colours, not of grey or palette."""
-  return data.startswith(PNG_SIGNATURE) and data[25:26] not in (bytes([_GREY]), bytes([_PALETTE]))
+  """Whether these are the bytes of a PNG with colours: RGB, with alpha or not, but no palette."""
+  return data.startswith(PNG_SIGNATURE) and data[25:26] in (b"\x02", b"\x06")
 
 
 def count_ids(label: np.ndarray, least: int = 256) -> np.ndarray:
@@ -191,18 +197,18 @@ def _decode_16_bits(data, name, channels):
   if _orientation(data) not in (None, 1):
     raise UserError(f"{name}: 16 bits a value and a note to turn it; save the image upright")
   image = _decode(data, cv2.IMREAD_UNCHANGED, name)  # other modes take TIFF for something else
-  if channels == 1:
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
-  else:
-    image = np.stack([image] * 3, -1) if image.ndim == 2 else image[..., 2::-1]
+  if channels == 1 and image.ndim == 3:
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
   largest = int(image.max())
   if largest < _LEAST_OF_16_BITS:
     raise UserError(
       f"{name}: 16 bits a value, but the largest is {largest} of 65535, so the image would be "
       "almost black; write it with values up to 65535, or in 8 bits"
     )
-  image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-  return image if image.ndim == 3 else image[..., None]
+  image = _EIGHT_BITS[image]
+  if image.ndim == 3:
+    return np.ascontiguousarray(image[..., 2::-1])
+  return image[..., None] if channels == 1 else np.repeat(image[..., None], 3, -1)
 
 
 def _require_no_loss(header: Header, data: bytes, name: str, channels: int) -> None:
@@ -232,14 +238,10 @@ def _decode_indices(data, name, depth, colour_type):
 
 def _require_complete(data, name):
   """OpenCV fills the missing end of a truncated file with grey and says nothing."""
-  if data.startswith(b"\xff\xd8"):
-    # Thumbnails inside the header end with the same marker, hence "after the last scan".
-    complete = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-  elif data.startswith(PNG_SIGNATURE):
-    complete = data[-8:-4] == b"IEND"
-  else:
-    complete = True
-  if not complete:
+  if data.startswith(PNG_SIGNATURE):
+    require_intact_png(data, name)
+  # Thumbnails inside the header end with the same marker, hence "after the last scan".
+  if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
     _load_strictly(data, name)  # bytes appended after the end are harmless; this one can tell
 
 
@@ -249,7 +251,7 @@ def _load_strictly(data, name):
     image.load()
   except UnidentifiedImageError as error:  # its own text shows a memory address
     raise UserError(f"{name}: corrupt or truncated; replace the file by an intact copy") from error
-  except (OSError, SyntaxError, ValueError) as error:
+  except Exception as error:  # damaged bytes can fail in any way inside Pillow
     raise UserError(
       f"{name}: corrupt or truncated ({error}); replace the file by an intact copy"
     ) from error

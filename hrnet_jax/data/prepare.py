@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from hrnet_jax.data import prepared
+from hrnet_jax.data.dataset import ADVICE
+from hrnet_jax.errors import about_input, printable
 
 _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_INTERVAL = 0.1
@@ -54,9 +56,11 @@ def prepare(
     )
   finally:
     progress.end()
-  print(summarize(dataset))
-  for text in warnings(dataset):
-    print(f"warning: {text}", file=sys.stderr)
+  with about_input(f"{dataset.directory}: {ADVICE}"):
+    summary, found = summarize(dataset), warnings(dataset)
+  print(printable(summary))
+  for text in found:
+    print(printable(f"warning: {text}"), file=sys.stderr)
   state = f"prepared in {time.monotonic() - started:.1f} s" if built else "already prepared"
   print(f"{state}: {dataset.directory}")
   print(_next_command(dataset, data_dir))
@@ -156,7 +160,7 @@ class ProgressLine:
   def say(self, text: str) -> None:
     """Prints a line that people should read."""
     self.end()
-    print(f"note: {text}", file=self._stream, flush=True)
+    print(printable(f"note: {text}"), file=self._stream, flush=True)
 
   def end(self) -> None:
     """Ends a bar that was left half way."""

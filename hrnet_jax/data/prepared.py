@@ -18,9 +18,9 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax import registry
 from hrnet_jax.data import storage, tfds_prepared
-from hrnet_jax.data.dataset import Dataset, DatasetInfo, read_metadata
+from hrnet_jax.data.dataset import ADVICE, Dataset, DatasetInfo, read_metadata
 from hrnet_jax.data.datasets import base
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 from hrnet_jax.task_spec import resolve
 
 
@@ -176,24 +176,29 @@ def _check_source(builder, place, name, source, overwrite):
 
 
 def _open(name, place):
+  place.check()
   metadata = read_metadata(place.target)
-  info = DatasetInfo.from_dict(metadata | {"name": name})
-  return Dataset(
-    **vars(info),
-    directory=place.target,
-    statistics=metadata["splits"],
-    subsets={
-      name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
-    },
-    unions={name: tuple(splits) for name, splits in metadata["unions"].items()},
-    left_out=tuple(metadata.get("left_out", ())),
-  )
+  with about_input(f"{place.target}: {ADVICE}"):
+    info = DatasetInfo.from_dict(metadata | {"name": name})
+    for values in metadata["splits"].values():
+      if not isinstance(values["num_examples"], int) or len(values["max_size"]) != 2:
+        raise ValueError("a split without numbers")
+    return Dataset(
+      **vars(info),
+      directory=place.target,
+      statistics=metadata["splits"],
+      subsets={
+        name: (split, tuple(positions)) for name, (split, positions) in metadata["subsets"].items()
+      },
+      unions={name: tuple(splits) for name, splits in metadata["unions"].items()},
+      left_out=tuple(metadata.get("left_out", ())),
+    )
 
 
 def _is_of(place, builder, skip_bad):
   """Whether a data set was made of this source, and lacks nothing that was not to be left out."""
   metadata = read_metadata(place.target)
-  return metadata["signature"] == builder.signature and (
+  return metadata.get("signature") == builder.signature and (
     skip_bad or not (builder.problems or metadata.get("left_out"))
   )
 

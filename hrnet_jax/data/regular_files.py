@@ -94,6 +94,20 @@ def describe_left_out(folder: pathlib.Path, left_out: dict[str, int], wanted: st
   )
 
 
+def require_unicode(path: pathlib.Path) -> None:
+  """Refuses a name that no record can hold: bytes of another encoding, as old disks have them.
+
+  Raises:
+    ValueError: names the folder and the name.
+  """
+  try:
+    path.name.encode()
+  except UnicodeEncodeError:
+    raise UserError(
+      f"{path.parent}: {os.fsencode(path.name)!r} is not text in UTF-8; rename it"
+    ) from None
+
+
 def with_slashes(name: str) -> str:
   """A name in an annotation, with a backslash of Windows as a slash."""
   return name.replace("\\", "/")
@@ -202,12 +216,15 @@ def _walk(
     if is_of_system(entry.name):
       continue
     path = folder / entry.name
-    if entry.is_dir():
-      if not deep:
-        continue
+    require_unicode(path)
+    try:
+      is_folder, is_file = entry.is_dir(), entry.is_file()
+    except OSError:  # a link to itself
+      is_folder, is_file = False, False
+    if not is_folder:
+      yield path, is_file
+    elif deep:
       yield from _walk(path, deep, (*above, place))
-    else:
-      yield path, entry.is_file()
 
 
 def _kind(path: pathlib.Path) -> str:

@@ -6,6 +6,7 @@ written so far, and the old data set for the moment between two renames.
 
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -14,10 +15,19 @@ import sys
 
 import filelock
 
+from hrnet_jax.errors import UserError, about_input
+from hrnet_jax.files import write_whole
+
 _DEFAULT_DATA_DIR = "~/.cache/hrnet_jax/datasets"
 _REQUIRED_FILES = ("dataset_info.json", "features.json", "metadata.json")
+_CHECKSUMS = "checksums.json"  # sha256 of these files
 # Of the facts in metadata.json. Data sets with another number are prepared anew.
 FORMAT = 2
+
+
+def _checksums(folder: pathlib.Path) -> dict[str, str]:
+  contents = {name: folder / name for name in _REQUIRED_FILES if (folder / name).is_file()}
+  return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in contents.items()}
 
 
 def resolve_data_dir(data_dir: str | os.PathLike | None) -> pathlib.Path:
@@ -47,7 +57,28 @@ class Place:
     """Whether a whole data set of today's format can be read from `target`."""
     if not all((self.target / file).is_file() for file in _REQUIRED_FILES):
       return False
-    return json.loads((self.target / "metadata.json").read_text()).get("format") == FORMAT
+    try:
+      content = json.loads((self.target / "metadata.json").read_bytes())
+    except (ValueError, RecursionError):  # damaged; a new one replaces it
+      return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+  def check(self) -> None:
+    """Compares the facts with what was written; data sets of earlier versions go unchecked.
+
+    Raises:
+      UserError: a file is another than it was.
+    """
+    if not (self.target / _CHECKSUMS).is_file():
+      return
+    with about_input(f"{self.target / _CHECKSUMS}: damaged; remove it"):
+      written = json.loads((self.target / _CHECKSUMS).read_bytes())
+      wrong = [name for name, value in _checksums(self.target).items() if value != written[name]]
+    if wrong:
+      raise UserError(
+        f"{self.target / wrong[0]}: is not what was written; prepare the data set again, with "
+        "--overwrite"
+      )
 
   @property
   def interrupted(self) -> bool:
@@ -78,7 +109,9 @@ class Place:
     self.target.parent.mkdir(parents=True, exist_ok=True)
     if self.target.exists():
       self.target.rename(self._previous)
-    (self.building / self._name / self._version).rename(self.target)
+    built = self.building / self._name / self._version
+    write_whole(built / _CHECKSUMS, json.dumps(_checksums(built), indent=1) + "\n")
+    built.rename(self.target)
 
   def _recover(self):
     if self.interrupted:

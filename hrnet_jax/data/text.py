@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import json
 import pathlib
+import re
 from typing import Any
 
 from hrnet_jax.data.regular_files import read_regular
@@ -16,6 +17,7 @@ from hrnet_jax.errors import UserError
 _MOST_BYTES = 2**31  # annotations of large data sets have half of it
 _MOST_LINES = 2_000_000
 _LONGEST_NAME = 200  # characters of a line of a list of names
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a letter, where the other does not follow
 _MARKS = (
   (codecs.BOM_UTF8, "utf-8-sig"),
   (codecs.BOM_UTF16_LE, "utf-16"),
@@ -75,7 +77,14 @@ def read_json(path: pathlib.Path) -> Any:
   """
   text = read_text(path)
   try:
-    return json.loads(text)
+    content = json.loads(text)
+    if _SURROGATE.search(text):
+      json.dumps(content, ensure_ascii=False).encode()
+    return content
+  except UnicodeEncodeError as error:
+    raise UserError(
+      f"{path}: {error.object[error.start : error.end]!a} is not text, but half a letter"
+    ) from None
   except json.JSONDecodeError as error:
     raise UserError(f"{path}: not valid JSON ({error}); it may be cut off") from None
   except RecursionError:

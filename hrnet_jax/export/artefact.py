@@ -15,7 +15,7 @@ from jax import export
 
 import hrnet_jax
 from hrnet_jax.checkpoint import networks
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 from hrnet_jax.export import check, program
 from hrnet_jax.files import write_whole
 
@@ -140,7 +140,8 @@ def export_network(
   """
   path = target(output, overwrite=overwrite)
   loaded = networks.load(checkpoint)
-  made = program.build(loaded, outputs, size=size, batch_size=batch_size)
+  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+    made = program.build(loaded, outputs, size=size, batch_size=batch_size)
   print(f"Network of step {loaded.step} from {checkpoint}: {loaded.config.model.task}")
   exported = program.trace(made, platforms)
   data = bytes(exported.serialize())

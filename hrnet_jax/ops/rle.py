@@ -14,6 +14,8 @@ from hrnet_jax.errors import UserError
 
 Size = tuple[int, int]  # height, width
 _MOST_SIDES = 10  # of the image, as far as a polygon may reach
+_MOST_OUTLINE = 1000  # heights and widths, of all polygons of an object
+_MOST_POLYGONS = 10_000
 _MIN_COORDINATES = 6  # of a polygon: three corners
 
 
@@ -47,10 +49,18 @@ def from_polygons(polygons: Sequence[Sequence[float]], size: Size) -> str:
     size: of the image; what lies outside is cut off.
 
   Raises:
-    ValueError: no polygon of three corners, an odd number of coordinates, not numbers, or far
-      outside of the image.
+    ValueError: no polygon of three corners, an odd number of coordinates, not numbers, far
+      outside of the image, or outlines without end.
   """
+  if len(polygons) > _MOST_POLYGONS:
+    raise UserError(f"{len(polygons)} polygons; an object can have {_MOST_POLYGONS}")
   arrays = [_checked_polygon(polygon, size) for polygon in polygons]
+  outline = sum(map(_outline, arrays))
+  if outline > _MOST_OUTLINE * sum(size):
+    raise UserError(
+      f"the outlines of the polygons are {outline:.0f} pixels long, but the image has "
+      f"{size[1]}x{size[0]} pixels"
+    )
   proper = [array.tolist() for array in arrays if len(array) >= _MIN_COORDINATES]
   if not proper:
     raise UserError(f"{len(arrays)} polygons, none of which has three corners")
@@ -112,6 +122,12 @@ def _check_lengths(lengths: np.ndarray, size: Size) -> None:
       f"the run lengths are of {int(lengths.sum())} pixels, but the image has {width}x{height}, "
       f"{height * width}"
     )
+
+
+def _outline(polygon: np.ndarray) -> float:
+  """Pixels that rasterising goes through."""
+  corners = polygon.reshape(-1, 2)
+  return float(np.abs(corners - np.roll(corners, 1, 0)).max(1, initial=0).sum())
 
 
 def _checked_polygon(polygon: Sequence[float], size: Size) -> np.ndarray:

@@ -23,7 +23,7 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, list_files
-from hrnet_jax.errors import UserError, out_of_memory
+from hrnet_jax.errors import UserError, about_input, out_of_memory, printable
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
 from hrnet_jax.tasks.interface import Task
@@ -65,6 +65,7 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
     raise UserError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
+  predictor = make_predictor(loaded, **options)
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   variables = loaded.variables_for(task.model)
   if "batch_stats" in variables:
@@ -106,7 +107,7 @@ def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
   if not photos:
     raise FileNotFoundError(f"--input: no photo in {source} ({looked_for})")
   if text := describe_left_out(source, found.left_out, looked_for):
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
   by_stem: dict[str, pathlib.Path] = {}
   for photo in photos:
     other = by_stem.setdefault(photo.stem, photo)
@@ -245,7 +246,8 @@ def predict_folder(
   paths = find_photos(source)
   check_output(source, output)
   loaded = networks.load(checkpoint)
-  network = trained_network(loaded, **options)
+  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+    network = trained_network(loaded, **options)
   output.mkdir(parents=True, exist_ok=True)
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")
   start = time.monotonic()

@@ -1,7 +1,6 @@
 """Headers say what a decoder would drop; what is no image is named for what it is."""
 
 import io
-import struct
 import zlib
 
 import cv2
@@ -12,6 +11,7 @@ import pytest
 from hrnet_jax.data import images
 from hrnet_jax.data.image_headers import read_header
 from hrnet_jax.errors import UserError
+from tests.helpers import hostile
 
 
 def encoded(suffix: str, array: np.ndarray) -> bytes:
@@ -20,13 +20,7 @@ def encoded(suffix: str, array: np.ndarray) -> bytes:
 
 def png_of_size(width: int, height: int) -> bytes:
   """A grey PNG that claims a size and has no pixels."""
-
-  def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-  header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-  body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-  return b"\x89PNG\r\n\x1a\n" + body
+  return hostile.png(width, height, 8, 0, zlib.compress(b""))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff", ".bmp", ".webp"])
@@ -85,7 +79,7 @@ def test_what_is_no_image_is_named(data, kind):
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
-  with pytest.raises(UserError, match="a: 30000x30000 pixels; at most 200000000 are read, unless"):
+  with pytest.raises(UserError, match="a: 30000x30000 pixels; at most 120000000 are read, unless"):
     images.decode_image(png_of_size(30000, 30000), "a")
   with pytest.raises(UserError, match="b: 20000x20000 pixels"):
     images.decode_label(png_of_size(20000, 20000), "b")
@@ -96,3 +90,52 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
   monkeypatch.setenv("HRNET_JAX_MAX_PIXELS", "many")
   with pytest.raises(UserError, match=r"MAX_PIXELS is 'many', expected a number"):
     read_header(small, "c")
+
+
+def flat_png(side, depth, colour_type, packer):
+  """A picture in one colour, in as few bytes as it can have."""
+  channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour_type]
+  row = b"\0" + b"\xff" * ((side * depth * channels + 7) // 8)
+  packed = b"".join([packer.compress(row) for _ in range(side)]) + packer.flush()
+  return hostile.png(side, side, depth, colour_type, packed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("side", "depth", "colour_type"), [(10900, 1, 0), (10900, 8, 2), (7700, 8, 6), (7700, 16, 2)]
+)
+def test_the_largest_that_are_read(side, depth, colour_type):
+  """A few kB that become hundreds of MB are read in bounded time and memory."""
+  data = flat_png(side, depth, colour_type, zlib.compressobj(9))
+  assert len(data) < 1_000_000
+  with hostile.bounded():
+    image = images.decode_image(data, "a")
+  assert image.shape == (side, side, 3)
+  assert image[0, 0].tolist() == image[-1, -1].tolist() == [255] * 3
+
+
+@pytest.mark.parametrize("kind", ["bits", "alpha", "progressive"])
+def test_what_takes_more_memory_has_a_lower_limit(kind, monkeypatch):
+  pixels = np.full((10, 10, 3), 255, np.uint8)
+  stream = io.BytesIO()
+  if kind == "progressive":
+    Image.fromarray(pixels).save(stream, "JPEG", progressive=True)
+  elif kind == "alpha":
+    Image.fromarray(pixels).convert("RGBA").save(stream, "PNG")
+  else:
+    stream.write(cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes())
+  share = 3 if kind == "progressive" else 2
+  monkeypatch.setenv("HRNET_JAX_MAX_PIXELS", str(100 * share))
+  assert images.decode_image(stream.getvalue(), "a").shape == (10, 10, 3)
+  monkeypatch.setenv("HRNET_JAX_MAX_PIXELS", str(100 * share - 1))
+  with pytest.raises(UserError, match=r"a: 10x10 pixels; at most 99 are read"):
+    images.decode_image(stream.getvalue(), "a")
+
+
+def test_every_part_of_a_png_is_checked():
+  """Also where a decoder would show what it has."""
+  data = images.encode_png(np.arange(300, dtype=np.uint8).reshape(10, 10, 3))
+  for at in range(8, len(data) - 4):
+    damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    with pytest.raises(UserError, match=r"^a: "):
+      images.decode_image(damaged, "a")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hrnet_jax.data import storage
+from hrnet_jax.errors import UserError
 
 FILES = ("dataset_info.json", "features.json", "metadata.json")
 
@@ -83,3 +84,22 @@ def test_finished_replacement_is_kept(place):
   with place.lock():
     assert read(place) == "new"
   assert not place.building.parent.exists()
+
+
+def test_facts_that_changed_are_noticed(place):
+  with place.lock():
+    write(place.building / "builder/mine/1.0.0", "new")
+    place.publish()
+  place.check()
+  (place.target / "metadata.json").write_text(json.dumps({"text": "NEW", "format": storage.FORMAT}))
+  with pytest.raises(UserError, match=r"metadata\.json: is not what was written; prepare the data"):
+    place.check()
+  (place.target / "checksums.json").unlink()  # as earlier versions wrote them
+  place.check()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 100_000, "\xff"])
+def test_facts_that_are_none_are_prepared_anew(place, content):
+  write(place.target, "old")
+  (place.target / "metadata.json").write_bytes(content.encode("latin-1"))
+  assert not place.complete

@@ -46,7 +46,7 @@ def task(monkeypatch):
   config = ml_collections.ConfigDict({"model": {"task": "segmentation"}})
   variables = {"params": np.float32(0)}
   fake = types.SimpleNamespace(
-    config=config, variables_for=lambda model: variables, step=7, dataset=DATASET
+    config=config, variables_for=lambda model: variables, step=7, dataset=DATASET, path="run"
   )
   stand_in = Brightness()
   monkeypatch.setattr(folder.networks, "load", lambda path: fake)

@@ -27,6 +27,7 @@ from hrnet_jax.data.regular_files import (
   is_of_system,
   list_files,
   read_regular,
+  require_unicode,
 )
 from hrnet_jax.errors import UserError
 
@@ -159,7 +160,10 @@ def _class_names(source):
 def _subfolders(folder):
   if not folder.is_dir():
     return []
-  return sorted(x for x in folder.iterdir() if x.is_dir() and not is_of_system(x.name))
+  found = sorted(x for x in folder.iterdir() if x.is_dir() and not is_of_system(x.name))
+  for path in found:
+    require_unicode(path)
+  return found
 
 
 def _require_photos(folder, photos, class_names):

@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.regular_files import read_regular
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, about_input
 from hrnet_jax.tasks.landmarks.datasets import faces, tables
 
 NAMES = (
@@ -39,6 +39,7 @@ FACTS = DatasetInfo(
   flip_pairs=FLIP_PAIRS,
   normalizers={"inter_ocular": ((8,), (9,)), "inter_pupil": ((16,), (17,))},
 )
+_MOST_NUMBERS = 100_000_000  # of one variable or image; the largest of the real files has 400,000
 # For each split the file, of which the grey version has another name, and its two variables.
 _FILES = {
   "train": (("COFW_train_color.mat", "COFW_train.mat"), "IsTr", "phisTr"),
@@ -105,8 +106,9 @@ class Cofw(faces.FacesBuilder):
   def encoded(self, entry: CofwFace) -> bytes:
     """The pixels as PNG."""
     with _opened(entry.image) as file:
-      pixels = file[file[entry.variable][()].flat[entry.index]][()].T
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+      cell = _own(file[entry.variable], entry.where)[()].flat[entry.index]
+      pixels = _own(file[cell], entry.where)[()].T
+    if not _is_image(pixels):
       raise UserError(
         f"{entry.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
         "(H, W, 3)"
@@ -129,6 +131,11 @@ class Cofw(faces.FacesBuilder):
     return FACTS
 
 
+def _is_image(pixels):
+  of_image = pixels.ndim in (2, 3) and pixels.shape[2:] in ((), (3,))
+  return of_image and pixels.dtype == np.uint8 and pixels.size > 0
+
+
 @contextlib.contextmanager
 def _opened(path) -> Iterator[Any]:
   import h5py  # here, because nothing else needs it and importing it takes a while
@@ -141,17 +148,32 @@ def _opened(path) -> Iterator[Any]:
       f"{path}: not a MATLAB file of version 7.3 (HDF5), or not all of it; save it with "
       "'-v7.3' or download it again"
     ) from error
-  with file:
+  with file, about_input(f"{path}: damaged, or not as MATLAB writes it; download it again"):
     yield file
 
 
+def _own(dataset, where):
+  """A part of a file, once it is clear that its numbers lie in this file and are not too many.
+
+  HDF5 can read them from any other file of the computer.
+  """
+  properties = dataset.id.get_create_plist()
+  if dataset.is_virtual or properties.get_external_count():
+    raise UserError(f"{where}: its numbers lie in another file, which is not read")
+  if dataset.size > _MOST_NUMBERS:
+    raise UserError(f"{where}: {dataset.size} numbers; there can be {_MOST_NUMBERS}")
+  return dataset
+
+
 def _list_faces(path, pixels, points, problems):
+  import h5py
+
   with _opened(path) as file:
     for name in (pixels, points):
-      if name not in file:
+      if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise UserError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
-    rows = file[points][()].T
-    cells = file[pixels][()].ravel()
+    rows = _own(file[points], f"{path}, {points}")[()].T
+    cells = _own(file[pixels], f"{path}, {pixels}")[()].ravel()
     if rows.shape != (len(cells), 3 * len(NAMES)):
       raise UserError(
         f"{path}: {points} is {rows.shape}, expected {(len(cells), 3 * len(NAMES))}: a row for "

@@ -19,6 +19,8 @@ from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import missing, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
+_MOST_SIDES = 10  # of the image, as far as a landmark may lie
+
 
 class FacesBuilder(base.Builder):
   """Base of the builders; a subclass names its files, or gives `plan` and `encoded`.
@@ -94,6 +96,7 @@ class FacesBuilder(base.Builder):
     """The record, the image's size, and no counts: there are no classes."""
     data = self.encoded(entry)
     size = images.decode_image(data, f"{entry.where}: {entry.image}").shape[:2]
+    _require_near(entry, max(size))
     record = {
       "image": data,
       "name": entry.name,
@@ -169,6 +172,16 @@ class FacesBuilder(base.Builder):
       center=np.array([box["center_w"], box["center_h"]]),
       scale=float(box["scale"]),
       box_size=float(box.get("box_size", 200 * box["scale"])),
+    )
+
+
+def _require_near(face, side):
+  """Landmarks may lie beside the image, but not so far that they are those of something else."""
+  numbers = np.append(face.points, [*face.center, 200 * face.scale])
+  if (far := np.abs(numbers) > _MOST_SIDES * side).any():
+    raise UserError(
+      f"{face.where}: a landmark or the box reaches to {numbers[far][0]:g}, but the image has a "
+      f"side of {side} pixels"
     )
 
 

@@ -10,6 +10,7 @@ from hrnet_jax.data.datasets import base
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.segmentation.datasets.classes_file import Classes
 
+_ROWS = 256  # at a time
 _SHOWN = 3  # colours in a message
 
 
@@ -42,20 +43,25 @@ def _by_colour(data: bytes, name: str, classes: Classes) -> np.ndarray:
       f"class's colour into {classes.path}, as in `road 128 64 128` "
       f"({classes.names[missing[0]]!r} has none)"
     )
-  colours = images.decode_image(data, name).astype(np.int32)
-  keys = (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]
-  found, inverse = np.unique(keys, return_inverse=True)
+  colours = images.decode_image(data, name)
   known = {(r << 16) | (g << 8) | b: index for index, (r, g, b) in classes.given.items()}
-  unknown = [int(key) for key in found if int(key) not in known]
-  if unknown:
+  table, seen = np.zeros(2**24, np.uint8), np.zeros(2**24, np.bool_)
+  table[list(known)] = list(known.values())
+  label = np.empty(colours.shape[:2], np.uint8)
+  for start in range(0, len(label), _ROWS):
+    part = colours[start : start + _ROWS].astype(np.int32)
+    keys = (part[..., 0] << 16) | (part[..., 1] << 8) | part[..., 2]
+    seen[keys] = True
+    label[start : start + _ROWS] = table[keys]
+  seen[list(known)] = False
+  if len(unknown := np.flatnonzero(seen)):
     shown = ", ".join(f"#{key:06x}" for key in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
     raise UserError(
       f"{name}: colours {shown}{more} of no class in {classes.path}; labels in colours have to be "
       "stored without loss and without smooth edges"
     )
-  ids = np.array([known[int(key)] for key in found], np.uint8)
-  return ids[inverse].reshape(keys.shape)
+  return label
 
 
 def _require_no_contradiction(data: bytes, name: str, label: np.ndarray, classes: Classes) -> None:

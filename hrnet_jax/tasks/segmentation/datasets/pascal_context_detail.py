@@ -68,14 +68,19 @@ def read_entries(
   try:
     masks: dict[Any, list] = {}
     for entry in content["annos_segmentation"]:
-      mask = (int(entry["category_id"]), dict(entry["segmentation"]))
+      code = dict(entry["segmentation"])
+      if not isinstance(code["size"], list) or not isinstance(code["counts"], str):
+        raise TypeError(f"a mask is {code!r:.80}")
+      mask = (int(entry["category_id"]), code)
       masks.setdefault(entry["image_id"], []).append(mask)
     found: dict[str, list[DetailEntry]] = {split: [] for split in _SPLITS}
     for entry in content["images"]:
       if entry["phase"] in found:
         with reading.problems.noted():
           found[entry["phase"]].append(_entry(entry, masks, json_file, image_dir, reading))
-  except (TypeError, ValueError, KeyError, AttributeError) as error:
+  except UserError:
+    raise
+  except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
     raise UserError(
       f"{json_file}: not the JSON file of PASCAL in Detail ({type(error).__name__}: {error}); "
       "expected images and annos_segmentation"

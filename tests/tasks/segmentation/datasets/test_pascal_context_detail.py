@@ -112,7 +112,7 @@ def test_cut_file_is_refused(tmp_path):
   write(tmp_path, 2)
   path = tmp_path / "a.json"
   path.write_bytes(path.read_bytes()[:-9])
-  with pytest.raises(ValueError, match=r"a\.json: not valid JSON .*cut off"):
+  with pytest.raises(ValueError, match=r"a\.json: not valid JSON"):
     read(tmp_path)
 
 

@@ -1,0 +1,112 @@
+"""Checkpoints that are forged or damaged: `hrnet predict` refuses them in one line."""
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from hrnet_jax.checkpoint import networks
+from hrnet_jax.checkpoint.train_state import init_variables
+from hrnet_jax.data import images
+from hrnet_jax.models.network import build_model
+from tests.helpers import commands, hostile, toy
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A run's folder with step 0, and a photo beside it."""
+  folder = tmp_path_factory.mktemp("whole")
+  model = build_model(**toy.MODEL)
+  shapes = jax.eval_shape(lambda: init_variables(model, 0))
+  variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
+  dataset = {"name": "x", "class_names": ["a", "b", "c"], "palette": [[0, 0, 9]] * 3}
+  facts = {"config": toy.get_config().to_dict(), "dataset": dataset | {"fingerprint": "f"}}
+  networks.export(folder / "run", variables, facts)
+  (folder / "photo.png").write_bytes(images.encode_png(np.zeros((32, 32, 3), np.uint8)))
+  return folder
+
+
+def unknown_key(facts: dict[str, Any]) -> None:
+  facts["config"]["model"]["attention"] = 4
+
+
+def without_dataset(facts: dict[str, Any]) -> None:
+  del facts["dataset"]
+
+
+def without_model(facts: dict[str, Any]) -> None:
+  del facts["config"]["model"]
+
+
+def wide(facts: dict[str, Any]) -> None:
+  facts["config"]["model"]["width"] = 10**6
+
+
+def text_for_width(facts: dict[str, Any]) -> None:
+  facts["config"]["model"]["width"] = "4; rm"
+
+
+def list_for_config(facts: dict[str, Any]) -> None:
+  facts["config"] = ["model"]
+
+
+def colours_of_text(facts: dict[str, Any]) -> None:
+  facts["dataset"] = 7
+
+
+FORGED = (
+  unknown_key, without_dataset, without_model, wide, text_for_width, list_for_config,
+  colours_of_text,
+)  # fmt: skip
+
+
+def refusal(folder: pathlib.Path, whole: pathlib.Path) -> str:
+  with hostile.bounded():
+    done = commands.here(
+      "predict", f"--checkpoint={folder}", f"--input={whole / 'photo.png'}",
+      f"--output={folder.parent / 'out'}",
+    )  # fmt: skip
+  outcome, text = hostile.judge(done.returncode, done.stdout + done.stderr)
+  assert outcome == "refused", text
+  assert done.stderr.splitlines()[-1].startswith("hrnet predict: ") or "\n  " in done.stderr
+  return done.stderr
+
+
+@pytest.mark.parametrize("forge", FORGED)
+def test_forged_facts(tmp_path: pathlib.Path, whole: pathlib.Path, forge: Any) -> None:
+  """As checkpoints of earlier versions are, without digests."""
+  shutil.copytree(whole / "run", tmp_path / "run")
+  step = tmp_path / "run/checkpoints/0"
+  shutil.rmtree(step / "digests")
+  facts = json.loads((step / "facts/metadata").read_text())
+  forge(facts)
+  (step / "facts/metadata").write_text(json.dumps(facts))
+  assert str(step) in refusal(tmp_path / "run", whole)
+
+
+CONTENTS = {
+  "nested": b"[" * 10**6,
+  "cut off": b'{"config": {',
+  "not text": b"\xff\xfe\xff",
+  "empty": b"",
+  "changed": None,
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("item", ["facts", "digests"])
+def test_damaged_facts(tmp_path: pathlib.Path, whole: pathlib.Path, kind: str, item: str) -> None:
+  shutil.copytree(whole / "run", tmp_path / "run")
+  file = tmp_path / f"run/checkpoints/0/{item}/metadata"
+  data = CONTENTS[kind]
+  file.write_bytes(file.read_bytes().replace(b"1", b"2") if data is None else data)
+  assert "damaged" in refusal(tmp_path / "run", whole)
+
+
+def test_a_copy_with_a_name(tmp_path: pathlib.Path, whole: pathlib.Path) -> None:
+  shutil.copytree(whole / "run/checkpoints/0", tmp_path / "best")
+  assert "called by their step" in refusal(tmp_path / "best", whole)
