@@ -106,7 +106,7 @@ def _printable_line(line: str) -> str:
 
 
 @contextlib.contextmanager
-def about_input(text: str) -> Iterator[None]:
+def about_input(text: str, *, values: bool = False) -> Iterator[None]:
   """Turns whatever its body raises into a `UserError`, but for errors about input.
 
   For bodies that read bytes which may be damaged or of another program: those who wrote the
@@ -114,13 +114,15 @@ def about_input(text: str) -> Iterator[None]:
 
   Args:
     text: which file it is, and what to do; the reason follows in brackets.
+    values: whether errors about values do not name the file, as where its config is used.
   """
   try:
     yield
   except Exception as error:
     # Seeking to where no file can reach, and what HDF5 says, are no errors of the machine.
     of_content = type(error) is OSError and error.errno in (None, errno.EINVAL, errno.EOVERFLOW)
-    of_content |= isinstance(error, ConfigKeyError)  # of the config in the file
+    of_content |= isinstance(error, UserError if values else ConfigKeyError)
+    of_content |= isinstance(error, MemoryError)  # a decoder has asked for too much
     if is_about_input(error) and not of_content:
       raise
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]

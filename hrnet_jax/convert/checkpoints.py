@@ -86,7 +86,7 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
     FileNotFoundError: no checkpoint. UserError: the reference has no such network.
   """
   loaded = networks.load(source)
-  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
     registry.load_plugins(loaded.config.get("plugins", ()))
     model = build_model(**loaded.config.model)
     state_dict = to_torch(model, loaded.variables_for(model))

@@ -73,7 +73,7 @@ class Inputs:
     height_multiple: int = 1,
     limit: int = 0,
     batch_size: int = 0,
-    batch_multiple: int = 1,
+    batch_multiple: int = 0,
   ) -> pipeline.Loader:
     """One pass over the evaluation split.
 
@@ -85,19 +85,21 @@ class Inputs:
       limit: only this many examples, the first ones; 0 is all.
       batch_size: at most, over all processes; 0 is `eval.batch_size`.
       batch_multiple: what the size of a batch must be a multiple of; to be split, likewise. A split
-        of fewer examples than `batch_size` makes a smaller batch, instead of one that is filled up.
+        of fewer examples then makes a smaller batch; with 0 it is filled up.
     """
     split = self.config.data.eval_split
     source, transform = self.dataset.source(split), self._eval_transform(height_multiple)
     groups = self._groups(transform, split)
     if 0 < limit < len(source):
       source, groups = Part(source, range(limit)), None if groups is None else groups[:limit]
-    group_sizes = [len(source)] if groups is None else np.unique(groups, return_counts=True)[1]
-    largest = _round_up(int(max(group_sizes)), max(batch_multiple, self.process_count))
+    size = batch_size or self.config.eval.batch_size
+    if batch_multiple:
+      counts = [len(source)] if groups is None else np.unique(groups, return_counts=True)[1]
+      size = min(size, _round_up(int(max(counts)), max(batch_multiple, self.process_count)))
     return pipeline.eval_loader(
       source,
       self._decoded(transform),
-      batch_size=min(batch_size or self.config.eval.batch_size, largest),
+      batch_size=size,
       groups=groups,
       **self._reading(),
     )

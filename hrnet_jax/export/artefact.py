@@ -140,7 +140,7 @@ def export_network(
   """
   path = target(output, overwrite=overwrite)
   loaded = networks.load(checkpoint)
-  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
     made = program.build(loaded, outputs, size=size, batch_size=batch_size)
   print(f"Network of step {loaded.step} from {checkpoint}: {loaded.config.model.task}")
   exported = program.trace(made, platforms)

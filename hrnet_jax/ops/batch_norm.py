@@ -11,7 +11,6 @@ from hrnet_jax.errors import UserError
 _AXES = (0, 1, 2)
 
 
-@functools.partial(jax.jit, inline=True)
 def batch_norm(
   x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -33,8 +32,16 @@ def batch_norm(
   return _normalise(x, scale, bias, epsilon)
 
 
-@jax.custom_vjp
+# Traced once for each shape; operations belong to the line that calls it, for profiles.
+@functools.partial(jax.jit, inline=True)
 def _normalise(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  return _with_gradient(x, scale, bias, epsilon)
+
+
+@jax.custom_vjp
+def _with_gradient(
   x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   return _forward(x, scale, bias, epsilon)[0]
@@ -65,7 +72,7 @@ def _backward(
   return dx.astype(x.dtype), dscale, dbias, None
 
 
-_normalise.defvjp(_forward, _backward)
+_with_gradient.defvjp(_forward, _backward)
 
 
 def grouped_batch_norm(

@@ -67,6 +67,7 @@ def _in_steps(
   return add_relu(_by_xla(x, kernel, stride) + bias, residual, relu)
 
 
+# Both are traced once for each shape; operations belong to the line that calls them, for profiles.
 @functools.partial(jax.jit, static_argnums=2, inline=True)
 def _by_library(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   return onednn.conv(_by_xla, x, kernel, stride)

@@ -29,7 +29,6 @@ class Resize(enum.StrEnum):
     return Resize.BILINEAR if self is Resize.NEAREST else self
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
 def resize(x: jax.Array, size: tuple[int, int], method: Resize | str) -> jax.Array:
   """Resamples `x` onto a grid of `size`, without antialiasing, as PyTorch's `interpolate`.
 
@@ -46,7 +45,12 @@ def resize(x: jax.Array, size: tuple[int, int], method: Resize | str) -> jax.Arr
   """
   if x.ndim != 4:
     raise ValueError(f"resize expects (B, H, W, C), got shape {x.shape}")
-  method = Resize(method)
+  return _resized(x, tuple(size), Resize(method))
+
+
+# Traced once for each shape; operations belong to the line that calls it, for profiles.
+@functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
+def _resized(x: jax.Array, size: tuple[int, int], method: Resize) -> jax.Array:
   y = x if method is Resize.NEAREST else x.astype(jnp.promote_types(x.dtype, jnp.float32))
   for axis in (1, 2):
     y = _resize_axis(y, axis, size[axis - 1], method)

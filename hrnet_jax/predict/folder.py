@@ -246,7 +246,7 @@ def predict_folder(
   paths = find_photos(source)
   check_output(source, output)
   loaded = networks.load(checkpoint)
-  with about_input(f"{loaded.path}: {networks.ADVICE}"):
+  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
     network = trained_network(loaded, **options)
   output.mkdir(parents=True, exist_ok=True)
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")

@@ -92,12 +92,12 @@ def test_batches_of_classification(data_dir):
 def test_size_is_found_where_a_transform_pads(data_dir):
   settings = config("segmentation", data_dir)
   source = make(settings)
-  with source.eval() as loader:
+  with source.eval(batch_multiple=1) as loader:
     assert next(loader)["image"].shape == (2, 128, 128, 3)  # no more than there are
-  with source.eval(height_multiple=96) as loader:
+  with source.eval(height_multiple=96, batch_multiple=1) as loader:
     assert next(loader)["image"].shape == (2, 192, 128, 3)
   settings = config("segmentation", data_dir, size=(160, 128))
-  with make(settings, source.dataset).eval() as loader:
+  with make(settings, source.dataset).eval(batch_multiple=1) as loader:
     assert next(loader)["image"].shape == (2, 160, 128, 3)
 
 
@@ -116,7 +116,7 @@ def test_batches_of_detection(data_dir):
     "masks": (4, 100, 112, 112),
   }
   scenes = source.dataset.source("val")
-  with source.eval() as loader:
+  with source.eval(batch_multiple=1) as loader:
     (batch,) = list(loader)
   assert batch["image"].shape == (2, 160, 128, 3)  # square images are put on the tall canvas
   assert batch["mask"].tolist() == [True, True]
@@ -150,7 +150,7 @@ def test_wide_and_tall_images_make_batches_of_their_own(coco_dir):
   assert first["index"].tolist() == [1, 2, -1, -1]
   assert second["index"].tolist() == [0, 3, -1, -1]
   assert second["image_id"].tolist() == [10, 40, 40, 40]
-  with source.eval(limit=1) as loader:
+  with source.eval(limit=1, batch_multiple=1) as loader:
     (batch,) = list(loader)
   assert batch["index"].tolist() == [0]
   with source.eval(batch_size=1) as loader:
@@ -194,7 +194,7 @@ def test_only_the_first_examples_where_there_is_a_limit(data_dir):
   settings = config("segmentation", data_dir)
   settings.eval.batch_size = 1
   source = make(settings)
-  with source.eval() as loader:
+  with source.eval(batch_multiple=1) as loader:
     everything = [batch["image"] for batch in loader]
   assert len(everything) == 2
   for limit, expected in ((1, 1), (2, 2), (5, 2), (0, 2)):
@@ -286,7 +286,7 @@ def test_images_have_the_channels_of_the_network(channels, data_dir, monkeypatch
     with monkeypatch.context() as patch, settings.unlocked():
       settings.model.channels = channels
       patch.setattr(type(dataset), "source", lambda self, split, records=records: records[split])
-      for loader in (make(settings, dataset).train(), make(settings, dataset).eval()):
+      for loader in (make(settings, dataset).train(), make(settings, dataset).eval(batch_multiple=1)):
         with loader:
           assert next(loader)["image"].shape[3] == channels
 

@@ -35,7 +35,7 @@ def judge(status: int, text: str) -> tuple[str, str]:
 def prepare(
   dataset: str, source: pathlib.Path, *options: str, notes: list[str] | None = None
 ) -> str:
-  """Prepares a source folder; the message if it is refused, which is one line, or nothing.
+  """Prepares a source folder; the message if it is refused, or nothing.
 
   The data set is then in `source/../data`. Fails where it takes more than 10 s or a GiB.
 
@@ -58,8 +58,9 @@ def prepare(
     return ""
   said = [x for x in done.stderr.splitlines() if not x.startswith(("note: ", "train ", "val "))]
   assert said[0].startswith("hrnet prepare: "), done.stderr
-  assert len(said) == 1, done.stderr
-  return said[0]
+  # One line, or one that says how many are bad and a line for each of the first.
+  assert all(x.startswith("  ") for x in said[1:]), done.stderr
+  return "\n".join(said)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Kinds of the instructions of small compiled programs, and shares of the time by the clock."""
 
+from collections.abc import Iterator
 import functools
 import pathlib
 
@@ -17,6 +18,15 @@ from tools import op_kinds
 
 OPTIONS = {"xla_backend_optimization_level": 0}
 LENGTHS = st.tuples(st.integers(0, 50), st.integers(0, 20))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def names_of_these_sources() -> Iterator[None]:
+  """A program that earlier sources left in the cache would name their files and lines."""
+  name = "jax_compilation_cache_include_metadata_in_key"
+  jax.config.update(name, True)
+  yield
+  jax.config.update(name, False)
 
 
 def compiled(function, *shapes: tuple[int, ...]) -> op_kinds.StepProgram:

@@ -68,8 +68,10 @@ def test_bfloat16_is_only_inside_the_network(name):
   after, scalars = jax.eval_shape(make_train_step(task, TX, mesh, seed=0), state, batch)
   assert dtypes(after) <= {"float32", "int32"}
   assert dtypes((after.variables, momentum(after), logits, scalars)) == {"float32"}
-  program = str(jax.make_jaxpr(task.outputs)(state.variables, batch["image"]))
-  products = re.findall(r":(\w+)\[[^]]*\] = (?:conv_general_dilated|dot_general)\[", program)
+  program = jax.jit(task.outputs).lower(state.variables, batch["image"]).as_text()
+  products = re.findall(
+    r"stablehlo\.(?:convolution|dot_general)\b.*-> tensor<[\dx]*x(\w+)>$", program, re.MULTILINE
+  )
   # Only scores are in float32: of the outputs, and of pixels against classes.
   assert products.count("f32") == (
     3 if hasattr(task, "aux_weights") and len(task.aux_weights) > 1 else 1

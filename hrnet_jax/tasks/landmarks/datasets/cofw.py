@@ -173,6 +173,8 @@ def _list_faces(path, pixels, points, problems):
       if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise UserError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
     rows = _own(file[points], f"{path}, {points}")[()].T
+    if rows.dtype.kind not in "iuf":
+      raise UserError(f"{path}: {points} holds {rows.dtype}, expected numbers")
     cells = _own(file[pixels], f"{path}, {pixels}")[()].ravel()
     if rows.shape != (len(cells), 3 * len(NAMES)):
       raise UserError(

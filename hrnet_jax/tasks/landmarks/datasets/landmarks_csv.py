@@ -37,7 +37,8 @@ _BOX_SIZE = "box_size"
 _IMAGE_NAME = "image_name"
 _MOST_LANDMARKS = 5000
 _LANDMARK = re.compile(
-  r"(?P<axis>[xyv])(?P<index>\d{1,20})|original_(?P<index2>\d{1,20})_(?P<axis2>[xyv])|visible_(?P<index3>\d{1,20})"
+  r"(?P<axis>[xyv])(?P<index>\d{1,20})|original_(?P<index2>\d{1,20})_(?P<axis2>[xyv])"
+  r"|visible_(?P<index3>\d{1,20})"
 )
 _PLACE = re.compile(r"[xy]\d+|original_\d+_[xy]")
 _ANNOTATED = "annotated"
