@@ -286,7 +286,8 @@ def test_images_have_the_channels_of_the_network(channels, data_dir, monkeypatch
     with monkeypatch.context() as patch, settings.unlocked():
       settings.model.channels = channels
       patch.setattr(type(dataset), "source", lambda self, split, records=records: records[split])
-      for loader in (make(settings, dataset).train(), make(settings, dataset).eval(batch_multiple=1)):
+      batches = make(settings, dataset)
+      for loader in (batches.train(), batches.eval(batch_multiple=1)):
         with loader:
           assert next(loader)["image"].shape[3] == channels
 
