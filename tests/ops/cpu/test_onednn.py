@@ -111,6 +111,17 @@ def test_same_bits_every_time_and_from_every_thread() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_kernels_that_change_where_they_lie_are_taken_as_they_are() -> None:
+  """The library's copy of a kernel in its own order is not that of another one."""
+  x, kernel = arrays((1, 12, 15, 18, 36, 3, 1))
+  run, double = jax.jit(conv), jax.jit(lambda kernel: 2 * kernel, donate_argnums=0)
+  first = np.asarray(run(x, kernel))
+  for power in range(1, 6):
+    kernel = double(kernel)  # in the same place; and doubling does not round
+    for _ in range(2):
+      np.testing.assert_array_equal(run(x, kernel), 2**power * first)
+
+
 def test_what_it_does_not_serve() -> None:
   def serves(shape, dtype="float32", window=3, stride=1):
     x = jax.ShapeDtypeStruct(shape, dtype)
