@@ -204,7 +204,7 @@ def check_float64(golden: pathlib.Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["seg_w18_small_v1", "seg_w18_small_v1_low_lr"])
-def test_float32_is_off_by_rounding_only(golden: pathlib.Path, name: str, convolution: str) -> None:
+def test_float32_is_off_by_rounding_only(golden: pathlib.Path, name: str) -> None:
   fixture, here = run(golden, name, "float32", compiler_options={})
   # Rounding grows from step to step: the reference's float32 run against its own float64 run.
   noise = np.abs(fixture["f32.loss"] - fixture["f64.loss"])
