@@ -18,6 +18,10 @@ class ConfigKeyError(UserError, TypeError):
   """A section of the config has a key that nothing takes, or lacks one that is needed."""
 
 
+class OptionError(UserError):
+  """A flag, or the file that it names, is wrong, whatever else is read at the time."""
+
+
 def check_known(name: str, known: Iterable[str], kind: str) -> None:
   """Refuses a name that nothing has.
 
@@ -122,6 +126,7 @@ def about_input(text: str, *, values: bool = False) -> Iterator[None]:
     # Seeking to where no file can reach, and what HDF5 says, are no errors of the machine.
     of_content = type(error) is OSError and error.errno in (None, errno.EINVAL, errno.EOVERFLOW)
     of_content |= isinstance(error, UserError if values else ConfigKeyError)
+    of_content &= not isinstance(error, OptionError)
     of_content |= isinstance(error, MemoryError)  # a decoder has asked for too much
     if is_about_input(error) and not of_content:
       raise

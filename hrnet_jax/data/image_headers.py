@@ -16,11 +16,13 @@ from hrnet_jax.errors import UserError
 LIMIT_VARIABLE = "HRNET_JAX_MAX_PIXELS"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_PIXELS = 120_000_000  # which take less than a GiB
-_BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # TIFF tags
+_BITS_PER_SAMPLE, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339  # TIFF tags
 _JPEG_HEADER = 2**16  # bytes before the first scan, seldom more
 _READ = "what is read are JPEG, PNG, TIFF, BMP and WebP"
 _ANCILLARY = 32  # bit of a kind of part of a PNG that decoders may pass over
 _FLOAT = 3  # of the sample format
+_MOST_BITS = 64  # of a value
+_READ_BANDS = ((1, 1), (1, 8), (1, 16), (3, 8), (3, 16), (4, 8))  # of TIFF, and their bits
 # Pillow has a limit of its own, half of ours, that cannot be told from damage.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -140,10 +142,18 @@ def _describe(image: Image.Image, data: bytes) -> Header:
 
 
 def _numbers(value: int | tuple[int, ...]) -> tuple[int, ...]:
-  return value if isinstance(value, tuple) else (value,)
+  numbers = value if isinstance(value, tuple) else (value,)
+  if not numbers or not all(isinstance(x, int) for x in numbers):
+    raise ValueError(f"{value!r} is not made of numbers")
+  return numbers
 
 
 def _what_it_is(data: bytes, name: str) -> str:
+  if bands := _bands_of_tiff(data):
+    return (
+      f"{name}: a TIFF image of {bands}, which is not read; write 1, 3 or 4 bands of 8 bits, or 1 "
+      "or 3 of 16"
+    )
   if data.startswith(_OURS) or data[8:12] == b"WEBP":
     return f"{name}: corrupt or truncated; replace the file by an intact copy"
   begin = data[:512].lstrip()
@@ -151,6 +161,28 @@ def _what_it_is(data: bytes, name: str) -> str:
     if data[offset:].startswith(mark) or (not offset and begin.startswith(mark)):
       return f"{name}: {kind}; {_READ}"
   return f"{name}: corrupt, or not an image; {_READ}"
+
+
+def _bands_of_tiff(data: bytes) -> str:
+  """Describes the values of a TIFF file that Pillow has no mode for; empty if it is damaged."""
+  if not data.startswith((b"II*\0", b"MM\0*")):
+    return ""
+  try:
+    tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+    file = io.BytesIO(data)
+    file.seek(tags.next)
+    tags.load(file)
+    bits = _numbers(tags.get(_BITS_PER_SAMPLE, 1))
+    bands = _numbers(tags.get(_SAMPLES, len(bits)))[0]
+    is_float = _FLOAT in _numbers(tags.get(_SAMPLE_FORMAT, 1))
+  except Exception:  # damaged bytes can fail in any way inside Pillow
+    return ""
+  if not is_float and (bands, max(bits)) in _READ_BANDS:  # something else is wrong
+    return ""
+  kind = " of floating point numbers" if is_float else f" of {max(bits)} bits"
+  if max(bits) > _MOST_BITS:  # some programs write where they are, not what
+    kind = ""
+  return f"{bands} band{'s' if bands != 1 else ''}{kind}"
 
 
 def require_intact_png(data: bytes, name: str) -> None:

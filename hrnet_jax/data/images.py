@@ -31,6 +31,10 @@ _PALETTE = 3
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
+class TransparencyError(UserError):
+  """An image that has a fourth channel where there is no place for it."""
+
+
 def decode_image(data: bytes | np.ndarray, name: str, channels: int = 3) -> np.ndarray:
   """Decodes a JPEG, PNG, TIFF, BMP or WebP file; an array is an image already, and is checked.
 
@@ -224,7 +228,7 @@ def _require_no_loss(header: Header, data: bytes, name: str, channels: int) -> N
   if header.has_alpha and channels != 4:
     alpha = _load_strictly(data, name).convert("RGBA").getchannel("A")
     if alpha.getextrema() != (255, 255):
-      raise UserError(
+      raise TransparencyError(
         f"{name}: a fourth channel, transparency or a band, would be lost; remove it, or set "
         "model.channels to 4"
       )

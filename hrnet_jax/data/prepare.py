@@ -119,6 +119,11 @@ def warnings(dataset: prepared.Dataset) -> list[str]:
         shown = ", ".join(map(repr, missing[:_SHOWN]))
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         found.append(f"train: no {unit} of {shown}{more}, so they cannot be learnt")
+  alike: dict[str, str] = {}
+  for name in dataset.class_names:
+    first = alike.setdefault(" ".join(name.casefold().split()), name)
+    if first != name:
+      found.append(f"classes {first!r} and {name!r} differ in capitals or blanks alone")
   if _only_ignored_beside_the_first(dataset):
     found.append(
       "the labels hold 0 and 255 alone, and 255 is ignored; if it stands for "

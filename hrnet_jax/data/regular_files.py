@@ -118,7 +118,8 @@ def find_named(
 ) -> pathlib.Path | None:
   """The file that an annotation names, in the first folder that has it; None if none has.
 
-  A backslash is taken for a slash, and Unicode's composed and decomposed letters for the same.
+  A backslash is taken for a slash, Unicode's composed and decomposed letters for the same, and
+  `.JPG` for `.jpg` where there is no file of the very name.
 
   Args:
     places: folders.
@@ -135,9 +136,8 @@ def find_named(
       f"{where}: {name!r} leads out of the source folder; names count from {places[0]}; if you "
       "trust this, --follow_outside allows it"
     )
-  forms = dict.fromkeys(
-    (name, slashed, *(unicodedata.normalize(x, slashed) for x in ("NFC", "NFD")))
-  )
+  written = (slashed, *(unicodedata.normalize(x, slashed) for x in ("NFC", "NFD")))
+  forms = dict.fromkeys((name, *written, *(x for form in written for x in _in_other_case(form))))
   for folder in places:
     for form in forms:
       path = folder / form
@@ -173,6 +173,12 @@ def name_inside(name: str) -> str:
 def _leads_out(slashed: str) -> bool:
   drive = len(slashed) > 1 and slashed[1] == ":"
   return ".." in pathlib.PurePosixPath(slashed).parts or slashed.startswith("/") or drive
+
+
+def _in_other_case(name: str) -> tuple[str, str]:
+  """A name whose suffix is in small letters, and in capitals."""
+  stem, dot, suffix = name.rpartition(".")
+  return f"{stem}{dot}{suffix.lower()}", f"{stem}{dot}{suffix.upper()}"
 
 
 def _lies_in(path: pathlib.Path, folder: pathlib.Path) -> bool:

@@ -128,9 +128,13 @@ def _check_names(loaded: networks.Loaded, dataset: Any) -> None:
     trained, here = list(loaded.dataset.get(key) or ()), list(getattr(dataset, key))
     if not trained or not here or trained == here or all(map(str.isdecimal, trained)):
       continue  # converted weights have numbers for names
-    first = next(
-      (i for i, pair in enumerate(zip(trained, here, strict=False)) if pair[0] != pair[1]), 0
-    )
+    first = next((i for i, x in enumerate(zip(trained, here, strict=False)) if x[0] != x[1]), None)
+    if first is None:  # one has more
+      info(
+        f"warning: {loaded.path} was trained with {len(trained)} {key}, but {dataset.name} has "
+        f"{len(here)}"
+      )
+      continue
     differ = (
       f"{loaded.path} was trained with {trained[first]!r} as number {first}, but {dataset.name} "
       f"has {here[first]!r} there"

@@ -22,8 +22,8 @@ from hrnet_jax import registry
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
-from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, list_files
-from hrnet_jax.errors import UserError, about_input, out_of_memory, printable
+from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, is_of_system, list_files
+from hrnet_jax.errors import OptionError, UserError, about_input, out_of_memory, printable
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
 from hrnet_jax.tasks.interface import Task
@@ -64,7 +64,7 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   make_predictor = registry.task_part(name, "predictor", "predictions")
   spec = registry.task_spec(name)
   if unknown := sorted(options.keys() - set(spec.predictor_options)):
-    raise UserError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
+    raise OptionError(f"--{unknown[0]} means nothing to a network for {name}; leave it out")
   predictor = make_predictor(loaded, **options)
   task = registry.build_task(loaded.config, DatasetInfo.from_dict(loaded.dataset))
   variables = loaded.variables_for(task.model)
@@ -108,6 +108,8 @@ def find_photos(source: pathlib.Path) -> list[pathlib.Path]:
     raise FileNotFoundError(f"--input: no photo in {source} ({looked_for})")
   if text := describe_left_out(source, found.left_out, looked_for):
     print(printable(text), file=sys.stderr)
+  if folders := sum(x.is_dir() and not is_of_system(x.name) for x in source.iterdir()):
+    print(f"{printable(str(source))}: {folders} folders in it are not looked into", file=sys.stderr)
   by_stem: dict[str, pathlib.Path] = {}
   for photo in photos:
     other = by_stem.setdefault(photo.stem, photo)
@@ -248,7 +250,10 @@ def predict_folder(
   loaded = networks.load(checkpoint)
   with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
     network = trained_network(loaded, **options)
-  output.mkdir(parents=True, exist_ok=True)
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(f"--output: {output} cannot be made ({error.strerror})") from None
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")
   start = time.monotonic()
   failed = predict_all(network, paths, output, max_side=max_side, batch_size=batch_size)

@@ -1,6 +1,7 @@
 """Headers say what a decoder would drop; what is no image is named for what it is."""
 
 import io
+import struct
 import zlib
 
 import cv2
@@ -76,6 +77,37 @@ def test_what_phones_put_behind_a_jpeg_is_no_page() -> None:
 def test_what_is_no_image_is_named(data, kind):
   with pytest.raises(UserError, match=rf"x\.jpg: {kind}.*; what is read are JPEG, PNG, TIFF, BMP"):
     images.decode_image(data + bytes(600), "x.jpg")
+
+
+def tiff(bands: int, bits: int, byte_order: str = "<") -> bytes:
+  """A TIFF image of 4 by 3 pixels, without compression, that Pillow has no mode for."""
+  pixels = bytes(4 * 3 * bands * bits // 8)
+  tags = [(256, 4), (257, 3), (258, bits), (259, 1), (262, 1), (273, 8), (277, bands), (278, 3),
+          (279, len(pixels))]  # fmt: skip
+  entries = b"".join(struct.pack(f"{byte_order}HHIHH", tag, 3, 1, x, 0) for tag, x in tags)
+  mark = b"II" if byte_order == "<" else b"MM"
+  head = mark + struct.pack(f"{byte_order}HI", 42, 8 + len(pixels))
+  return head + pixels + struct.pack(f"{byte_order}H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+@pytest.mark.parametrize(("bands", "bits"), [(2, 8), (5, 8), (4, 16)])
+def test_a_tiff_of_other_bands_is_no_damage(bands, bits, byte_order):
+  with pytest.raises(UserError, match=rf"a\.tif: a TIFF image of {bands} bands of {bits} bits"):
+    images.decode_image(tiff(bands, bits, byte_order), "a.tif")
+
+
+def test_a_tiff_of_impossible_bits_is_named_for_its_bands():
+  data = tiff(2, 8).replace(
+    struct.pack("<HHIHH", 258, 3, 1, 8, 0), struct.pack("<HHIHH", 258, 3, 1, 134, 0)
+  )
+  with pytest.raises(UserError, match=r"a\.tif: a TIFF image of 2 bands, which is not read"):
+    images.decode_image(data, "a.tif")
+
+
+def test_a_tiff_that_is_cut_off_is_damaged():
+  with pytest.raises(UserError, match=r"a\.tif: corrupt or truncated"):
+    images.decode_image(tiff(5, 8)[:-60], "a.tif")
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):

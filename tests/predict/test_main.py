@@ -62,6 +62,7 @@ def photo(height: int, width: int) -> np.ndarray:
 
 
 def store(path: pathlib.Path, pixels: np.ndarray) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
   path.write_bytes(images.encode_png(pixels))
 
 
@@ -96,6 +97,21 @@ def test_folder_is_grouped_by_padded_shape(task, tmp_path):
   assert task.shapes == [(2, 64, 96, 3), (1, 32, 32, 3), (1, 64, 96, 3)]
   assert len(list((tmp_path / "out").iterdir())) == 8
   np.testing.assert_array_equal(labels(tmp_path / "out", "d"), photo(33, 65)[..., 0] > 127)
+
+
+def test_folders_in_the_folder_are_counted(task, tmp_path, capsys):
+  store(tmp_path / "in/a.png", photo(40, 40))
+  store(tmp_path / "in/more/b.png", photo(40, 40))
+  (tmp_path / "in/.hidden").mkdir()
+  assert run(tmp_path / "in", tmp_path / "out") == 0
+  assert f"{tmp_path / 'in'}: 1 folders in it are not looked into" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_made_is_named(task, tmp_path, capsys):
+  store(tmp_path / "a.png", photo(40, 40))
+  (tmp_path / "file").write_text("")
+  assert run(tmp_path / "a.png", tmp_path / "file/out") == 1
+  assert f"--output: {tmp_path / 'file/out'} cannot be made" in capsys.readouterr().err
 
 
 def test_large_photo_is_reduced_for_the_network_alone(task, tmp_path, capsys, monkeypatch):

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data import images, storage
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.data.datasets.shared_photos import SharedPhotos
 from hrnet_jax.data.reading import Problems, Reading
 from hrnet_jax.errors import UserError
 
@@ -87,6 +88,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self.options = dict(options or {})
     self._skip_bad = skip_bad
     self._plan: dict[str, Sequence[Entry]] | None = None
+    self._photos = SharedPhotos()
     super().__init__(**kwargs)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Entry]]:
@@ -193,6 +195,8 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.download_and_prepare()
       finally:
         self._pool.shutdown(cancel_futures=True)
+        for text in self._photos.describe():
+          self.say(text)
 
   def _leave_out_bad(self):
     large = self._is_large()
@@ -248,6 +252,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def _shard_iterators_per_split(
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, list[Callable[[], Iterator[tuple[int, dict]]]]]:
+    self._photos = SharedPhotos()
     facts = self.facts(self._source)
     subsets = self.subsets(self._source)
     self.info.metadata.update(
@@ -273,6 +278,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     for index, (record, size, counts) in enumerate(self._ahead(self.measured, entries)):
       _update_digest(self._digest, record)
       statistics.add(size, counts)
+      self._photos.add(split, record.get("image"))
       if index + 1 == len(entries):  # nobody asks for more than the last
         self.info.metadata["splits"][split] = statistics.as_dict()
         self.info.metadata["fingerprint"] = self._digest.hexdigest()

@@ -100,6 +100,21 @@ def split_folders(
   return {split: found[split] for split in SPLITS if split in found}
 
 
+def folder_of_split(folder: pathlib.Path, split: str, likely: str) -> pathlib.Path:
+  """The folder of a split beside those of `split_folders`, such as that of its label maps.
+
+  Args:
+    folder: has folders of splits.
+    split: as `split_folders` calls it.
+    likely: the name of the folder, unless there is none but another that is called like the split.
+  """
+  if not (folder / likely).is_dir():
+    for path in sorted(folder.iterdir()):
+      if _NAMES_OF_SPLITS.get(path.name.lower()) == split and path.is_dir():
+        return path
+  return folder / likely
+
+
 def split_by_name(found: Sequence[P]) -> dict[str, list[P]]:
   """About a tenth becomes `val`, chosen by the name alone, so that adding files moves no other.
 

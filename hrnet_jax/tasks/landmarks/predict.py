@@ -11,7 +11,7 @@ import numpy as np
 from hrnet_jax import visualize
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import OptionError, UserError
 from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.interface import Task
@@ -132,11 +132,15 @@ def build(
   Raises:
     FileNotFoundError, ValueError: the file of boxes is missing or wrong.
   """
+  try:
+    known = None if boxes is None else read_boxes(boxes)
+  except UserError as error:  # the checkpoint is not to blame
+    raise OptionError(str(error)) from None
   transform = LandmarksEvalTransform(**loaded.config.transform.eval)
   return LandmarksPredictor(
     loaded.config.model.num_landmarks,
     transform,
-    None if boxes is None else read_boxes(boxes),
+    known,
     loaded.config.model.get("channels", 3),
     probabilities=probabilities,
   )

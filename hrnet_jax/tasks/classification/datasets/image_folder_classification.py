@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 import pathlib
 from typing import Any, ClassVar
+import unicodedata
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -115,9 +116,10 @@ class ImageFolderClassification(base.Builder):
         raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
     found, left_out = [], collections.Counter(beside.left_out)
     for label, name in enumerate(class_names):
-      if not (folder / name).is_dir():
+      place = _named_folder(folder, name)
+      if place is None:
         continue
-      files = list_files(folder / name, IMAGE_SUFFIXES)
+      files = list_files(place, IMAGE_SUFFIXES)
       left_out.update(files.left_out)
       found += [LabelledPhoto(f"{name}/{key}", path, label) for key, path in files.files.items()]
     if text := describe_left_out(folder, left_out, f"{', '.join(IMAGE_SUFFIXES)} files are read"):
@@ -150,11 +152,31 @@ def _class_names(source):
   found = _subfolders(place)
   if len(found) < 2:
     raise UserError(f"{place}: {len(found)} folders of classes, expected at least 2")
+  names = _composed(found)
   for split in [x for x in splits.values() if x != place]:
-    unknown = sorted({path.name for path in _subfolders(split)} - {p.name for p in found})
+    unknown = sorted(set(_composed(_subfolders(split))) - set(names))
     if unknown:
       raise UserError(f"{split / unknown[0]}: class {unknown[0]!r} is not in {place}")
-  return tuple(path.name for path in found)
+  return names
+
+
+def _composed(found: list[pathlib.Path]) -> tuple[str, ...]:
+  """Names of classes, in Unicode's composed form: macOS writes others than people type."""
+  names: dict[str, pathlib.Path] = {}
+  for path in found:
+    first = names.setdefault(unicodedata.normalize("NFC", path.name), path)
+    if first != path:
+      raise UserError(
+        f"{path.parent}: two folders of the class {path.name!r}, in different forms of Unicode; "
+        "put their photos into one"
+      )
+  return tuple(names)
+
+
+def _named_folder(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+  """The folder of a class, whatever form of Unicode its name has."""
+  paths = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+  return next((path for path in paths if path.is_dir()), None)
 
 
 def _subfolders(folder):

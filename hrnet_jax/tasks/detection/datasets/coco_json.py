@@ -4,7 +4,7 @@ The format is that of https://cocodataset.org/#format-data. What a network does 
 marked by the rules of mmdetection's `mmdet/datasets/coco.py` and stays: scores need it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 import pathlib
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from hrnet_jax.ops import rle
 _LARGEST_NUMBER = 2**63 - 1
 _LARGEST_LENGTH = 1e9  # pixels, also of an area
 _SHOWN = 5  # ids in a message
+_BEYOND = 1.1  # of a side, as far as boxes may reach without a word
 _LARGEST_ID = 2**31 - 1  # of images; networks and JAX count in 32 bits
 
 
@@ -196,7 +197,35 @@ def read_photos(
       f"{path}: {len(without_corners)} annotations have polygons of fewer than three corners and "
       f"are not learnt from: {_shown(without_corners)}"
     )
+  for told in _describe_boxes(photos.values(), path):
+    reading.say(told)
   return [photos[image_id] for image_id in sorted(photos)]
+
+
+def _describe_boxes(photos: Iterable[AnnotatedImage], path: pathlib.Path) -> list[str]:
+  """Counts boxes that nothing is learnt from, and those that look like corners."""
+  narrow, outside, beyond = [], [], []
+  for photo in photos:
+    height, width = photo.shape
+    for found in photo.objects:
+      x, y, w, h = found.bbox
+      if w < 1 or h < 1:
+        narrow.append(found.id)
+      elif min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0):
+        outside.append(found.id)
+      elif x + w > width * _BEYOND or y + h > height * _BEYOND:
+        beyond.append(found.id)
+  told = []
+  if narrow:
+    told.append(f"are narrower or lower than a pixel and are not learnt from: {_shown(narrow)}")
+  if outside:
+    told.append(f"lie outside of their images and are not learnt from: {_shown(outside)}")
+  if beyond:
+    told.append(
+      f"reach far out of their images, as if x, y, width and height were corners: {_shown(beyond)}"
+    )
+  counts = [len(ids) for ids in (narrow, outside, beyond) if ids]
+  return [f"{path}: {n} boxes {text}" for n, text in zip(counts, told, strict=True)]
 
 
 def _encloses_nothing(segmentation: Any) -> bool:
@@ -243,11 +272,11 @@ def _object(row, where, shape, ranks) -> Object:
   area = row.get("area")
   if area is not None and not _is_number(area):
     raise UserError(f"{where}: area is {area!r}, expected a number of pixels")
-  crowd = bool(row.get("iscrowd", 0))
+  crowd, flagged = (_flag(row, key, where) for key in ("iscrowd", "ignore"))
   x, y, w, h = map(float, bbox)
   outside = min(x + w, shape[1]) <= max(x, 0) or min(y + h, shape[0]) <= max(y, 0)
   empty = w < 1 or h < 1 or (area is not None and area <= 0)
-  ignored = crowd or bool(row.get("ignore", 0)) or empty or outside
+  ignored = crowd or flagged or empty or outside
   area = None if area is None else float(area)
   segmentation = row.get("segmentation")
   return Object(
@@ -287,6 +316,15 @@ def _whole(row: dict[str, Any], key: str, where: str) -> int:
   if abs(value) > _LARGEST_NUMBER:
     raise UserError(f"{where}: {key} is a number of more than 63 bits")
   return value
+
+
+def _flag(row: dict[str, Any], key: str, where: str) -> bool:
+  value = row.get(key) or 0  # some write null
+  if isinstance(value, str) and value in ("0", "1"):
+    value = int(value)
+  if value not in (0, 1):
+    raise UserError(f"{where}: {key} is {value!r}, expected 0 or 1")
+  return bool(value)
 
 
 def _is_number(value: Any) -> bool:

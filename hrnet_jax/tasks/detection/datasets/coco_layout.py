@@ -46,6 +46,12 @@ def find_annotations(source: pathlib.Path, layout: str) -> dict[str, Annotations
   """
   found = _instances(source) or _roboflow(source) or _single(source)
   if not found:
+    folder = source / "annotations"
+    if files := [*_json_files(folder), *_json_files(source)]:
+      raise FileNotFoundError(
+        f"{folder}: no instances_SPLIT.json, with letters, digits and _ for SPLIT, but "
+        f"{len(files)} other JSON files, such as {files[0].name}; rename those of objects"
+      )
     raise FileNotFoundError(
       f"{source / 'annotations'}: no instances_SPLIT.json; the source folder has to hold {layout}"
     )

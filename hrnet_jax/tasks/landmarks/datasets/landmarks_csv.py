@@ -25,6 +25,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets import folders
+from hrnet_jax.data.regular_files import is_of_system
 from hrnet_jax.data.text import read_lines
 from hrnet_jax.errors import UserError
 from hrnet_jax.tasks.landmarks.datasets import faces, missing, tables
@@ -63,6 +64,9 @@ class LandmarksCsv(faces.FacesBuilder):
     """A split for each table, or two made of a single one."""
     files = _tables(source)
     read = {split: self._read(source, path) for split, path in files.items()}
+    for path in sorted(source.glob("*.[cC][sS][vV]")):
+      if path not in files.values() and not is_of_system(path.name):
+        self.say(f"{path}: left out; train.csv, val.csv and test.csv, or {_ALONE} alone, are read")
     self.say_unnamed([source], read)
     if _ALONE in read:
       read = _split_by_image(read[_ALONE])

@@ -44,10 +44,11 @@ class ImageFolderSegmentation(base.Builder):
     splits = folders.split_folders(image_dir)
     if not splits:
       return folders.split_by_name(self._pairs(image_dir, label_dir))
+    labels = {x: folders.folder_of_split(label_dir, x, path.name) for x, path in splits.items()}
     for path in sorted(label_dir.iterdir()):
-      if not is_of_system(path.name) and path.name not in {x.name for x in splits.values()}:
+      if not is_of_system(path.name) and path not in labels.values():
         self.say(f"{path}: left out, because it is of no split in {image_dir}")
-    return {split: self._pairs(path, label_dir / path.name) for split, path in splits.items()}
+    return {split: self._pairs(path, labels[split]) for split, path in splits.items()}
 
   def record(self, entry: image_label_pairs.Pair) -> dict:
     """Checks one pair."""

@@ -134,6 +134,12 @@ def read_mapped(
   else:
     label_bytes = read_regular(pair.label)
     label = decode(label_bytes, str(pair.label))
+    if label.shape == size[::-1] != size and images.forget_orientation(image_bytes) != image_bytes:
+      raise UserError(
+        f"{pair.label}: the label is {label.shape[1]}x{label.shape[0]} (width x height), as is "
+        f"{pair.image} before it is turned as the camera has marked it (EXIF); viewers show it "
+        f"turned, so turn the label, too, or remove the mark"
+      )
     require_same_size(str(pair.label), label.shape, pair.image, size)
     mapped = map_ids(label, stored, str(pair.label))
     if images.is_colour_png(label_bytes) or (mapped != label).any():

@@ -43,7 +43,13 @@ def _by_colour(data: bytes, name: str, classes: Classes) -> np.ndarray:
       f"class's colour into {classes.path}, as in `road 128 64 128` "
       f"({classes.names[missing[0]]!r} has none)"
     )
-  colours = images.decode_image(data, name)
+  try:
+    colours = images.decode_image(data, name)
+  except images.TransparencyError:
+    raise UserError(
+      f"{name}: the label has transparent pixels, which are of no class; draw them in the colour "
+      "of a class, and save it without transparency"
+    ) from None
   known = {(r << 16) | (g << 8) | b: index for index, (r, g, b) in classes.given.items()}
   table, seen = np.zeros(2**24, np.uint8), np.zeros(2**24, np.bool_)
   table[list(known)] = list(known.values())

@@ -54,6 +54,20 @@ def test_without_colours_in_the_file_the_message_says_what_to_do(tmp_path):
     label_colours.decode_label(images.encode_png(COLOURS[IDS]), "a.png", plain)
 
 
+def test_transparent_pixels_are_of_no_class(three):
+  drawn = np.dstack([COLOURS[IDS], np.full(IDS.shape, 255, np.uint8)])
+  for alpha in (255, 0):
+    drawn[0, 0, 3] = alpha
+    data = io.BytesIO()
+    Image.fromarray(drawn).save(data, "png")
+    if alpha:
+      found = label_colours.decode_label(data.getvalue(), "a.png", three)
+      np.testing.assert_array_equal(found, IDS)
+    else:
+      with pytest.raises(UserError, match=r"a\.png: the label has transparent pixels"):
+        label_colours.decode_label(data.getvalue(), "a.png", three)
+
+
 def test_palettes(three):
   for colours in (COLOURS, COLOURS + 5):  # as in classes.txt, and of nobody
     found = label_colours.decode_label(palette_png(colours), "a", three)
