@@ -142,10 +142,7 @@ def _describe(image: Image.Image, data: bytes) -> Header:
 
 
 def _numbers(value: int | tuple[int, ...]) -> tuple[int, ...]:
-  numbers = value if isinstance(value, tuple) else (value,)
-  if not numbers or not all(isinstance(x, int) for x in numbers):
-    raise ValueError(f"{value!r} is not made of numbers")
-  return numbers
+  return value if isinstance(value, tuple) else (value,)
 
 
 def _what_it_is(data: bytes, name: str) -> str:
@@ -172,15 +169,15 @@ def _bands_of_tiff(data: bytes) -> str:
     file = io.BytesIO(data)
     file.seek(tags.next)
     tags.load(file)
-    bits = _numbers(tags.get(_BITS_PER_SAMPLE, 1))
-    bands = _numbers(tags.get(_SAMPLES, len(bits)))[0]
+    largest = max(map(int, bits := _numbers(tags.get(_BITS_PER_SAMPLE, 1))))
+    bands = int(_numbers(tags.get(_SAMPLES, len(bits)))[0])
     is_float = _FLOAT in _numbers(tags.get(_SAMPLE_FORMAT, 1))
   except Exception:  # damaged bytes can fail in any way inside Pillow
     return ""
-  if not is_float and (bands, max(bits)) in _READ_BANDS:  # something else is wrong
+  if not is_float and (bands, largest) in _READ_BANDS:  # something else is wrong
     return ""
-  kind = " of floating point numbers" if is_float else f" of {max(bits)} bits"
-  if max(bits) > _MOST_BITS:  # some programs write where they are, not what
+  kind = " of floating point numbers" if is_float else f" of {largest} bits"
+  if largest > _MOST_BITS:  # some programs write where they are, not what
     kind = ""
   return f"{bands} band{'s' if bands != 1 else ''}{kind}"
 

@@ -255,6 +255,9 @@ def predict_folder(
   except OSError as error:
     raise UserError(f"--output: {output} cannot be made ({error.strerror})") from None
   print(f"Network of step {loaded.step} from {checkpoint}, photos: {len(paths)}")
+  describe = getattr(network.predictor, "describe", None)
+  if describe and (text := describe({path.name for path in paths})):
+    print(printable(text), file=sys.stderr)
   start = time.monotonic()
   failed = predict_all(network, paths, output, max_side=max_side, batch_size=batch_size)
   seconds = time.monotonic() - start

@@ -32,7 +32,8 @@ class Predictor(Protocol):
   """Prepares photos and saves predictions; made from a checkpoint by `TaskSpec.predictor`.
 
   It may have a method `decode(task, outputs, size)` that makes predictions in place of the task's
-  `predict(outputs, size)`. JAX traces it; it returns arrays by image.
+  `predict(outputs, size)`. JAX traces it; it returns arrays by image. And it may have a method
+  `describe(names)` that says what in the user's options has no part in photos of these names.
   """
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:

@@ -30,8 +30,11 @@ def build_schedule(
     **options: of the schedule.
 
   Raises:
-    ValueError: unknown name, or a schedule that cannot run anew. TypeError: unknown option.
+    ValueError: unknown name, a schedule that cannot run anew, or a rate that is negative or not
+      finite. TypeError: unknown option.
   """
+  if not 0 <= learning_rate < math.inf:
+    raise UserError(f"optimizer.learning_rate is {learning_rate}, expected a finite number from 0")
   if name in _COUNT_EPOCHS:
     options["steps_per_epoch"] = steps_per_epoch
   make = lookup(SCHEDULES, name, "schedule")

@@ -1,5 +1,7 @@
 """Updates worked by hand in PyTorch's order, and the reference's schedule."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -216,3 +218,9 @@ def test_momentum_lasts_into_the_second_phase():
 def test_a_schedule_that_counts_epochs_has_no_second_phase():
   with pytest.raises(ValueError, match=r"train\.fine_tune: schedule 'step' cannot run anew"):
     build(fine_tune=(2, 0.1), steps_per_epoch=3, schedule={"name": "step", "milestones": (1,)})
+
+
+@pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf])
+def test_a_rate_that_is_none_is_refused(rate):
+  with pytest.raises(ValueError, match=r"optimizer\.learning_rate is .*, expected a finite number"):
+    optimizer.build(4, name="sgd", learning_rate=rate, schedule={"name": "constant"})

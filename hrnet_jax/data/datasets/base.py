@@ -180,6 +180,11 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       ValueError: entries are not as they have to be.
       FileNotFoundError: entries are missing.
     """
+    self._build()
+    for text in self._photos.describe():
+      self.say(text)
+
+  def _build(self):
     self.signature  # noqa: B018 - before entries are left out
     if self.problems:
       self._say_checking(self.problems.texts()[0])
@@ -195,8 +200,6 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.download_and_prepare()
       finally:
         self._pool.shutdown(cancel_futures=True)
-        for text in self._photos.describe():
-          self.say(text)
 
   def _leave_out_bad(self):
     large = self._is_large()

@@ -1,6 +1,6 @@
 """Photos to landmarks: `(H, W, C)` uint8 -> a crop `(S, S, C)` for each box -> `(L, 2)` each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import csv
 import dataclasses
 import pathlib
@@ -61,6 +61,16 @@ class LandmarksPredictor:
   def decode(self, task: Task, outputs: jax.Array, size: tuple[int, int]) -> dict[str, jax.Array]:
     """Positions `points (B, L, 2)`, and the highest values of the heat maps, `peaks (B, L)`."""
     return {"points": task.predict(outputs, size), "peaks": outputs.max((1, 2))}
+
+  def describe(self, names: Collection[str]) -> str:
+    """Counts the names in the file of boxes that are those of no photo."""
+    unused = sorted((self._boxes or {}).keys() - set(names))
+    if not unused:
+      return ""
+    return (
+      f"--boxes: boxes of {len(unused)} names are left out, such as {unused[0]}: no photo is "
+      "called so; names are those of files, without folders"
+    )
 
   def load(self, path: pathlib.Path, max_side: int) -> CroppedPhoto:
     """Cuts out every face as in evaluation.

@@ -153,3 +153,12 @@ def test_boxes_mean_nothing_to_other_tasks():
   )
   with pytest.raises(ValueError, match="--boxes means nothing to a network for segmentation"):
     folder.trained_network(loaded, boxes="boxes.csv")
+
+
+def test_boxes_of_no_photo_are_counted(monkeypatch, tmp_path):
+  path = tmp_path / "boxes.csv"
+  path.write_text("photo,x0,y0,x1,y1\na.png,1,1,9,9\nsub/a.png,1,1,9,9\nA.png,1,1,9,9\n")
+  describe = make(monkeypatch, boxes=path).predictor.describe
+  assert describe({"a.png"}).startswith("--boxes: boxes of 2 names are left out, such as A.png")
+  assert describe({"a.png", "A.png", "sub/a.png", "b.png"}) == ""
+  assert make(monkeypatch).predictor.describe({"a.png"}) == ""

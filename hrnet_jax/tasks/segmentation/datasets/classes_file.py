@@ -67,7 +67,8 @@ def read_classes(path: pathlib.Path) -> Classes:
       "two, such as background and object"
     )
   if not 2 <= len(names) <= base.IGNORED:
-    raise UserError(f"{path}: {len(names)} classes; there can be 2 to {base.IGNORED}")
+    passed = "; lines that begin with # are passed over" if comments else ""
+    raise UserError(f"{path}: {len(names)} classes; there can be 2 to {base.IGNORED}{passed}")
   return Classes(path, tuple(names), given, tuple(comments))
 
 

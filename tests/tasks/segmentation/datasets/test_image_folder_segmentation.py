@@ -35,6 +35,7 @@ def test_classes_with_and_without_colours(tmp_path):
     ("road\nsky\nroad\n", r"classes\.txt, line 3: class 'road' is there twice"),
     ("road 1 2 256\n", r"classes\.txt, line 1: colour \(1, 2, 256\)"),
     ("", r"classes\.txt: 0 classes"),
+    ("#ff0000\n#00ff00\n", r"classes\.txt: 0 classes; .*lines that begin with # are passed over"),
     ("\n".join(map(str, range(256))), r"classes\.txt: 256 classes"),
   ],
 )
