@@ -46,7 +46,7 @@ def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
 # All errors about input. Those of the operating system are of files that the user named, or of the
 # machine: full disks, missing permissions. Diverged training raises FloatingPointError.
 ABOUT_INPUT = (UserError, OSError, FloatingPointError)
-_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how devices begin to say it
+_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how devices say it
 TRACEBACK = "HRNET_JAX_TRACEBACK"  # environment variable that asks for tracebacks of these, too
 _LONGEST_REASON = 300  # characters of what a library says
 _LONGEST_LINE = 4000  # characters of a message, which may show a value of a user's file
@@ -57,7 +57,7 @@ _MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) argumen
 
 def out_of_memory(error: BaseException) -> bool:
   """Whether the memory of the machine or of a device was not enough."""
-  device = type(error).__name__ == "JaxRuntimeError" and str(error).startswith(_OUT_OF_MEMORY)
+  device = type(error).__name__ == "JaxRuntimeError" and _OUT_OF_MEMORY in str(error)
   return device or isinstance(error, MemoryError)
 
 

@@ -29,7 +29,11 @@ class Problems:
     try:
       yield
     except _ABOUT_ONE as error:
-      self._found[str(error)] = isinstance(error, FileNotFoundError)
+      self.note(error)
+
+  def note(self, error: Exception) -> None:
+    """Appends an error about one photo or row."""
+    self._found[str(error)] = isinstance(error, FileNotFoundError)
 
   def add(self, other: "Problems") -> None:
     """Appends what another has found."""
@@ -66,7 +70,8 @@ class Reading:
   """Comes from a builder to those that read files for it.
 
   Attributes:
-    within: the folder that names in annotations may not lead out of; None if they may.
+    within: the folder that names in annotations may not lead out of, without links; None if they
+      may.
     say: is told what is left out, a line at a time.
     problems: takes what is wrong with single photos and rows.
   """

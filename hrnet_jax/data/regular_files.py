@@ -125,7 +125,8 @@ def find_named(
     places: folders.
     name: as the annotation has it.
     where: file and row of the annotation, for errors.
-    within: the folder that the file has to lie in, whatever links lead to it; None for anywhere.
+    within: the folder that the file has to lie in, whatever links lead to it, itself without
+      links; None for anywhere.
 
   Raises:
     ValueError: the file lies outside of `within`.
@@ -182,7 +183,7 @@ def _in_other_case(name: str) -> tuple[str, str]:
 
 
 def _lies_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
-  return path.resolve().is_relative_to(folder.resolve())
+  return path.resolve().is_relative_to(folder)
 
 
 def read_regular(path: pathlib.Path, *, most_bytes: int = 2**32) -> bytes:

@@ -1,19 +1,48 @@
 """How many examples fit into the memory at a time: an estimate before a pass, halving in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
 from typing import Any
 
 import jax
 import numpy as np
 
 from hrnet_jax.data import memory
+from hrnet_jax.data.inputs import Inputs
+from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import sharding
 from hrnet_jax.distributed.collectives import exchange
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, out_of_memory
 from hrnet_jax.evaluation.evaluate import Scored, SharedStep, Step, widen
 from hrnet_jax.run_log.log import info
 
 _SHARE = 0.7  # of the free memory; the rest is for batches read ahead, and for scratch
+
+
+def in_fitting_groups(
+  step: SharedStep,
+  inputs: Inputs,
+  variables: Any,
+  example: Mapping[str, np.ndarray],
+  limit: int = 0,
+) -> tuple["InParts", Callable[[], Loader]]:
+  """A step of validation and what makes loaders for it, with batches that fit into the memory.
+
+  Args:
+    step, variables, example: see `fitting_batch_size`.
+    inputs: whose evaluation split it is.
+    limit: see `Inputs.eval`.
+  """
+  mesh, config = step.mesh, inputs.config
+  multiple, split = sharding.batch_multiple(mesh), inputs.dataset.source(config.data.eval_split)
+  batches = functools.partial(
+    inputs.eval,
+    height_multiple=sharding.height_multiple(mesh),
+    limit=limit,
+    batch_size=fitting_batch_size(step, variables, example, config.eval.batch_size, len(split)),
+    batch_multiple=multiple,
+  )
+  return InParts(step, multiple // sharding.data_share(mesh)[1]), batches
 
 
 def fitting_batch_size(
@@ -82,7 +111,7 @@ class InParts:
       try:
         parts = [self._step(variables, part) for part in _parts(batch, count)]
       except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not out_of_memory(error):
           raise
         self._most = self._less(batch, count, error)
       else:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -66,27 +65,13 @@ def build(config: Any, task: Task, dataset: Dataset, mesh: Mesh) -> TestSetup:
   values, spec = dict(config.eval.get("protocol") or {}), registry.task_of(config)
   if not values:
     inputs = Inputs(config, dataset, spec, *sharding.data_share(mesh))
-    step, height = SharedStep(make_eval_step(task, mesh), mesh), sharding.height_multiple(mesh)
-    variables = jax.eval_shape(lambda: init_variables(task.model, seed=0))
-    example = inputs.eval_example(height)
-    batches = functools.partial(
-      inputs.eval,
-      height_multiple=height,
-      batch_size=memory.fitting_batch_size(
-        step,
-        variables,
-        example,
-        config.eval.batch_size,
-        len(dataset.source(config.data.eval_split)),
-      ),
-      batch_multiple=sharding.batch_multiple(mesh),
+    step, batches = memory.in_fitting_groups(
+      SharedStep(make_eval_step(task, mesh), mesh),
+      inputs,
+      jax.eval_shape(lambda: init_variables(task.model, seed=0)),
+      inputs.eval_example(sharding.height_multiple(mesh)),
     )
-    return TestSetup(
-      memory.InParts(step, sharding.batch_multiple(mesh) // sharding.data_share(mesh)[1]),
-      batches,
-      lambda x: x,
-      "as validation",
-    )
+    return TestSetup(step, batches, lambda x: x, "as validation")
   procedure = spec.part("test_procedure")
   if procedure is None:
     raise UserError(f"task {config.model.task!r} has no eval.protocol; leave it empty")

@@ -1,6 +1,5 @@
 """Training-mode batch normalisation with a closed-form gradient: `(B, H, W, C)` -> the same."""
 
-import functools
 import math
 
 import jax
@@ -30,14 +29,6 @@ def batch_norm(
     The normalised map in the dtype of `x`, and the mean and the biased variance, `(C,)`.
   """
   return _normalise(x, scale, bias, epsilon)
-
-
-# Traced once for each shape; operations belong to the line that calls it, for profiles.
-@functools.partial(jax.jit, inline=True)
-def _normalise(
-  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-  return _with_gradient(x, scale, bias, epsilon)
 
 
 @jax.custom_vjp
@@ -73,6 +64,8 @@ def _backward(
 
 
 _with_gradient.defvjp(_forward, _backward)
+# Traced once for each shape; operations belong to the line that calls it, for profiles.
+_normalise = jax.jit(_with_gradient, inline=True)
 
 
 def grouped_batch_norm(

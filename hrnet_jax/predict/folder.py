@@ -71,7 +71,6 @@ def trained_network(loaded: networks.Loaded, **options: Any) -> TrainedNetwork:
   if "batch_stats" in variables:
     model, variables = fold_batchnorm(task.model, variables)
     task = dataclasses.replace(task, model=model)
-  predictor = make_predictor(loaded, **options)
   decode = getattr(predictor, "decode", _decode)
   weights = jax.device_put(variables)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
-import functools
 import pathlib
 from typing import Any
 
@@ -21,7 +20,7 @@ from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.errors import config_keys
-from hrnet_jax.evaluation.memory import InParts, fitting_batch_size
+from hrnet_jax.evaluation.memory import in_fitting_groups
 from hrnet_jax.run_log.log import Log, info
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
@@ -75,12 +74,8 @@ def train(
     watchdog = Watchdog(**config.train.get("watchdog", {}))
   state = setup.init_state()
   _write_overview(workdir / "parameters.txt", state)
-  eval_batch_size = fitting_batch_size(
-    setup.eval_step,
-    state.variables,
-    example,
-    config.eval.batch_size,
-    len(dataset.source(config.data.eval_split)),
+  eval_step, eval_batches = in_fitting_groups(
+    setup.eval_step, setup.inputs, state.variables, example, config.eval.get("examples", 0)
   )
   keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
   with (
@@ -107,10 +102,8 @@ def train(
         progress=Progress(plan, setup.schedule, log, checkpoints),
         validation=Validation(
           task=setup.task,
-          step=InParts(
-            setup.eval_step, sharding.batch_multiple(mesh) // sharding.data_share(mesh)[1]
-          ),
-          batches=functools.partial(setup.eval_batches, batch_size=eval_batch_size),
+          step=eval_step,
+          batches=eval_batches,
           num_pictures=config.eval.pictures,
           log=log,
           watchdog=watchdog,

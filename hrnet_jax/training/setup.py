@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import functools
 from typing import Any
 
 from jax.sharding import Mesh
@@ -36,7 +35,6 @@ class TrainSetup:
     train_step: from `make_train_step`.
     eval_step: scores a batch.
     inputs: the batches that this process reads.
-    eval_batches: makes a loader for one validation; takes `batch_size`, see `Inputs.eval`.
     seed: of the initial weights.
   """
 
@@ -48,7 +46,6 @@ class TrainSetup:
   train_step: Callable[..., Any]
   eval_step: SharedStep
   inputs: Inputs
-  eval_batches: Callable[..., Loader]
   seed: int
 
   def init_state(self) -> TrainState:
@@ -77,9 +74,8 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
   mesh = sharding.make_mesh(config.mesh, devices)
   sharding.check_batch(mesh, config.train.batch_size, "train.batch_size", config.train.accumulate)
   sharding.check_batch(mesh, config.eval.batch_size, "eval.batch_size")
-  share, height_multiple = sharding.data_share(mesh), sharding.height_multiple(mesh)
   spec, task = registry.task_of(config), registry.build_task(config, dataset)
-  inputs = Inputs(config, dataset, spec, *share)
+  inputs = Inputs(config, dataset, spec, *sharding.data_share(mesh))
   plan = make_plan(config, dataset)
   second = plan.fine_tune
   with config_keys(config, "optimizer", "optimizer.schedule"):
@@ -100,11 +96,5 @@ def make_setup(config: Any, dataset: Dataset, devices: Sequence[Any] | None = No
     ),
     eval_step=SharedStep(make_eval_step(task, mesh), mesh),
     inputs=inputs,
-    eval_batches=functools.partial(
-      inputs.eval,
-      height_multiple=height_multiple,
-      limit=config.eval.get("examples", 0),
-      batch_multiple=sharding.batch_multiple(mesh),
-    ),
     seed=config.seed,
   )

@@ -5,14 +5,10 @@ import pathlib
 import shutil
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import networks
-from hrnet_jax.checkpoint.train_state import init_variables
 from hrnet_jax.data import images
-from hrnet_jax.models.network import build_model
 from tests.helpers import commands, hostile, toy
 
 
@@ -20,12 +16,7 @@ from tests.helpers import commands, hostile, toy
 def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   """A run's folder with step 0, and a photo beside it."""
   folder = tmp_path_factory.mktemp("whole")
-  model = build_model(**toy.MODEL)
-  shapes = jax.eval_shape(lambda: init_variables(model, 0))
-  variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
-  dataset = {"name": "x", "class_names": ["a", "b", "c"], "palette": [[0, 0, 9]] * 3}
-  facts = {"config": toy.get_config().to_dict(), "dataset": dataset | {"fingerprint": "f"}}
-  networks.export(folder / "run", variables, facts)
+  toy.export_network(folder / "run")
   (folder / "photo.png").write_bytes(images.encode_png(np.zeros((32, 32, 3), np.uint8)))
   return folder
 

@@ -260,20 +260,9 @@ def _read_weights(folder: pathlib.Path) -> int:
 
 
 def _checkpoint(folder: pathlib.Path) -> list[Victim]:
-  import jax
-
-  from hrnet_jax.checkpoint import networks
-  from hrnet_jax.checkpoint.train_state import init_variables
-  from hrnet_jax.models.network import build_model
   from tests.helpers import toy
 
-  model = build_model(**toy.MODEL)
-  shapes = jax.eval_shape(lambda: init_variables(model, 0))
-  variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
-  dataset = {"name": "x", "class_names": ["a", "b", "c"], "palette": [[0, 0, 9]] * 3}
-  facts = {"config": toy.get_config().to_dict(), "dataset": dataset | {"fingerprint": "f"}}
-  networks.export(folder / "run", variables, facts)
-  step = folder / "run/checkpoints/0"
+  step = toy.export_network(folder / "run")
   plain = [x for x in step.rglob("*") if x.is_file() and x.name.startswith(("_M", "_C"))]
   damaged = [(x, mutations.damage) for x in step.rglob("*") if x.is_file()]
   # As earlier versions wrote them, without digests, so that what is damaged is looked at.

@@ -45,6 +45,15 @@ def write_photos(
   return faces
 
 
+def noise_photos(path: pathlib.Path, count: int) -> pathlib.Path:
+  """A new folder with photos `0.png`, `1.png`, ... of 40x30 pixels, without a table."""
+  path.mkdir()
+  for index in range(count):
+    image = np.random.default_rng(index).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    (path / f"{index}.png").write_bytes(images.encode_png(image))
+  return path
+
+
 def write_table(path: pathlib.Path, faces: Sequence[Face], *, box_size: bool = False) -> None:
   """A table like the reference's; with `box_size` like that of AFLW."""
   leading = ["scale", "box_size", "center_w", "center_h"] if box_size else CENTER

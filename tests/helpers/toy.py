@@ -15,6 +15,8 @@ from jax.sharding import AxisType, Mesh
 import ml_collections
 import numpy as np
 
+import hrnet_jax
+from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import TrainState, init_variables
 from hrnet_jax.data import images, prepared
 from hrnet_jax.distributed import sharding
@@ -173,6 +175,15 @@ def make_state(model: nn.Module, tx: Any, mesh: Mesh, seed: int = 0) -> TrainSta
 @functools.cache
 def _shapes(model: nn.Module) -> dict[str, Any]:
   return jax.eval_shape(lambda: init_variables(model, seed=0))
+
+
+def export_network(folder: pathlib.Path) -> pathlib.Path:
+  """Writes the toy's network with ones for weights, as step 0 of a run; returns the checkpoint."""
+  shapes = _shapes(hrnet_jax.build_model(**MODEL))
+  variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
+  dataset = {"name": "x", "class_names": ["a", "b", "c"], "palette": [[0, 0, 9]] * 3}
+  facts = {"config": get_config().to_dict(), "dataset": dataset | {"fingerprint": "f"}}
+  return networks.export(folder, variables, facts)
 
 
 def make_batch(size: tuple[int, int, int], seed: int = 0) -> dict[str, np.ndarray]:

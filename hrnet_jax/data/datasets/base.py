@@ -97,7 +97,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def reading(self, source: pathlib.Path | None) -> Reading:
     """For those that read files of the source."""
-    within = None if self.options.get(FOLLOW_OUTSIDE) else source
+    within = None if self.options.get(FOLLOW_OUTSIDE) or source is None else source.resolve()
     return Reading(within, self.say, self.problems)
 
   def subsets(self, source: pathlib.Path | None) -> dict[str, tuple[str, list[int]]]:

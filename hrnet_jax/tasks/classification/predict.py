@@ -1,7 +1,6 @@
 """Photos to classes: `(H, W, C)` uint8 -> resized and cut as in evaluation -> the best classes."""
 
 from collections.abc import Mapping, Sequence
-import csv
 import pathlib
 from typing import Any
 
@@ -12,6 +11,7 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.predict.predictor import Photo
+from hrnet_jax.predict.tables import Tables
 from hrnet_jax.tasks.classification import pictures
 from hrnet_jax.tasks.classification.transforms import ClassificationEvalTransform
 from hrnet_jax.tasks.interface import Task
@@ -36,7 +36,7 @@ class ClassificationPredictor:
     """`channels` are those that the network takes."""
     self._class_names, self._transform, self._channels = class_names, transform, channels
     self._probabilities = probabilities
-    self._begun: set[str] = set()
+    self._tables = Tables()
 
   def load(self, path: pathlib.Path, max_side: int) -> Photo:
     """The network sees the photo's centre, at the size at which it was evaluated."""
@@ -59,21 +59,12 @@ class ClassificationPredictor:
     scores = prediction["scores"].tolist()
     visualize.write_png(f"{stem}_classes.png", pictures.draw(photo.pixels, names, scores))
     columns = [x for name, score in zip(names, scores, strict=True) for x in (name, f"{score:.6f}")]
-    head = [f"{x}_{i}" for i in range(1, len(names) + 1) for x in ("class", "score")]
-    self._append(stem.parent / TABLE, head, [photo.path.name, *columns])
+    best = [f"{x}_{i}" for i in range(1, len(names) + 1) for x in ("class", "score")]
+    self._tables.append(stem.parent / TABLE, ["photo", *best], [[photo.path.name, *columns]])
     if self._probabilities:
       row = [f"{x:.6f}" for x in prediction["probabilities"].tolist()]
-      self._append(stem.parent / PROBABILITIES, self._class_names, [photo.path.name, *row])
-
-  def _append(self, path: pathlib.Path, head: Sequence[str], row: list[str]) -> None:
-    """Photo by photo, so that what is done is not lost when the command is interrupted."""
-    # The table of an earlier run is replaced.
-    begun = path.name in self._begun
-    with path.open("a" if begun else "w", newline="", encoding="utf-8") as file:
-      if not begun:
-        csv.writer(file).writerow(["photo", *head])
-      csv.writer(file).writerow(row)
-    self._begun.add(path.name)
+      header = ["photo", *self._class_names]
+      self._tables.append(stem.parent / PROBABILITIES, header, [[photo.path.name, *row]])
 
 
 def build(loaded: networks.Loaded, *, probabilities: bool = False) -> ClassificationPredictor:

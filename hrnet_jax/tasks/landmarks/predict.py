@@ -1,7 +1,6 @@
 """Photos to landmarks: `(H, W, C)` uint8 -> a crop `(S, S, C)` for each box -> `(L, 2)` each."""
 
 from collections.abc import Collection, Mapping, Sequence
-import csv
 import dataclasses
 import pathlib
 
@@ -14,6 +13,7 @@ from hrnet_jax.data import images
 from hrnet_jax.errors import OptionError, UserError
 from hrnet_jax.predict.boxes import Box, read_boxes
 from hrnet_jax.predict.predictor import Photo
+from hrnet_jax.predict.tables import Tables
 from hrnet_jax.tasks.interface import Task
 from hrnet_jax.tasks.landmarks import geometry
 from hrnet_jax.tasks.landmarks.pictures import draw_points, face_box
@@ -56,7 +56,7 @@ class LandmarksPredictor:
     """`boxes` by the names of photos; without them a photo is one face."""
     self._num_landmarks, self._transform, self._boxes = num_landmarks, transform, boxes
     self._channels, self._probabilities = channels, probabilities
-    self._begun: set[str] = set()
+    self._tables = Tables()
 
   def decode(self, task: Task, outputs: jax.Array, size: tuple[int, int]) -> dict[str, jax.Array]:
     """Positions `points (B, L, 2)`, and the highest values of the heat maps, `peaks (B, L)`."""
@@ -110,28 +110,18 @@ class LandmarksPredictor:
       rows.append([photo.path.name, *(f"{x:.3f}" for x in (*box, *points.ravel()))])
     visualize.write_png(f"{stem}_points.png", picture)
     axes = [f"{axis}{i}" for i in range(self._num_landmarks) for axis in "xy"]
-    self._append(stem.parent / TABLE, ["x_min", "y_min", "x_max", "y_max", *axes], rows)
+    header = ["image_name", "x_min", "y_min", "x_max", "y_max", *axes]
+    self._tables.append(stem.parent / TABLE, header, rows)
     if self._probabilities:
       peaks = [[photo.path.name, *(f"{x:.6f}" for x in face["peaks"])] for face in predictions]
-      names = [f"confidence{i}" for i in range(self._num_landmarks)]
-      self._append(stem.parent / CONFIDENCES, names, peaks)
+      header = ["image_name", *(f"confidence{i}" for i in range(self._num_landmarks))]
+      self._tables.append(stem.parent / CONFIDENCES, header, peaks)
 
   def _whole(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """Center and scale with which the crop shows the whole photo."""
     height, width = pixels.shape[:2]
     side = geometry.PIXELS_PER_SCALE * self._transform.margin
     return np.array([width - 1, height - 1]) / 2, max(height, width) / side
-
-  def _append(self, path: pathlib.Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Photo by photo, so that what is done is not lost when the command is interrupted."""
-    # The table of an earlier run is replaced.
-    begun = path.name in self._begun
-    with path.open("a" if begun else "w", newline="", encoding="utf-8") as file:
-      writer = csv.writer(file)
-      if not begun:
-        writer.writerow(["image_name", *head])
-      writer.writerows(rows)
-    self._begun.add(path.name)
 
 
 def build(

@@ -172,13 +172,15 @@ class Segmentation:
 
   def predict(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
     """Class of every pixel, `(B, *size)` uint8."""
-    main = outputs[-1] if isinstance(outputs, tuple) else outputs
-    return self._enlarge(main, size).argmax(-1).astype(jnp.uint8)
+    return self._scores(outputs, size).argmax(-1).astype(jnp.uint8)
 
   def probabilities(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
     """Probability of every class at every pixel, `(B, *size, K)` float32."""
-    main = outputs[-1] if isinstance(outputs, tuple) else outputs
-    return jax.nn.softmax(self._enlarge(main, size))
+    return jax.nn.softmax(self._scores(outputs, size))
+
+  def _scores(self, outputs: Any, size: tuple[int, int]) -> jax.Array:
+    """Those of the main output, `(B, *size, K)`."""
+    return self._enlarge(outputs[-1] if isinstance(outputs, tuple) else outputs, size)
 
   def charts(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The confusion matrix."""

@@ -112,8 +112,8 @@ class ImageFolderClassification(base.Builder):
     """All photos by name; one beside the folders of the classes would have no class."""
     beside = list_files(folder, IMAGE_SUFFIXES, deep=False)
     for path in beside.files.values():
-      with self.problems.noted():
-        raise UserError(f"{path}: lies in no folder of a class and would be left out; move it")
+      text = f"{path}: lies in no folder of a class and would be left out; move it"
+      self.problems.note(UserError(text))
     found, left_out = [], collections.Counter(beside.left_out)
     for label, name in enumerate(class_names):
       place = _named_folder(folder, name)

@@ -209,23 +209,27 @@ def _describe_boxes(photos: Iterable[AnnotatedImage], path: pathlib.Path) -> lis
     height, width = photo.shape
     for found in photo.objects:
       x, y, w, h = found.bbox
-      if w < 1 or h < 1:
+      if _is_narrow(found.bbox):
         narrow.append(found.id)
-      elif min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0):
+      elif _lies_outside(found.bbox, photo.shape):
         outside.append(found.id)
       elif x + w > width * _BEYOND or y + h > height * _BEYOND:
         beyond.append(found.id)
-  told = []
-  if narrow:
-    told.append(f"are narrower or lower than a pixel and are not learnt from: {_shown(narrow)}")
-  if outside:
-    told.append(f"lie outside of their images and are not learnt from: {_shown(outside)}")
-  if beyond:
-    told.append(
-      f"reach far out of their images, as if x, y, width and height were corners: {_shown(beyond)}"
-    )
-  counts = [len(ids) for ids in (narrow, outside, beyond) if ids]
-  return [f"{path}: {n} boxes {text}" for n, text in zip(counts, told, strict=True)]
+  told = {
+    "are narrower or lower than a pixel and are not learnt from": narrow,
+    "lie outside of their images and are not learnt from": outside,
+    "reach far out of their images, as if x, y, width and height were corners": beyond,
+  }
+  return [f"{path}: {len(ids)} boxes {text}: {_shown(ids)}" for text, ids in told.items() if ids]
+
+
+def _is_narrow(bbox: Sequence[float]) -> bool:
+  return min(bbox[2:]) < 1
+
+
+def _lies_outside(bbox: Sequence[float], shape: tuple[int, int]) -> bool:
+  x, y, w, h = bbox
+  return min(x + w, shape[1]) <= max(x, 0) or min(y + h, shape[0]) <= max(y, 0)
 
 
 def _encloses_nothing(segmentation: Any) -> bool:
@@ -274,9 +278,8 @@ def _object(row, where, shape, ranks) -> Object:
     raise UserError(f"{where}: area is {area!r}, expected a number of pixels")
   crowd, flagged = (_flag(row, key, where) for key in ("iscrowd", "ignore"))
   x, y, w, h = map(float, bbox)
-  outside = min(x + w, shape[1]) <= max(x, 0) or min(y + h, shape[0]) <= max(y, 0)
-  empty = w < 1 or h < 1 or (area is not None and area <= 0)
-  ignored = crowd or flagged or empty or outside
+  empty = _is_narrow((x, y, w, h)) or (area is not None and area <= 0)
+  ignored = crowd or flagged or empty or _lies_outside((x, y, w, h), shape)
   area = None if area is None else float(area)
   segmentation = row.get("segmentation")
   return Object(

@@ -150,16 +150,16 @@ class FacesBuilder(base.Builder):
 
   def _read(self, root, table):
     places = [root / folder for folder in self.IMAGES]
-    faces, rows = [], self._rows(table)
+    faces, rows, within = [], self._rows(table), self.reading(self._source).within
     self._listed[table] = collections.Counter(
       _key(row.image_name, row.numbers[len(self.LEADING) :]) for row in rows
     )
     for row in rows:
       with self.problems.noted():
-        faces.append(self.check(self._face(row, places)))
+        faces.append(self.check(self._face(row, places, within)))
     return tables.name_faces(faces)
 
-  def _face(self, row, places):
+  def _face(self, row, places, within):
     box = dict(zip(self.LEADING, row.numbers, strict=False))
     name = row.image_name
     if name in self.RENAMED and not (places[0] / name).is_file():
@@ -167,7 +167,7 @@ class FacesBuilder(base.Builder):
     return AnnotatedFace(
       where=row.where,
       image_name=row.image_name,
-      image=tables.find_image(places, name, row.where, self.reading(self._source).within),
+      image=tables.find_image(places, name, row.where, within),
       points=row.numbers[len(self.LEADING) :].reshape(-1, 2),
       center=np.array([box["center_w"], box["center_h"]]),
       scale=float(box["scale"]),

@@ -202,11 +202,11 @@ def _require_visibility(landmarks, marks, table):
 
 def _require_one_box(others, table):
   for group, other in ((_CENTER, _CORNERS), (_CORNERS, _CENTER)):
-    missing = [name for name in group if name not in others]
-    if not missing and other[0] in others:
+    lacking = [name for name in group if name not in others]
+    if not lacking and other[0] in others:
       raise UserError(f"{table}: has both {', '.join(group)} and {', '.join(other)}; keep one")
-    if missing and len(missing) < len(group):
-      raise UserError(f"{table}: no column {missing[0]!r}, although there are others of the box")
+    if lacking and len(lacking) < len(group):
+      raise UserError(f"{table}: no column {lacking[0]!r}, although there are others of the box")
 
 
 def _face(row, landmarks, box, places, within, marks):
@@ -249,12 +249,13 @@ def _different(found, problems):
   """Those that are not listed before, which would count twice."""
   seen: dict[tuple[str, bytes], AnnotatedFace] = {}
   for face in found:
-    with problems.noted():
-      first = seen.setdefault((face.image_name, face.points.tobytes()), face)
-      if first is not face:
-        raise UserError(
+    first = seen.setdefault((face.image_name, face.points.tobytes()), face)
+    if first is not face:
+      problems.note(
+        UserError(
           f"{face.where}: {face.image_name} with the same landmarks stands in {first.where} already"
         )
+      )
   return list(seen.values())
 
 

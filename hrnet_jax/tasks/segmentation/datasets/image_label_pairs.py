@@ -82,8 +82,7 @@ def find_pairs(
     hint = _ending_hint(photos, labels) if has_option and labels else ""
     raise FileNotFoundError(f"{lacking[0]}{more}{hint}")
   for text in lacking:
-    with reading.problems.noted():
-      raise FileNotFoundError(text)
+    reading.problems.note(FileNotFoundError(text))
   return pairs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from hrnet_jax.data import images, prepared
+from hrnet_jax.data import prepared
 from tests.helpers import face_miniatures
 
 NAME = "landmarks_csv/mine"
@@ -22,12 +22,7 @@ def source(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
   """Photos `0.png` to `4.png` of 40x30 pixels beside where a table would be."""
-  path = tmp_path / "folder"
-  path.mkdir()
-  for index in range(5):
-    image = np.random.default_rng(index).integers(0, 256, (30, 40, 3)).astype(np.uint8)
-    (path / f"{index}.png").write_bytes(images.encode_png(image))
-  return path
+  return face_miniatures.noise_photos(tmp_path / "folder", 5)
 
 
 def write(path, header, *rows):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.cli import main
-from hrnet_jax.data import images, prepared
+from hrnet_jax.data import prepared
 from hrnet_jax.tasks.landmarks.datasets import missing, tables
 from tests.helpers import face_miniatures
 
@@ -17,12 +17,7 @@ NAN = np.nan
 @pytest.fixture
 def folder(tmp_path):
   """Photos `0.png` to `5.png` of 40x30 pixels beside where a table would be."""
-  path = tmp_path / "folder"
-  path.mkdir()
-  for index in range(6):
-    image = np.random.default_rng(index).integers(0, 256, (30, 40, 3)).astype(np.uint8)
-    (path / f"{index}.png").write_bytes(images.encode_png(image))
-  return path
+  return face_miniatures.noise_photos(tmp_path / "folder", 6)
 
 
 def write(folder, *train, header=HEADER):
