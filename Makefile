@@ -16,7 +16,7 @@ BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(BIN)/python $(INSTALL)
 # Faster convolutions for x86-64 Linux, where they can be built; everything works without them.
-NATIVE := $(wildcard native/*.toml native/*.py native/src/*.cc native/hrnet_jax_onednn/*.py)
+NATIVE := $(wildcard native/*.toml native/*.py native/src/*.cc native/src/*.h native/hrnet_jax_onednn/*.py)
 WITH_NATIVE = [ "$$(uname -sm)" != "Linux x86_64" ] || $(PIP) ./native > .venv/native.log 2>&1 \
   || echo "native/ could not be built, so a CPU computes more slowly; .venv/native.log says why"
 

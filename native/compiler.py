@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-SOURCE = pathlib.Path("src/convolution.cc")
+SOURCES = sorted(pathlib.Path("src").glob("*.cc"))
 OUTPUT = "libhrnet_jax_onednn.so"
 
 
@@ -30,10 +30,10 @@ def compile_to(folder: pathlib.Path) -> None:
   static = [] if "ziglang" in compiler else ["-static-libstdc++", "-static-libgcc"]
   (jaxlib,) = importlib.util.find_spec("jaxlib").submodule_search_locations
   line = [
-    *compiler, "-std=c++17", "-O2", "-shared", "-fPIC", *static,
+    *compiler, "-std=c++17", "-O3", "-shared", "-fPIC", *static,
     "-isystem", str(pathlib.Path(jaxlib) / "include"),
     "-isystem", str(_file("onednn-devel-cpu-gomp", "dnnl.hpp", "include").parent),
-    str(SOURCE),
+    *map(str, SOURCES),
     str(_file("onednn-cpu-gomp", "libdnnl.so.3", "lib")),
     "-o", str(folder / OUTPUT),
   ]  # fmt: skip

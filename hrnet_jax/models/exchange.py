@@ -9,14 +9,21 @@ import jax
 
 from hrnet_jax.models.blocks import BasicBlock, BlockSequence
 from hrnet_jax.models.layers import ConvNorm, LayerConfig
-from hrnet_jax.ops.resize import Resize, resize
+from hrnet_jax.ops.resize import Resize
+from hrnet_jax.ops.sum_maps import sum_maps
 
 # Finest first: map i has shape (B, ceil(H / 2**i), ceil(W / 2**i), widths[i]).
 Pyramid = tuple[jax.Array, ...]
 
 
 def exchange(
-  xs: Pyramid, move: Callable[[int, int, jax.Array], jax.Array], outputs: int | None = None
+  xs: Pyramid,
+  move: Callable[[int, int, jax.Array], jax.Array],
+  outputs: int | None = None,
+  *,
+  add: Callable[[list[jax.Array], int], jax.Array] = lambda terms, _: nn.relu(
+    functools.reduce(operator.add, terms)
+  ),
 ) -> Pyramid:
   """Gives every branch the rectified sum of all branches moved to its own grid.
 
@@ -28,15 +35,13 @@ def exchange(
     xs: the maps, `xs[i]: (B, H_i, W_i, C_i)`.
     move: `(j, i, x_j) -> (B, H_i, W_i, C_i)`, branch j as branch i sees it.
     outputs: how many branches to compute, from the finest; all by default.
+    add: `(terms, i) -> y_i`, the rectified sum; one that resizes lets `move` leave it to it.
 
   Returns:
     Maps of the same shapes.
   """
   branches = range(len(xs))
-  return tuple(
-    nn.relu(functools.reduce(operator.add, [move(j, i, xs[j]) for j in branches]))
-    for i in branches[:outputs]
-  )
+  return tuple(add([move(j, i, xs[j]) for j in branches], i) for i in branches[:outputs])
 
 
 class ExchangeUnit(nn.Module):
@@ -56,8 +61,7 @@ class ExchangeUnit(nn.Module):
     cfg, widths = self.layer_config, [x.shape[-1] for x in xs]
 
     def up(j: int, i: int, x: jax.Array) -> jax.Array:
-      x = ConvNorm(widths[i], cfg, kernel=1, relu=False, name=f"up_{j}_{i}")(x, train=train)
-      return resize(x, xs[i].shape[1:3], self.upsample)
+      return ConvNorm(widths[i], cfg, kernel=1, relu=False, name=f"up_{j}_{i}")(x, train=train)
 
     def down(j: int, i: int, x: jax.Array) -> jax.Array:
       for k in range(i - j):
@@ -69,7 +73,10 @@ class ExchangeUnit(nn.Module):
     def move(j: int, i: int, x: jax.Array) -> jax.Array:
       return x if j == i else up(j, i, x) if j > i else down(j, i, x)
 
-    return exchange(xs, move, self.outputs)
+    def add(terms: list[jax.Array], i: int) -> jax.Array:
+      return sum_maps(terms, xs[i].shape[1:3], self.upsample, relu=True)
+
+    return exchange(xs, move, self.outputs, add=add)
 
 
 class Stage(nn.Module):

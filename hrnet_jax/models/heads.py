@@ -1,9 +1,13 @@
-"""Heads that several tasks share: `(B, h, w, C)` -> scores, float32 in a bfloat16 network."""
+"""Heads that several tasks share: `(B, h, w, C)` -> scores, float32 in a bfloat16 network.
+
+A head that says `begins_pointwise` takes maps that are not concatenated yet as well.
+"""
 
 import flax.linen as nn
 import jax
 
 from hrnet_jax.models.layers import Conv, ConvNorm, LayerConfig
+from hrnet_jax.ops.sum_maps import Concatenation
 
 
 class PixelHead(nn.Module):
@@ -15,9 +19,10 @@ class PixelHead(nn.Module):
 
   num_outputs: int
   layer_config: LayerConfig
+  begins_pointwise = True
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, x: jax.Array | Concatenation, *, train: bool) -> jax.Array:
     x = ConvNorm(x.shape[-1], self.layer_config, kernel=1, use_bias=True, name="mix")(
       x, train=train
     )
@@ -32,8 +37,9 @@ class LinearHead(nn.Module):
 
   num_outputs: int
   layer_config: LayerConfig
+  begins_pointwise = True
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(self, x: jax.Array | Concatenation, *, train: bool) -> jax.Array:
     del train
     return Conv(self.num_outputs, 1, self.layer_config.wide, use_bias=True, name="classify")(x)

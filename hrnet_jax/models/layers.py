@@ -12,6 +12,7 @@ from hrnet_jax.errors import UserError, check_known
 from hrnet_jax.ops.batch_norm import grouped_batch_norm
 from hrnet_jax.ops.conv import add_relu, conv, conv_bias_relu
 from hrnet_jax.ops.group_norm import group_norm
+from hrnet_jax.ops.sum_maps import Concatenation
 
 # Keys are values of `config.model.init`; sources: the reference's ImageNet networks (He et al.,
 # fan-out), its lib/models/seg_hrnet.py, and PyTorch's default.
@@ -120,18 +121,23 @@ class Conv(nn.Module):
   bias_init: nn.initializers.Initializer | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array, residual: jax.Array | None = None) -> jax.Array:
+  def __call__(self, x: jax.Array | Concatenation, residual: jax.Array | None = None) -> jax.Array:
     cfg, k, c = self.layer_config, self.kernel, x.shape[-1]
     init = self.kernel_init or INITIALIZERS[cfg.init]
     weight = self.param("kernel", init, (k, k, c, self.features), cfg.param_dtype)
-    x, weight = x.astype(cfg.dtype), weight.astype(cfg.dtype)
-    bias = None
+    weight, bias = weight.astype(cfg.dtype), None
     if self.use_bias:
       init = self.bias_init or uniform_fan_in(k * k * c)
       bias = self.param("bias", init, (self.features,), cfg.param_dtype).astype(cfg.dtype)
+    separate = isinstance(x, Concatenation)
+    if separate and not (k == self.stride == 1 and residual is None and x.serves(cfg.dtype)):
+      x, separate = x.array(), False
+    if separate and cfg.folded:
+      return x.pointwise_conv(weight, bias, relu=self.relu)
+    x = x if separate else x.astype(cfg.dtype)
     if cfg.folded and bias is not None:
       return conv_bias_relu(x, weight, bias, stride=self.stride, residual=residual, relu=self.relu)
-    y = conv(x, weight, self.stride)
+    y = x.pointwise_conv(weight) if separate else conv(x, weight, self.stride)
     y = y if bias is None else y + bias
     return add_relu(y, residual, self.relu)
 
@@ -205,7 +211,9 @@ class ConvNorm(nn.Module):
   use_bias: bool = False
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool, residual: jax.Array | None = None) -> jax.Array:
+  def __call__(
+    self, x: jax.Array | Concatenation, *, train: bool, residual: jax.Array | None = None
+  ) -> jax.Array:
     cfg = self.layer_config
     if cfg.folded and train:
       raise UserError(

@@ -7,12 +7,12 @@ import dataclasses
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from hrnet_jax.models.exchange import Pyramid
 from hrnet_jax.models.layers import Conv, LayerConfig
 from hrnet_jax.ops.pool import average_pool
-from hrnet_jax.ops.resize import Resize, resize
+from hrnet_jax.ops.resize import Resize
+from hrnet_jax.ops.sum_maps import Concatenation
 
 
 class HRNetV1(nn.Module):
@@ -43,9 +43,12 @@ class HRNetV2(nn.Module):
   upsample: Resize
 
   def __call__(self, xs: Pyramid, *, train: bool) -> jax.Array:
+    return self.separate(xs, train=train).array()
+
+  def separate(self, xs: Pyramid, *, train: bool) -> Concatenation:
+    """The maps before they are one, of which a 1x1 convolution makes less."""
     del train
-    size = xs[0].shape[1:3]
-    return jnp.concatenate([resize(x, size, self.upsample) for x in xs], axis=-1)
+    return Concatenation(tuple(xs), self.upsample)
 
 
 class HRNetV2p(nn.Module):
@@ -64,7 +67,7 @@ class HRNetV2p(nn.Module):
   @nn.compact
   def __call__(self, xs: Pyramid, *, train: bool) -> Pyramid:
     cfg = dataclasses.replace(self.layer_config, init="lecun")
-    x = HRNetV2(Resize.BILINEAR, name="concatenate")(xs, train=train)
+    x = HRNetV2(Resize.BILINEAR, name="concatenate").separate(xs, train=train)
     x = Conv(self.width, 1, cfg, use_bias=True, name="reduce")(x)
     pooled = [x]
     while len(pooled) < self.levels:

@@ -39,8 +39,10 @@ class Network(nn.Module):
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> Any:
-    xs = self.backbone(images, train=train)
-    return self.head(self.representation(xs, train=train), train=train)
+    xs, neck = self.backbone(images, train=train), self.representation
+    if isinstance(neck, necks.HRNetV2) and getattr(self.head, "begins_pointwise", False):
+      return self.head(neck.separate(xs, train=train), train=train)
+    return self.head(neck(xs, train=train), train=train)
 
 
 def image_shape(model: nn.Module, size: tuple[int, int], batch: int = 1) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def _resize_axis(x: jax.Array, axis: int, n_out: int, method: Resize) -> jax.Arr
   if n_out % n_in == 0 and method is Resize.BILINEAR:
     return _enlarge(x, axis, n_out // n_in)
   if method is Resize.NEAREST:
-    return jnp.take(x, np.arange(n_out) * n_in // n_out, axis=axis)
+    return jnp.take(x, taps(n_in, n_out, method)[0], axis=axis)
   return _interpolate(x, axis, n_out, method)
 
 
@@ -98,8 +98,11 @@ def taps(n_in: int, n_out: int, method: Resize) -> tuple[np.ndarray, np.ndarray,
   Args:
     n_in: pixels of the source.
     n_out: pixels of the target.
-    method: one of the bilinear ones.
+    method: with `NEAREST`, weights are zero.
   """
+  if method is Resize.NEAREST:
+    nearest = (np.arange(n_out) * n_in // n_out).astype(np.int32)
+    return nearest, nearest, np.zeros(n_out)
   out = np.arange(n_out, dtype=np.float64)
   if method is Resize.BILINEAR:
     source = np.maximum((out + 0.5) * (n_in / n_out) - 0.5, 0)

@@ -1,80 +1,39 @@
 // Convolutions of oneDNN as handlers of XLA's foreign function interface.
 //
 // Maps are (N, H, W, C) and kernels (window, window, C, K), dense, in float32 or bfloat16; padding
-// is window / 2 before, and whatever the output needs behind. All work is done by one thread and
-// its OpenMP team, so that a process has one such team however many threads XLA calls from.
+// is window / 2 before, and whatever the output needs behind.
 
-#include <condition_variable>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
 
-#include <unistd.h>
-
 #include "dnnl.hpp"
+#include "worker.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace {
 
 namespace ffi = xla::ffi;
+using hrnet_jax::Buffer;
+using hrnet_jax::Scratch;
+using hrnet_jax::Worker;
 using Arguments = std::unordered_map<int, dnnl::memory>;
 using Tag = dnnl::memory::format_tag;
+
+constexpr char kName[] = "oneDNN's convolution";
 
 dnnl::engine& Engine() {
   static auto* engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *engine;
 }
-
-// Memory that stays from call to call, up to kKept bytes; what is larger is given back after use.
-class Buffer {
- public:
-  Buffer() = default;
-  Buffer(const Buffer&) = delete;
-  ~Buffer() { Free(); }
-
-  void* Get(size_t size) {
-    if (size > capacity_) {
-      Free();
-      const size_t rounded = (size + kPage - 1) / kPage * kPage;
-      data_ = std::aligned_alloc(kPage, rounded);
-      if (data_ == nullptr) throw std::bad_alloc();
-      capacity_ = rounded;
-    }
-    return data_;
-  }
-
-  void Trim() {
-    if (capacity_ > kKept) Free();
-  }
-
- private:
-  static constexpr size_t kPage = 4096, kKept = size_t{256} << 20;
-
-  void Free() {
-    std::free(data_);
-    data_ = nullptr;
-    capacity_ = 0;
-  }
-
-  void* data_ = nullptr;
-  size_t capacity_ = 0;
-};
-
-struct Scratch {
-  Buffer library, weights, source, target;
-};
 
 // Small kernels of a network for inference in the library's order. Whether one is still what it was
 // is seen by comparing it with a copy, which takes a tenth of the time of reordering it.
@@ -123,66 +82,6 @@ class KernelCache {
 
   std::unordered_map<const void*, Entry> entries_;
   size_t held_ = 0;
-};
-
-// The thread that runs everything, in the order in which it is asked to.
-class Worker {
- public:
-  static Worker& Get() {
-    static std::mutex mutex;
-    static Worker* worker = nullptr;
-    static pid_t process = 0;
-    std::lock_guard<std::mutex> lock(mutex);
-    if (worker == nullptr || process != getpid()) {  // threads do not survive a fork
-      worker = new Worker();
-      process = getpid();
-    }
-    return *worker;
-  }
-
-  ffi::Error Run(const std::function<void(Scratch&)>& work) {
-    Job job{&work};
-    std::unique_lock<std::mutex> lock(mutex_);
-    jobs_.push_back(&job);
-    wake_.notify_one();
-    job.done.wait(lock, [&] { return job.finished; });
-    if (job.error.empty()) return ffi::Error::Success();
-    return ffi::Error(ffi::ErrorCode::kInternal, "oneDNN's convolution: " + job.error);
-  }
-
- private:
-  struct Job {
-    const std::function<void(Scratch&)>* work;
-    std::string error;
-    bool finished = false;
-    std::condition_variable done;
-  };
-
-  Worker() { std::thread([this] { Loop(); }).detach(); }
-
-  void Loop() {
-    Scratch scratch;
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (true) {
-      wake_.wait(lock, [&] { return !jobs_.empty(); });
-      Job* job = jobs_.front();
-      jobs_.pop_front();
-      lock.unlock();
-      try {
-        (*job->work)(scratch);
-      } catch (const std::exception& error) {
-        job->error = error.what();
-      }
-      for (Buffer* x : {&scratch.library, &scratch.weights, &scratch.source, &scratch.target}) x->Trim();
-      lock.lock();
-      job->finished = true;
-      job->done.notify_one();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Job*> jobs_;
 };
 
 enum class Kind : int64_t { kForward, kInputGradient, kKernelGradient };
@@ -359,7 +258,7 @@ ffi::Error Forward(ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::RemainingArgs m
       std::memcpy(y->untyped_data(), given.untyped_data(), given.size_bytes());
     }
   }
-  return Worker::Get().Run([&](Scratch& scratch) {
+  return Worker::Get().Run(kName, [&](Scratch& scratch) {
     Problem problem = Describe(Kind::kForward, x.dimensions(), kernel.dimensions(), y->dimensions(),
                                stride, x.element_type());
     problem.bias = bias;
@@ -382,7 +281,7 @@ ffi::Error Forward(ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::RemainingArgs m
 
 ffi::Error InputGradient(ffi::AnyBuffer dy, ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> dx,
                          int64_t stride) {
-  return Worker::Get().Run([&](Scratch& scratch) {
+  return Worker::Get().Run(kName, [&](Scratch& scratch) {
     Plan& plan = Cached(Describe(Kind::kInputGradient, dx->dimensions(), kernel.dimensions(),
                                  dy.dimensions(), stride, dy.element_type()));
     dnnl::stream stream(Engine());
@@ -398,7 +297,7 @@ ffi::Error InputGradient(ffi::AnyBuffer dy, ffi::AnyBuffer kernel, ffi::Result<f
 
 ffi::Error KernelGradient(ffi::AnyBuffer x, ffi::AnyBuffer dy, ffi::Result<ffi::AnyBuffer> dkernel,
                           int64_t stride) {
-  return Worker::Get().Run([&](Scratch& scratch) {
+  return Worker::Get().Run(kName, [&](Scratch& scratch) {
     Plan& plan = Cached(Describe(Kind::kKernelGradient, x.dimensions(), dkernel->dimensions(),
                                  dy.dimensions(), stride, x.element_type()));
     dnnl::stream stream(Engine());

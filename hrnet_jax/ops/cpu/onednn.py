@@ -28,9 +28,14 @@ from hrnet_jax.errors import UserError, check_known
 VARIABLE = "HRNET_JAX_CPU_CONVOLUTION"
 PACKAGE = "hrnet_jax_onednn"
 _CHOICES = ("auto", "onednn", "xla")
-_FORWARD, _INPUT_GRADIENT, _KERNEL_GRADIENT = TARGETS = (
-  "hrnet_conv_forward", "hrnet_conv_input_gradient", "hrnet_conv_kernel_gradient",
-)  # fmt: skip
+_SYMBOLS = {
+  "hrnet_conv_forward": "HrnetConvForward",
+  "hrnet_conv_input_gradient": "HrnetConvInputGradient",
+  "hrnet_conv_kernel_gradient": "HrnetConvKernelGradient",
+  "hrnet_sum": "HrnetSum",
+  "hrnet_enlargement_gradient": "HrnetEnlargementGradient",
+}
+_FORWARD, _INPUT_GRADIENT, _KERNEL_GRADIENT, SUM, ENLARGEMENT_GRADIENT = TARGETS = tuple(_SYMBOLS)
 _MOST_BYTES = 2**31  # of an array; the library counts elements of some kernels in 32 bits
 _portable = contextvars.ContextVar("portable", default=False)
 
@@ -89,14 +94,19 @@ def serves(x: jax.Array, kernel: jax.Array, stride: int) -> bool:
     kernel: `(k, k, C, K)`.
     stride: of both axes.
   """
-  if _portable.get() or _in_shard_map() or why_not():
-    return False
-  if x.dtype != kernel.dtype or not (x.dtype == jnp.float32 or _half_precision(x.dtype)):
+  if x.dtype != kernel.dtype or not serves_here(x.dtype):
     return False
   if stride > kernel.shape[0] or not x.size or not kernel.size:
     return False
   outputs = x.size // x.shape[-1] * kernel.shape[-1]
   return max(x.size, outputs, kernel.size) * x.dtype.itemsize < _MOST_BYTES
+
+
+def serves_here(dtype: jnp.dtype) -> bool:
+  """Whether programs that are traced now may call the library for arrays of this dtype."""
+  if _portable.get() or _in_shard_map() or why_not():
+    return False
+  return dtype == jnp.float32 or _half_precision(dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
@@ -236,8 +246,9 @@ def _missing() -> str:
     return "the package hrnet-jax-onednn is not installed"
   except OSError as error:
     return f"its library cannot be loaded: {error}"
-  symbols = ("HrnetConvForward", "HrnetConvInputGradient", "HrnetConvKernelGradient")
-  for target, symbol in zip(TARGETS, symbols, strict=True):
+  if not all(hasattr(library, symbol) for symbol in _SYMBOLS.values()):
+    return "the package hrnet-jax-onednn is of an older version"
+  for target, symbol in _SYMBOLS.items():
     jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(getattr(library, symbol)), platform="cpu")
   return ""
 
