@@ -4,7 +4,8 @@
 (position in the data), `facts` (config and data set), and `digests` of the other four.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any
 
@@ -63,11 +64,12 @@ def read(
   # Checkpoints of earlier versions have no digests.
   known = (*plain, "digests") if (folder / "digests").is_dir() else plain
   blank = {item: x if x is None else jax.tree.map(_blank, x) for item, x in arrays.items()}
-  args = {item: ocp.args.StandardRestore(x) for item, x in blank.items()}
+  args = {item: _restore_args(x) for item, x in blank.items()}
   args |= {item: ocp.args.JsonRestore() for item in known}
   handler = ocp.CompositeCheckpointHandler(
     *NAMES,
     composite_options=ocp.CompositeOptions(multiprocessing_options=alone("read")),
+    **{item: _arrays_handler() for item in arrays},
   )
   with about_input(f"{folder} is damaged or incomplete; use another checkpoint"):
     with ocp.Checkpointer(handler, multiprocessing_options=alone("read")) as checkpointer:
@@ -77,6 +79,49 @@ def read(
     if expected is not None:
       _check_shapes(folder / item, found[item], expected)
   return found
+
+
+class _Arrays(ocp.type_handlers.NumpyHandler):
+  """Where one array cannot be read, waits for those under way before it says so.
+
+  Orbax raises at the first, and closes the event loop; each of the others prints a traceback when
+  it then reports to a loop that is closed.
+  """
+
+  async def deserialize(
+    self,
+    infos: Sequence[ocp.type_handlers.ParamInfo],
+    args: Sequence[ocp.type_handlers.RestoreArgs] | None = None,
+  ) -> Sequence[np.ndarray]:
+    before = asyncio.all_tasks()
+    try:
+      return await super().deserialize(infos, args)
+    finally:
+      await asyncio.gather(*(asyncio.all_tasks() - before), return_exceptions=True)
+
+
+class _ArraysOfJax(_Arrays):
+  """As the first versions wrote them; read like the others, whatever devices they were on."""
+
+  def typestr(self) -> str:
+    return "jax.Array"
+
+
+def _arrays_handler() -> ocp.PyTreeCheckpointHandler:
+  registry = ocp.type_handlers.create_type_handler_registry(
+    (np.ndarray, _Arrays()), (jax.Array, _ArraysOfJax())
+  )
+  return ocp.PyTreeCheckpointHandler(
+    type_handler_registry=registry, multiprocessing_options=alone("read")
+  )
+
+
+def _restore_args(expected: Any) -> ocp.args.PyTreeRestore:
+  if expected is None:
+    return ocp.args.PyTreeRestore()
+  return ocp.args.PyTreeRestore(
+    expected, restore_args=ocp.checkpoint_utils.construct_restore_args(expected)
+  )
 
 
 def _on_host(x: Any) -> np.ndarray:

@@ -21,6 +21,7 @@ _FILE_CHANNELS = (1, 3, 4)
 _LEAST_OF_16_BITS = 4096  # below, the four highest bits are unused
 _EIGHT_BITS = ((np.arange(2**16) + 128) // 257).astype(np.uint8)  # of a value of 16
 _ORIENTATION = 0x112  # EXIF
+_IN_PLACE, _QUARTER_TURNS = (2, 3, 4), (5, 6, 7, 8)  # its values: mirrors and half turns; quarters
 # The tag, its type and count as they stand in a file, and the value 1, in both byte orders.
 _UPRIGHT = {
   b"\x12\x01\x03\x00\x01\x00\x00\x00": b"\x01\x00",
@@ -177,6 +178,18 @@ def forget_orientation(data: bytes) -> bytes:
     if at >= 0:
       return data[: at + len(entry)] + upright + data[at + len(entry) + 2 :]
   return data
+
+
+def is_turned_in_place(data: bytes) -> bool:
+  """Whether decoding turns or mirrors an image, by its note of orientation, and its size stays."""
+  if data.startswith(PNG_SIGNATURE) and b"eXIf" not in data:  # Pillow would decode all of it
+    return False
+  try:
+    with Image.open(io.BytesIO(data)) as image:
+      orientation, (width, height) = image.getexif().get(_ORIENTATION), image.size
+  except Exception:  # the decoder passes over notes that are damaged
+    return False
+  return orientation in _IN_PLACE or (orientation in _QUARTER_TURNS and width == height)
 
 
 def _orientation(data):

@@ -116,9 +116,14 @@ def warnings(dataset: prepared.Dataset) -> list[str]:
           else f"{split}: no {unit} of any class"
         )
       elif missing and split == "train":
-        shown = ", ".join(map(repr, missing[:_SHOWN]))
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        found.append(f"train: no {unit} of {shown}{more}, so they cannot be learnt")
+        found.append(f"train: no {unit} of {_shown(missing)}, so they cannot be learnt")
+      elif split == "val":
+        learnt = dataset.statistics.get("train", {}).get(f"class_{unit}", [])
+        untested = [x for x, n in zip(dataset.class_names, learnt, strict=False) if n]
+        if untested := [name for name in untested if name in missing]:
+          found.append(
+            f"val: no {unit} of {_shown(untested)}, so scores do not tell how well they are learnt"
+          )
   alike: dict[str, str] = {}
   for name in dataset.class_names:
     first = alike.setdefault(" ".join(name.casefold().split()), name)
@@ -130,6 +135,11 @@ def warnings(dataset: prepared.Dataset) -> list[str]:
       f"{dataset.class_names[1]!r}, write 1 instead"
     )
   return found
+
+
+def _shown(names):
+  more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+  return ", ".join(map(repr, names[:_SHOWN])) + more
 
 
 def _only_ignored_beside_the_first(dataset):

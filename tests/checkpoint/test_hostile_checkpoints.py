@@ -3,12 +3,18 @@
 import json
 import pathlib
 import shutil
+import time
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
+from hrnet_jax.checkpoint import handlers
 from hrnet_jax.data import images
+from hrnet_jax.errors import UserError
 from tests.helpers import commands, hostile, toy
 
 
@@ -101,3 +107,33 @@ def test_damaged_facts(tmp_path: pathlib.Path, whole: pathlib.Path, kind: str, i
 def test_a_copy_with_a_name(tmp_path: pathlib.Path, whole: pathlib.Path) -> None:
   shutil.copytree(whole / "run/checkpoints/0", tmp_path / "best")
   assert "called by their step" in refusal(tmp_path / "best", whole)
+
+
+def test_arrays_that_cannot_be_read_are_said_once(
+  tmp_path: pathlib.Path, whole: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+  """Those under way when the first fails do not report to an event loop that is closed."""
+  shutil.copytree(whole / "run", tmp_path / "run")
+  step = tmp_path / "run/checkpoints/0"
+  for file in (step / "variables").rglob("d/*"):
+    file.write_bytes(file.read_bytes()[::-1])
+  for expected in (None, {"params": {"lost": np.zeros(3)}}):
+    for _ in range(5):
+      with pytest.raises(UserError, match="damaged"):
+        handlers.read(step, {"variables": expected})
+  time.sleep(0.1)  # for threads of the storage library
+  captured = capfd.readouterr()
+  assert "Traceback" not in captured.out + captured.err
+
+
+def test_arrays_that_were_written_from_devices(tmp_path: pathlib.Path) -> None:
+  """As by versions that did not copy them first."""
+  tree = {"params": {"w": np.arange(3, dtype=np.float32)}}
+  with ocp.CheckpointManager(tmp_path, item_names=handlers.NAMES) as manager:
+    saved = ocp.args.StandardSave(jax.tree.map(jnp.asarray, tree))
+    manager.save(0, args=ocp.args.Composite(variables=saved))
+    manager.wait_until_finished()
+  for expected in (None, tree):
+    found = handlers.read(tmp_path / "0", {"variables": expected})["variables"]["params"]["w"]
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, tree["params"]["w"])

@@ -19,10 +19,6 @@ from hrnet_jax.training import optimizer
 from tests.helpers import toy
 
 _, TX = optimizer.build(10, name="sgd", learning_rate=0.1, schedule={"name": "poly"})
-# When one array cannot be read, Orbax leaves the reading of the others behind, and Python says so.
-pytestmark = pytest.mark.filterwarnings(
-  "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
-)
 MODEL = hrnet_jax.build_model(**toy.MODEL)
 FACTS = {
   "config": toy.get_config().to_dict(),

@@ -69,6 +69,36 @@ def test_classes_that_differ_in_capitals_alone(tmp_path):
   assert found == ["classes 'Cat' and 'cat' differ in capitals or blanks alone"]
 
 
+def test_folders_inside_of_classes_are_said(tmp_path):
+  classes(tmp_path, "cat", "dog", folders=("train", "val"))
+  photo(tmp_path / "source/train/dog/wild/a.png", 99)
+  dataset, said = prepare(CLASSIFICATION, tmp_path)
+  (text,) = said
+  assert "train: 1 of 7 photos lie in folders inside of the classes' folders" in text
+  assert "such as dog/wild/a.png; they count as of the outer one's class" in text
+  labels = {x["name"]: int(x["label"]) for x in dataset.source("train")}
+  assert labels["dog/wild/a"] == labels["dog/a"] == dataset.class_names.index("dog")
+
+
+def test_classes_that_val_alone_lacks(tmp_path):
+  classes(tmp_path, "cat", "cow", "dog", folders=("train", "val"))
+  for name in ("cow", "dog"):
+    shutil.rmtree(tmp_path / f"source/val/{name}")
+  (said,) = command.warnings(prepare(CLASSIFICATION, tmp_path)[0])
+  assert said == "val: no images of 'cow', 'dog', so scores do not tell how well they are learnt"
+
+
+def test_classes_that_no_pixel_of_val_has(tmp_path):
+  labelled(tmp_path, "train", "train")
+  source = labelled(tmp_path, "val", "val")
+  (source / "labels/val/0.png").write_bytes(images.encode_png(np.zeros((6, 8), np.uint8)))
+  (said,) = command.warnings(prepare(SEGMENTATION, tmp_path)[0])
+  assert said == "val: no pixels of 'b', so scores do not tell how well they are learnt"
+  (source / "labels/train/0.png").write_bytes(images.encode_png(np.zeros((6, 8), np.uint8)))
+  (said,) = command.warnings(prepare(SEGMENTATION, tmp_path)[0])  # not twice
+  assert said == "train: no pixels of 'b', so they cannot be learnt"
+
+
 def test_suffixes_of_names_may_be_in_another_case(tmp_path):
   photo(tmp_path / "a.b/x.png", 0)
   photo(tmp_path / "a.b/y.PNG", 0)
@@ -87,6 +117,19 @@ def test_tables_that_are_not_read_are_named(tmp_path):
   assert "source/valid.csv: left out" in said
 
 
+def test_landmarks_far_outside_of_their_photos_are_counted(tmp_path):
+  places = ["1,2,5,4", "-9,2,5,4", "1,2,5,9", "-0.5,2,8.5,4"]  # in photos of 8x6 pixels
+  rows = [f"{index}.png,{place}\n" for index, place in enumerate(places)]
+  for index in range(len(rows)):
+    photo(tmp_path / f"source/images/{index}.png", index)
+  for split, own in (("train", rows), ("val", rows[:1])):
+    table = tmp_path / f"source/{split}.csv"
+    table.write_text("image_name,x0,y0,x1,y1\n" + "".join(own))
+  (said,) = [x for x in prepare(LANDMARKS, tmp_path)[1] if "outside" in x]
+  assert said.startswith("2 landmarks of 2 faces lie more than a tenth of a side outside of their")
+  assert said.endswith(f"train.csv, row 3: {tmp_path / 'source/images/1.png'}")
+
+
 def test_boxes_that_are_none_are_counted(tmp_path):
   content = mini.content()
   for row, bbox in zip(content["annotations"], ([5, 5, -9, 3], [9, 9, 99, 99]), strict=False):
@@ -96,6 +139,23 @@ def test_boxes_that_are_none_are_counted(tmp_path):
   ids = [row["id"] for row in content["annotations"]]
   assert f"are narrower or lower than a pixel and are not learnt from: {ids[0]}" in said
   assert "as if x, y, width and height were corners" in said
+
+
+def test_polygons_beside_the_image_are_counted(tmp_path):
+  content = mini.content()
+  with_polygons = [x for x in content["annotations"] if isinstance(x["segmentation"], list)]
+  beside, partly = [x for x in with_polygons if not x.get("iscrowd")][:2]
+  beside["segmentation"] = [[-20, 1, -10, 1, -10, 9], [1, -9, 9, -9, 9, -2]]
+  partly["segmentation"] = [*partly["segmentation"], [-20, 1, -10, 1, -10, 9]]
+  mini.write(tmp_path / "source", {"train": content, "val": mini.content()})
+  dataset, said = prepare(COCO, tmp_path)
+  (told,) = [text for text in said if "polygons outside of their images" in text]
+  assert told.endswith(f"not learnt from: {beside['id']}")
+  train, val = (
+    {i for x in dataset.source(split) for i in x["ids"][x["ignored"]].tolist()}
+    for split in ("train", "val")
+  )
+  assert train - val == {beside["id"]}
 
 
 def test_annotations_of_other_names_are_named(tmp_path):
@@ -133,6 +193,48 @@ def test_a_label_for_a_photo_before_it_is_turned(tmp_path):
   (source / "images/val/0.jpg").write_bytes(data.getvalue())
   with pytest.raises(UserError, match=r"as is .*0\.jpg before it is turned .*\(EXIF\)"):
     prepare(SEGMENTATION, tmp_path)
+
+
+def mark(path, orientation):
+  """Makes a photo a JPEG that is marked to be turned."""
+  exif, data = Image.Exif(), io.BytesIO()
+  exif[ORIENTATION] = orientation
+  Image.open(path).save(data, "jpeg", exif=exif)
+  path.unlink()
+  path.with_suffix(".jpg").write_bytes(data.getvalue())
+
+
+@pytest.mark.parametrize(("orientation", "told"), [(1, 0), (2, 1), (3, 1), (4, 1)])
+def test_photos_that_are_turned_while_their_size_stays(tmp_path, orientation, told):
+  labelled(tmp_path, "train", "train")
+  source = labelled(tmp_path, "val", "val")
+  mark(source / "images/val/0.png", orientation)
+  said = prepare(SEGMENTATION, tmp_path)[1]
+  assert len(said) == told
+  for text in said:
+    assert text.startswith("1 photo is turned or mirrored as marked by the camera (EXIF)")
+    assert f"such as {source / 'images/val/0.jpg'}; what is annotated counts as drawn on" in text
+
+
+def test_square_photos_that_are_turned(tmp_path):
+  photo(tmp_path / "a.png", 0, (6, 6))
+  photo(tmp_path / "b.png", 0, (6, 8))
+  for name in "ab":
+    mark(tmp_path / f"{name}.png", 6)
+  a, b = ((tmp_path / f"{name}.jpg").read_bytes() for name in "ab")
+  assert images.is_turned_in_place(a)
+  assert not images.is_turned_in_place(b)
+  assert not images.is_turned_in_place(b"none")
+  exif, png = Image.Exif(), io.BytesIO()
+  exif[ORIENTATION] = 3
+  Image.open(io.BytesIO(b)).save(png, "png", exif=exif)
+  assert images.is_turned_in_place(png.getvalue())
+
+
+def test_photos_that_are_turned_have_a_class_all_the_same(tmp_path):
+  classes(tmp_path, "cat", "dog", folders=("train", "val"))
+  mark(tmp_path / "source/val/cat/a.png", 3)
+  assert prepare(CLASSIFICATION, tmp_path)[1] == []
 
 
 def test_a_network_of_fewer_classes_is_said_so(capsys):

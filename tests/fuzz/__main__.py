@@ -127,12 +127,10 @@ def main() -> int:
   parser.add_argument("--seconds", type=float, default=90, help="in all; 90 by default")
   parser.add_argument("--seed", type=int, default=0, help="of the cases; 0 by default")
   parser.add_argument("--kinds", default="", help=f"of {', '.join(KINDS)}; all by default")
-  parser.add_argument("--leave_out", default="", help="kinds, with commas")
   parser.add_argument("--case", type=int, action="append", default=[], help="one case alone")
   parser.add_argument("--kept", default=str(ROOT / "runs/fuzz"), help="files of cases that failed")
   args = parser.parse_args()
   kinds = args.kinds.split(",") if args.kinds else list(KINDS)
-  kinds = [kind for kind in kinds if kind not in args.leave_out.split(",")]
   try:
     import torch  # noqa: F401
   except ImportError:

@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data import images, storage
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets.shared_photos import SharedPhotos
+from hrnet_jax.data.datasets.turned_photos import TurnedPhotos
 from hrnet_jax.data.reading import Problems, Reading
 from hrnet_jax.errors import UserError
 
@@ -88,7 +89,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self.options = dict(options or {})
     self._skip_bad = skip_bad
     self._plan: dict[str, Sequence[Entry]] | None = None
-    self._photos = SharedPhotos()
+    self._photos, self._turned = SharedPhotos(), TurnedPhotos()
     super().__init__(**kwargs)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, Sequence[Entry]]:
@@ -181,7 +182,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       FileNotFoundError: entries are missing.
     """
     self._build()
-    for text in self._photos.describe():
+    for text in [*self._photos.describe(), *self._turned.describe()]:
       self.say(text)
 
   def _build(self):
@@ -255,7 +256,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def _shard_iterators_per_split(
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, list[Callable[[], Iterator[tuple[int, dict]]]]]:
-    self._photos = SharedPhotos()
+    self._photos, self._turned = SharedPhotos(), TurnedPhotos()
     facts = self.facts(self._source)
     subsets = self.subsets(self._source)
     self.info.metadata.update(
@@ -282,6 +283,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       _update_digest(self._digest, record)
       statistics.add(size, counts)
       self._photos.add(split, record.get("image"))
+      self._turned.add(record, getattr(entries[index], "image", record["name"]))
       if index + 1 == len(entries):  # nobody asks for more than the last
         self.info.metadata["splits"][split] = statistics.as_dict()
         self.info.metadata["fingerprint"] = self._digest.hexdigest()

@@ -114,14 +114,20 @@ class ImageFolderClassification(base.Builder):
     for path in beside.files.values():
       text = f"{path}: lies in no folder of a class and would be left out; move it"
       self.problems.note(UserError(text))
-    found, left_out = [], collections.Counter(beside.left_out)
+    found, deeper, left_out = [], [], collections.Counter(beside.left_out)
     for label, name in enumerate(class_names):
       place = _named_folder(folder, name)
       if place is None:
         continue
       files = list_files(place, IMAGE_SUFFIXES)
       left_out.update(files.left_out)
+      deeper += [path for path in files.files.values() if path.parent != place]
       found += [LabelledPhoto(f"{name}/{key}", path, label) for key, path in files.files.items()]
+    if deeper:
+      self.say(
+        f"{folder}: {len(deeper)} of {len(found)} photos lie in folders inside of the classes' "
+        f"folders, such as {deeper[0].relative_to(folder)}; they count as of the outer one's class"
+      )
     if text := describe_left_out(folder, left_out, f"{', '.join(IMAGE_SUFFIXES)} files are read"):
       self.say(text)
     if not found:

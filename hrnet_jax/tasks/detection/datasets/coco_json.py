@@ -34,7 +34,7 @@ class Object(NamedTuple):
     area: as annotated; None if it is not.
     crowd: whether this is a group of objects that were not told apart.
     ignored: whether no network learns from this: a crowd, flagged `ignore`, without area, narrower
-      or lower than a pixel, or outside of the image.
+      or lower than a pixel, or outside of the image, or all its polygons are outside.
     segmentation: polygons, run lengths, or None.
   """
 
@@ -174,7 +174,7 @@ def read_photos(
       photos[number], files[photo.image] = photo, where
   bad_photos -= photos.keys()
   ranks = {category: rank for rank, category in enumerate(categories)}
-  seen, without_corners = set(), []
+  seen, without_corners, polygons_outside = set(), [], []
   for row in content["annotations"]:
     with reading.problems.noted():
       where = f"{path}, annotation {row.get('id')}"
@@ -191,7 +191,17 @@ def read_photos(
       elif _encloses_nothing(row.get("segmentation")):
         without_corners.append(number)
         row = row | {"segmentation": None, "ignore": 1}
-      photos[image_id].objects.append(_object(row, where, photos[image_id].shape, ranks))
+      shape = photos[image_id].shape
+      found = _object(row, where, shape, ranks)
+      if _polygons_lie_outside(found.segmentation, shape) and not _lies_outside(found.bbox, shape):
+        polygons_outside.append(number)
+        found = found._replace(ignored=True)
+      photos[image_id].objects.append(found)
+  if polygons_outside:
+    reading.say(
+      f"{path}: {len(polygons_outside)} annotations have polygons outside of their images, unlike "
+      f"their boxes, and are not learnt from: {_shown(polygons_outside)}"
+    )
   if without_corners:
     reading.say(
       f"{path}: {len(without_corners)} annotations have polygons of fewer than three corners and "
@@ -237,6 +247,19 @@ def _encloses_nothing(segmentation: Any) -> bool:
   if not isinstance(segmentation, list) or not segmentation:
     return False
   return all(isinstance(x, list) and len(x) % 2 == 0 and len(x) < 6 for x in segmentation)
+
+
+def _polygons_lie_outside(segmentation: Any, shape: tuple[int, int]) -> bool:
+  """Whether there are polygons, and each lies beside, above or below the image."""
+  if not isinstance(segmentation, list) or not segmentation:
+    return False
+  for polygon in segmentation:
+    if not isinstance(polygon, list) or len(polygon) % 2 or not all(map(_is_number, polygon)):
+      return False  # what is wrong with it is said where it is drawn
+    x, y = polygon[::2], polygon[1::2]
+    if not x or not _lies_outside((min(x), min(y), max(x) - min(x), max(y) - min(y)), shape):
+      return False
+  return True
 
 
 def _shown(numbers: list[int]) -> str:

@@ -20,6 +20,7 @@ from hrnet_jax.tasks.landmarks.datasets import missing, tables
 from hrnet_jax.tasks.landmarks.datasets.tables import AnnotatedFace
 
 _MOST_SIDES = 10  # of the image, as far as a landmark may lie
+_BEYOND = 0.1  # of a side of the image, as far as landmarks may lie outside without a word
 
 
 class FacesBuilder(base.Builder):
@@ -50,6 +51,7 @@ class FacesBuilder(base.Builder):
 
   def __init__(self, **kwargs: Any):
     self._listed: dict[pathlib.Path, collections.Counter[tuple[str, bytes]]] = {}  # by table
+    self._far: dict[str, int] = {}  # number of landmarks far outside of their image, by row
     super().__init__(**kwargs)
 
   def plan(self, source: pathlib.Path | None) -> dict[str, list[AnnotatedFace]]:
@@ -82,6 +84,16 @@ class FacesBuilder(base.Builder):
     whole = f"{super().cache_key()} {self.subsets(self._source)}"
     return hashlib.sha256(whole.encode()).hexdigest()
 
+  def build(self) -> None:
+    """Also says how many landmarks lie far outside of their images."""
+    super().build()
+    faces = [x for own in self._planned().values() for x in own if self._far.get(x.where)]
+    if faces:
+      self.say(
+        f"{sum(self._far[x.where] for x in faces)} landmarks of {len(faces)} faces lie more than a "
+        f"tenth of a side outside of their images, the first in {faces[0].where}: {faces[0].image}"
+      )
+
   def root(self, source: pathlib.Path) -> pathlib.Path:
     """The folder with the files: the source, or the data set's own folder in it."""
     inner = source / self.FOLDER
@@ -97,6 +109,7 @@ class FacesBuilder(base.Builder):
     data = self.encoded(entry)
     size = images.decode_image(data, f"{entry.where}: {entry.image}").shape[:2]
     _require_near(entry, max(size))
+    self._far[entry.where] = _count_far(entry.points, size)
     record = {
       "image": data,
       "name": entry.name,
@@ -183,6 +196,12 @@ def _require_near(face, side):
       f"{face.where}: a landmark or the box reaches to {numbers[far][0]:g}, but the image has a "
       f"side of {side} pixels"
     )
+
+
+def _count_far(points: np.ndarray, size: tuple[int, int]) -> int:
+  """How many of `(L, 2)` lie far outside of an image of this height and width; NaN lies nowhere."""
+  sides = np.array(size[::-1])
+  return int(((points < -_BEYOND * sides) | (points > (1 + _BEYOND) * sides)).any(1).sum())
 
 
 def _key(image_name, points):

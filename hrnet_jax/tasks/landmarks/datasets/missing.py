@@ -41,8 +41,16 @@ def mark(
     where: file and row, for error messages.
 
   Raises:
-    ValueError: no landmark is left, one has no place but is not missing, or a visibility is none.
+    ValueError: no landmark is left, one has no place but is not missing or has a single number,
+      or a visibility is none.
   """
+  half = np.isnan(points).sum(1) == 1
+  for index in np.flatnonzero(half if visibility is None else half & (visibility != 0)):
+    lacking, given = "xy" if np.isnan(points[index, 0]) else "yx"
+    raise UserError(
+      f"{where}: landmark {index} has {given} alone, and no {lacking}; fill in {lacking}, or leave "
+      "both cells empty"
+    )
   missing = np.isnan(points).any(1) & (NAN in marks)
   for name, value in _STAND_INS.items():
     missing |= (points == value).all(1) & (name in marks)

@@ -45,8 +45,6 @@ def prepare(folder, marks="", said=None):
   [
     ("nan", ("", "")),
     ("nan", ("nan", "NaN")),
-    ("nan", ("", 8)),
-    ("nan", (20, "NA")),
     ("minus_one", (-1, -1.0)),
     ("zero", (0, "0.0")),
     ("zero,nan", ("", "nan")),
@@ -68,6 +66,24 @@ def test_a_landmark_that_is_marked_is_nan(folder, marks, cells):
   assert said == [
     "1 of 9 landmarks are missing, in 1 of 3 faces; they are neither learnt nor scored"
   ]
+
+
+@pytest.mark.parametrize(
+  ("cells", "message"),
+  [
+    (("", 8), r"train\.csv, row 3: landmark 1 has y alone, and no x"),
+    ((20, "NA"), r"train\.csv, row 3: landmark 1 has x alone, and no y"),
+  ],
+)
+def test_half_a_landmark_is_refused(folder, cells, message):
+  write(folder, ["1.png", 5, 6, *cells, 12, 22])
+  with pytest.raises(ValueError, match=message):
+    prepare(folder, "nan")
+  # Visibility 0 says that it is missing whatever its place is.
+  header = [*HEADER, "v0", "v1", "v2"]
+  write(folder, ["1.png", 5, 6, *cells, 12, 22, 2, 0, 2], header=header)
+  lacking = prepare(folder, "visibility").source("train")[1]
+  assert lacking["annotated"].tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("names", [("v0", "v1", "v2"), ("visible_0", "v1", "original_2_v")])
