@@ -29,11 +29,13 @@ _CONVOLUTIONS = ("ops/conv.py", "ops/cpu/")
 # By the beginning of the file's path in the package; the first that fits.
 _KINDS_OF_FILES = {
   "ops/conv.py": COPIES,  # all but its products
+  "ops/cpu/sums.py": RESIZE,
   "ops/cpu/": COPIES,
   "ops/batch_norm.py": NORM,
   "models/layers.py": NORM,
   "models/blocks.py": NORM,
   "models/exchange.py": NORM,  # the sum over the branches
+  "ops/sum_maps.py": RESIZE,
   "ops/resize.py": RESIZE,
   "models/necks.py": RESIZE,
   "tasks/": LOSS,
