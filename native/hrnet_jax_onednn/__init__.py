@@ -1,4 +1,4 @@
-"""oneDNN's convolutions as handlers of XLA's foreign function interface, for `hrnet_jax`.
+"""oneDNN's convolutions, and sums of maps, as handlers of XLA's interface for foreign functions.
 
 The library is one shared object; `load` opens it beside the oneDNN that the package
 `onednn-cpu-gomp` brings.
@@ -7,10 +7,15 @@ The library is one shared object; `load` opens it beside the oneDNN that the pac
 import ctypes
 import functools
 import importlib.metadata
+import os
 import pathlib
 
 _ONEDNN = "onednn-cpu-gomp"
 _SONAME = "libdnnl.so.3"
+# How often a thread of OpenMP looks for work before it sleeps. By default that takes milliseconds,
+# in which XLA's threads, or another process, lack a core; not at all, and waking takes longer than
+# a small convolution.
+_SPINS = {"GOMP_SPINCOUNT": "3000"}
 # dnnl_cpu_isa_t; each set is a mask that contains the smaller ones.
 _AVX512_BF16 = 0xE7
 _NAMES = {
@@ -29,12 +34,19 @@ def load() -> ctypes.CDLL:
   """Opens the library.
 
   Returns:
-    It, with the symbols HrnetConvForward, HrnetConvInputGradient and HrnetConvKernelGradient.
+    It, with the handlers in `src/`.
 
   Raises:
     OSError: it, or a library that it needs, is not there or not for this processor.
   """
-  ctypes.CDLL(str(_onednn()))  # found by its name from now on
+  chosen = "OMP_WAIT_POLICY" in os.environ or not _SPINS.keys().isdisjoint(os.environ)
+  if not chosen:
+    os.environ.update(_SPINS)  # read when the library of OpenMP is loaded
+  try:
+    ctypes.CDLL(str(_onednn()))  # found by its name from now on
+  finally:
+    for name in () if chosen else _SPINS:
+      del os.environ[name]
   library = ctypes.CDLL(str(pathlib.Path(__file__).parent / "libhrnet_jax_onednn.so"))
   library.HrnetOnednnVersion.restype = ctypes.POINTER(_Version)
   return library

@@ -67,7 +67,7 @@ def together(*lines: Sequence[object], devices: int = 1, **variables: object) ->
     devices: simulated ones.
     variables: further environment variables.
   """
-  env = os.environ | {key: str(value) for key, value in variables.items()}
+  env = environment.ONE_THREAD | os.environ | {key: str(value) for key, value in variables.items()}
   env |= {"XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=devices)}
   process = subprocess.run(
     [sys.executable, "-m", "tests.helpers.commands"],

@@ -11,6 +11,8 @@ import sys
 ROOT = pathlib.Path(__file__).parents[2]
 # Compiling takes longer than what tests compute: code that is made quickly, and is slower.
 QUICK = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
+# Networks of the toy are too small to be shared by threads.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _DEVICES = "--xla_force_host_platform_device_count"
 _CACHE_BYTES = 2**30
 _MEMORY = 3 * 2**30

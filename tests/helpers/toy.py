@@ -112,6 +112,7 @@ def command(
   """Command line and environment of `train.py` or `eval.py` on simulated devices."""
   config = [] if any(x.startswith("--config=") for x in options) else [f"--config={CONFIG}"]
   return [sys.executable, script, *config, f"--workdir={workdir}", *options], {
+    **environment.ONE_THREAD,
     **os.environ,
     "HRNET_JAX_DATA": str(data),
     "JAX_PLATFORMS": "cpu",
