@@ -43,7 +43,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
     header, *rows = (source / f"{split}.csv").read_text().splitlines()
     for number in range(0, len(rows), 3):
       cells = rows[number].split(",")
-      cells[1 + 2 * (number % 2)] = cells[7] = cells[8] = ""
+      eye = 2 * (number % 2)
+      cells[1 + eye] = cells[2 + eye] = cells[7] = cells[8] = ""
       rows[number] = ",".join(cells)
     (source / f"{split}.csv").write_text("\n".join([header, *rows]))
   said = []

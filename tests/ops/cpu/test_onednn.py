@@ -3,7 +3,9 @@
 from collections.abc import Callable
 import concurrent.futures
 import functools
+import os
 import re
+import subprocess
 import sys
 
 import jax
@@ -215,3 +217,27 @@ def test_a_machine_without_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPa
   assert "hrnet_conv" not in jax.jit(conv).lower(x, kernel).as_text()
   monkeypatch.setattr(onednn.platform, "machine", lambda: "aarch64")
   assert not onednn.hint()
+
+
+@pytest.mark.parametrize(
+  ("variables", "spins"),
+  [({}, "3000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_that_wait_sleep_soon(variables: dict[str, str], spins: str) -> None:
+  """Or XLA's threads, and other processes, would lack the cores that they spin on."""
+  others = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
+  script = (
+    "import os, hrnet_jax_onednn\n"
+    "before = dict(os.environ)\n"
+    "hrnet_jax_onednn.load()\n"
+    "assert dict(os.environ) == before"
+  )
+  run = subprocess.run(
+    [sys.executable, "-c", script],
+    env=others | variables | {"OMP_DISPLAY_ENV": "VERBOSE"},
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert run.returncode == 0, run.stderr
+  assert f"GOMP_SPINCOUNT = '{spins}'" in run.stderr
