@@ -41,7 +41,9 @@ test: lint ## style checks, and the tests that take minutes: start here
 test-all: test test-slow test-parity ## every test
 
 test-slow: .venv/.dev ## long runs, several processes and devices, faults
-	@$(BIN)/python -m pytest $(WORKERS) -m "slow and not wide and not torch"
+	@$(BIN)/python -m pytest $(WORKERS) -m "slow and optimised and not wide and not torch"
+	@XLA_FLAGS="$$XLA_FLAGS $$($(BIN)/python -m tests.helpers.environment)" \
+	  $(BIN)/python -m pytest $(WORKERS) -m "slow and not optimised and not wide and not torch"
 
 test-parity: .venv/torch/.done ## compare with PyTorch, timm and all fixtures
 	@.venv/torch/bin/python -m pytest $(WORKERS) -m "torch or wide"

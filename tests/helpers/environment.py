@@ -1,8 +1,12 @@
-"""The environment of the processes of a test run; imports no JAX, which would read it."""
+"""The environment of the processes of a test run; imports no JAX, which would read it.
+
+python -m tests.helpers.environment    # prints flags for tests that are not `optimised`
+"""
 
 import ctypes
 import gc
 import hashlib
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -10,7 +14,17 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Compiling takes longer than what tests compute: code that is made quickly, and is slower.
-QUICK = ("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true")
+# Fusions by XLA's older way take half of the time to compile; newer versions refuse the flag.
+OLD_FUSIONS = (
+  ("--xla_cpu_use_fusion_emitters=false",)
+  if importlib.metadata.version("jaxlib").startswith("0.10.")
+  else ()
+)
+QUICK = (
+  "--xla_backend_optimization_level=0",
+  "--xla_llvm_disable_expensive_passes=true",
+  *OLD_FUSIONS,
+)
 # Networks of the toy are too small to be shared by threads.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _DEVICES = "--xla_force_host_platform_device_count"
@@ -90,3 +104,7 @@ def _trim(folder: pathlib.Path, limit: int) -> None:
     total -= stat.st_size
     if total <= limit // 2:
       return
+
+
+if __name__ == "__main__":
+  print(*OLD_FUSIONS)
