@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "dnnl.h"
 #include "worker.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -139,6 +140,12 @@ HRNET_INLINE void GradientRows(const Task& task, int64_t begin, int64_t end, flo
 
 using Kernel = void (*)(const Task&, int64_t, int64_t, float*);
 
+// Whether oneDNN uses these vector instructions; $ONEDNN_MAX_CPU_ISA forbids some, to both.
+bool Has(dnnl_cpu_isa_t instructions) {
+  return (dnnl_get_effective_cpu_isa() & instructions) == instructions &&
+         __builtin_cpu_supports("fma");
+}
+
 // One function for each set of vector instructions.
 #define HRNET_VARIANTS(Name, Function)                                                           \
   void Name##Plain(const Task& task, int64_t begin, int64_t end, float* mixed) {                 \
@@ -153,11 +160,9 @@ using Kernel = void (*)(const Task&, int64_t, int64_t, float*);
     Function(task, begin, end, mixed);                                                           \
   }                                                                                              \
   Kernel Name() {                                                                                \
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) {               \
-      return Name##Avx512;                                                                       \
-    }                                                                                            \
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Name##Avx2          \
-                                                                           : Name##Plain;        \
+    return Has(dnnl_cpu_isa_avx512_core) ? Name##Avx512                                          \
+           : Has(dnnl_cpu_isa_avx2)      ? Name##Avx2                                            \
+                                         : Name##Plain;                                          \
   }
 
 HRNET_VARIANTS(SumKernel, Rows)

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 import itertools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from hrnet_jax.ops.conv import conv_bias_relu
 from hrnet_jax.ops.cpu import onednn
 from hrnet_jax.ops.resize import Resize, resize
 from hrnet_jax.ops.sum_maps import Concatenation, sum_maps
+from tests.helpers import environment
 
 METHODS = list(Resize)
 # Shapes of the maps; the sum is on the grid of the first.
@@ -134,3 +138,41 @@ def test_every_order_of_maps_is_a_sum(by_onednn):
     y = jax.jit(lambda *x: sum_maps(x, (13, 17), Resize.BILINEAR, relu=False))(*order)
     expected = y if expected is None else expected
     np.testing.assert_allclose(y, expected, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("instructions", ["SSE41", "AVX2", "AVX512_CORE"])
+def test_every_set_of_vector_instructions_computes_it(instructions):
+  """Those that this processor lacks are replaced by what it has."""
+  pytest.importorskip(onednn.PACKAGE)
+  script = """
+import jax, numpy as np
+from hrnet_jax.ops.cpu import onednn
+from tests.ops import test_sum_maps as tests
+
+def function(*maps):
+  return tests.sum_maps(maps, (13, 17), tests.Resize.BILINEAR, relu=True)
+
+maps = tests.random_maps(tests.PYRAMIDS["odd sizes"])
+assert "hrnet_sum" in jax.jit(function).lower(*maps).as_text()
+found = tests.values_and_gradients(function, maps)
+with onednn.portable():
+  expected = tests.values_and_gradients(lambda *x: function(*x), maps)
+for value, other in zip(found, expected, strict=True):
+  np.testing.assert_allclose(value, other, rtol=0, atol=3e-6 * np.abs(other).max())
+print(onednn.description())
+"""
+  run = subprocess.run(
+    [sys.executable, "-c", script],
+    cwd=environment.ROOT,
+    env={
+      **os.environ,
+      "ONEDNN_MAX_CPU_ISA": instructions,
+      "XLA_FLAGS": environment.xla_flags(*environment.QUICK, devices=1),
+    },
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert run.returncode == 0, run.stderr
+  name = {"SSE41": "SSE4.1", "AVX2": "AVX2", "AVX512_CORE": ("AVX-512", "AVX2")}[instructions]
+  assert run.stdout.strip().endswith(name)
