@@ -15,7 +15,7 @@ _SONAME = "libdnnl.so.3"
 # How often a thread of OpenMP looks for work before it sleeps. By default that takes milliseconds,
 # in which XLA's threads, or another process, lack a core; not at all, and waking takes longer than
 # a small convolution.
-_SPINS = {"GOMP_SPINCOUNT": "3000"}
+_SPIN_VARIABLE, _SPINS = "GOMP_SPINCOUNT", "3000"
 # dnnl_cpu_isa_t; each set is a mask that contains the smaller ones.
 _AVX512_BF16 = 0xE7
 _NAMES = {
@@ -39,14 +39,14 @@ def load() -> ctypes.CDLL:
   Raises:
     OSError: it, or a library that it needs, is not there or not for this processor.
   """
-  chosen = "OMP_WAIT_POLICY" in os.environ or not _SPINS.keys().isdisjoint(os.environ)
+  chosen = "OMP_WAIT_POLICY" in os.environ or _SPIN_VARIABLE in os.environ
   if not chosen:
-    os.environ.update(_SPINS)  # read when the library of OpenMP is loaded
+    os.environ[_SPIN_VARIABLE] = _SPINS  # read when the library of OpenMP is loaded
   try:
     ctypes.CDLL(str(_onednn()))  # found by its name from now on
   finally:
-    for name in () if chosen else _SPINS:
-      del os.environ[name]
+    if not chosen:
+      del os.environ[_SPIN_VARIABLE]
   library = ctypes.CDLL(str(pathlib.Path(__file__).parent / "libhrnet_jax_onednn.so"))
   library.HrnetOnednnVersion.restype = ctypes.POINTER(_Version)
   return library

@@ -30,9 +30,8 @@ using hrnet_jax::Worker;
 
 #define HRNET_INLINE inline __attribute__((always_inline))
 
-
 struct Map {
-  const float* data;
+  float* data;
   int64_t h, w;
   // Of rows and columns; null where the map is on the grid of the result.
   const int32_t *low_y, *high_y, *low_x, *high_x;
@@ -128,7 +127,7 @@ HRNET_INLINE void GradientRows(const Task& task, int64_t begin, int64_t end, flo
       if (map.high_y[row] == line) weight += map.weight_y[row];
       if (weight != 0) Add(dy + row * w * c, weight, mixed, w * c);
     }
-    float* dx = const_cast<float*>(map.data) + at * map.w * c;
+    float* dx = map.data + at * map.w * c;
     std::fill_n(dx, map.w * c, 0.0f);
     for (int64_t x = 0; x < w; ++x) {
       const float weight = map.weight_x[x];
@@ -196,7 +195,7 @@ void Run(const Task& task, Kernel kernel, int64_t rows, Scratch& scratch) {
   }
 }
 
-// Arguments from `next` on, with their sizes checked.
+// Takes one argument after the other.
 class Arguments {
  public:
   explicit Arguments(ffi::RemainingArgs all) : all_(all) {}
@@ -239,7 +238,7 @@ Map Fitting(const ffi::AnyBuffer& x, const Task& task, bool coarser) {
   const bool fits = shape.size() == 4 && shape[0] == task.n && shape[3] == task.c &&
                     (coarser || (shape[1] == task.h && shape[2] == task.w));
   if (!fits) throw std::invalid_argument("maps do not fit each other");
-  return {static_cast<const float*>(x.untyped_data()), shape[1], shape[2]};
+  return {static_cast<float*>(x.untyped_data()), shape[1], shape[2]};
 }
 
 // Arguments: each map, followed where `coarser` has a 1 for it by its positions.

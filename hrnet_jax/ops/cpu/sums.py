@@ -14,6 +14,7 @@ from hrnet_jax.ops import resize
 from hrnet_jax.ops.cpu import onednn
 
 Size = tuple[int, int]
+Shapes = tuple[tuple[int, ...], ...]
 
 
 def serves(maps: Sequence[jax.Array], size: Size) -> bool:
@@ -23,7 +24,6 @@ def serves(maps: Sequence[jax.Array], size: Size) -> bool:
   return all(x.size for x in maps) and any(x.shape[1:3] != size for x in maps)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
 def sum_maps(
   plain: Callable[..., jax.Array], size: Size, method: resize.Resize, relu: bool, *maps: jax.Array
 ) -> jax.Array:
@@ -39,15 +39,34 @@ def sum_maps(
   Returns:
     `(B, H, W, C)`.
   """
+  # The gradient takes the shapes of the maps, of which none need be kept for it.
+  return _sum_of_shapes(plain, size, method, relu, tuple(x.shape for x in maps), *maps)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3, 4))
+def _sum_of_shapes(
+  plain: Callable[..., jax.Array],
+  size: Size,
+  method: resize.Resize,
+  relu: bool,
+  shapes: Shapes,
+  *maps: jax.Array,
+) -> jax.Array:
+  del shapes
   here = functools.partial(_sum, size=size, method=method, relu=relu)
   return jax.lax.platform_dependent(*maps, cpu=here, default=plain)
 
 
 def _sum_forward(
-  plain: Callable[..., jax.Array], size: Size, method: resize.Resize, relu: bool, *maps: jax.Array
-) -> tuple[jax.Array, tuple]:
-  y = sum_maps(plain, size, method, relu, *maps)
-  return y, (y if relu else None, maps)
+  plain: Callable[..., jax.Array],
+  size: Size,
+  method: resize.Resize,
+  relu: bool,
+  shapes: Shapes,
+  *maps: jax.Array,
+) -> tuple[jax.Array, jax.Array | None]:
+  y = _sum_of_shapes(plain, size, method, relu, shapes, *maps)
+  return y, y if relu else None
 
 
 def _sum_backward(
@@ -55,24 +74,25 @@ def _sum_backward(
   size: Size,
   method: resize.Resize,
   relu: bool,
-  residuals: tuple,
+  shapes: Shapes,
+  y: jax.Array | None,
   dy: jax.Array,
 ) -> tuple[jax.Array, ...]:
-  del plain
-  y, maps = residuals
-  dy = jnp.where(y > 0, dy, 0) if relu else dy
+  del plain, relu
+  dy = dy if y is None else jnp.where(y > 0, dy, 0)
 
   def here(dy: jax.Array) -> tuple[jax.Array, ...]:
-    return tuple(_gradient(dy, x.shape, method) for x in maps)
+    return tuple(_gradient(dy, shape, method) for shape in shapes)
 
   def elsewhere(dy: jax.Array) -> tuple[jax.Array, ...]:
-    # Resizing is linear, so its gradient takes the shapes of the maps alone.
+    # Resizing is linear, so its gradient is the same at every map.
+    maps = (jnp.zeros(shape, dy.dtype) for shape in shapes)
     return tuple(jax.vjp(lambda x: resize.resize(x, size, method), x)[1](dy)[0] for x in maps)
 
   return jax.lax.platform_dependent(dy, cpu=here, default=elsewhere)
 
 
-sum_maps.defvjp(_sum_forward, _sum_backward)
+_sum_of_shapes.defvjp(_sum_forward, _sum_backward)
 
 
 def _sum(*maps: jax.Array, size: Size, method: resize.Resize, relu: bool) -> jax.Array:
