@@ -5,7 +5,9 @@ that inference does not need are imported where they are used, because their mem
 it.
 """
 
-from collections.abc import Callable, Mapping
+import collections
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -29,6 +31,9 @@ from hrnet_jax.training.step import make_train_step
 CAMVID = "camvid"
 _DRAINED = 24  # batches that may lie ready when a round begins; more than the loaders keep
 _LINES = 4  # of the log in a round
+# JAX's events: a program was looked for among those compiled before; it was there.
+_ASKED = "/jax/compilation_cache/compile_requests_use_cache"
+_FOUND = "/jax/compilation_cache/cache_hits"
 _FOLDERS = {"image": ("", ".jpg"), "label": ("annot", ".png")}
 
 
@@ -47,9 +52,8 @@ def inference(config: Mapping[str, Any], folder: str, *, answer: str, folded: bo
     model, variables = hrnet_jax.fold_batchnorm(model, variables)
   weights, images = jax.device_put(variables), cases.read(folder, cases.INPUTS)["image"]
   network = jax.jit(lambda v, x: model.apply(v, IMAGENET(x), train=False))
-  start = time.perf_counter()
-  outputs = jax.block_until_ready(network(weights, images))
-  facts = {"first_call_seconds": time.perf_counter() - start}
+  with _first_call() as facts:
+    outputs = jax.block_until_ready(network(weights, images))
   np.save(pathlib.Path(folder) / answer, np.asarray(outputs))
   del outputs, variables
   return Contender(facts, timed(lambda: jax.block_until_ready(network(weights, images))))
@@ -78,13 +82,24 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   state = TrainState(jax.numpy.int32(0), opt_state=opt_state, **variables)
   # All of it, or the program would not take the state that it returns.
   state = jax.device_put(state, sharding.replicated(mesh))
-  start = time.perf_counter()
-  run = _Training(runtime.compiled(train_step, state, batch), state, batch)
-  del variables, weights, opt_state, state, batch
-  losses = [run()]
-  seconds = time.perf_counter() - start
+  with _first_call() as facts:
+    run = _Training(runtime.compiled(train_step, state, batch), state, batch)
+    del variables, weights, opt_state, state, batch
+    losses = [run()]
   losses += [run() for _ in range(steps - 1)]
-  return Contender({"first_call_seconds": seconds, "losses": losses}, timed(run))
+  return Contender({**facts, "losses": losses}, timed(run))
+
+
+@contextlib.contextmanager
+def _first_call() -> Iterator[dict[str, float]]:
+  """Facts of what is called inside: its seconds, and how many programs were compiled for it."""
+  counts: collections.Counter[str] = collections.Counter()
+  jax.monitoring.register_event_listener(lambda event, **_: counts.update([event]))
+  facts: dict[str, float] = {}
+  start = time.perf_counter()
+  yield facts
+  facts["first_call_seconds"] = time.perf_counter() - start
+  facts["programs_compiled"] = counts[_ASKED] - counts[_FOUND]
 
 
 class _Training:

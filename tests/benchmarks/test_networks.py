@@ -37,7 +37,8 @@ def test_contenders_agree_and_are_timed(
       assert start["peak_mib"] > 50
     assert x["difference"] <= networks.TOLERANCE
   first, second = (figures[networks.JAX][key] for key in ("first_start", "second_start"))
-  assert second["first_call_seconds"] < first["first_call_seconds"]
+  assert first["programs_compiled"] > 0
+  assert second["programs_compiled"] == 0  # it read what the first has left
   best = result["best_eager"]
   medians = {name: figures[name]["seconds"]["median"] for name in figures}
   assert best["contender"] == min(EAGER, key=medians.get)
