@@ -28,7 +28,14 @@ pytest_plugins = ["tests.helpers.label_folders"]
 
 TESTS = pathlib.Path(__file__).parent
 # Folders and files, of whole runs and of steps in float64.
-LONG = {"end_to_end", "docs", "test_golden_steps.py", "test_meshes.py", "test_old_runs.py"}
+LONG = {
+  "end_to_end",
+  "docs",
+  "test_golden_landmark_steps.py",
+  "test_golden_segmentation_steps.py",
+  "test_meshes.py",
+  "test_old_runs.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

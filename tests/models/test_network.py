@@ -116,7 +116,7 @@ def test_gradients_in_float32_are_off_by_rounding_only(filled: Callable) -> None
   """No input of a ReLU is so close to zero here that rounding changes its sign.
 
   Where one does, as in every deep network, gradients differ by far more; see
-  tests/training/test_golden_steps.py.
+  tests/golden/train_steps.py.
   """
   rng = np.random.default_rng(1)
   image, weight = rng.standard_normal((2, 64, 64, 3)), rng.standard_normal((2, 16, 16, 19))
