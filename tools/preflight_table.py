@@ -11,6 +11,7 @@ import json
 import pathlib
 from typing import Any
 
+import hrnet_jax
 from hrnet_jax import markdown
 
 HEADER = (
@@ -27,7 +28,20 @@ def main() -> None:
   )
   parser.add_argument("reports", nargs="+", type=pathlib.Path, help="JSON files of pre-flight")
   paths = parser.parse_args().reports
-  print(markdown.table(HEADER, [cells(x.stem, json.loads(x.read_text())) for x in paths]))
+  print(markdown.table(HEADER, [_row(path) for path in paths]))
+
+
+def _row(path: pathlib.Path) -> list[str]:
+  report = {}
+  try:
+    report = json.loads(path.read_text())
+    return cells(path.stem, report)
+  except (KeyError, TypeError, AttributeError, ValueError) as error:
+    written = report.get("hrnet_jax", "0.2.0 or before") if isinstance(report, dict) else "nobody"
+    raise SystemExit(
+      f"{path} is not a report of hrnet-jax {hrnet_jax.__version__} ({error!r}); it was written by "
+      f"{written}; run `hrnet preflight --json` again"
+    ) from None
 
 
 def cells(name: str, report: dict[str, Any]) -> list[str]:

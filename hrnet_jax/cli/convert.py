@@ -6,8 +6,8 @@
 The first makes a folder that `hrnet eval --checkpoint`, `hrnet predict --checkpoint` and
 `config.init_from` take. The config says which network it is (`--config.model.variant=w48` and the
 like change it) and which data set gives the classes their names. FILE is what the reference, timm
-or mmdet saved: weights alone or with the state of a training around them; `.npz` and
-`.safetensors` are read without PyTorch. Nothing in a file is ever run.
+or mmdet saved, weights alone or with the state of a training around them, or `.npz` or
+`.safetensors`. All are read without PyTorch, as data: nothing in a file is ever run.
 
 Every tensor must fit: what is missing, left over or of another shape ends the command with a list.
 `--reinit=head` gives a part up, so that the weights of another task or of other classes can be
@@ -17,8 +17,8 @@ used: it is initialised, and what was read for it is listed. Several parts are s
 `--abn` is for networks trained with in-place ABN under PyTorch 0.4 (the reference's branch master
 and files named *_torch04), which scale by |weight| + 1e-5. The file does not say so itself.
 
-The second writes the state_dict of the reference's network, or with FILE.npz or
-FILE.safetensors the arrays alone.
+The second writes the state_dict of the reference's network, for which PyTorch has to be installed,
+or with FILE.npz or FILE.safetensors the arrays alone.
 """
 
 import argparse

@@ -5,7 +5,8 @@
 
 The program is StableHLO, written with `jax.export`: one file that runs on CPUs, GPUs and TPUs.
 Beside it lies a JSON file of the same name with what people and other programs have to know: names
-of classes, the form of inputs and outputs, versions. Before anything is written the program is
+of classes, the form of inputs and outputs, versions, the file's SHA-256. Such a file is a program:
+load only those that you trust. Before anything is written the program is
 read back and compared with the network on random images; where they differ, the exit status is 1.
 """
 

@@ -3,7 +3,7 @@
   hrnet parity --config=CONFIG --torch=FILE.pth --output=FOLDER
 
 Both networks get the weights of the file and the same seeded images; every part of theirs is
-compared, in float32 and in bfloat16. Needs PyTorch: pip install torch. The numbers go
+compared, in float32 and in bfloat16. Needs PyTorch: pip install 'torch>=2.10'. The numbers go
 to the terminal and, with --output, to FOLDER/parity.json and FOLDER/parity.md.
 
 The networks agree about any weights, also about those that were trained with another interpolation

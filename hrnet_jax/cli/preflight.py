@@ -18,6 +18,7 @@ import re
 
 from hrnet_jax.cli import arguments
 from hrnet_jax.errors import UserError
+from hrnet_jax.files import write_whole
 
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}
 
@@ -45,7 +46,7 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   jax.config.update("jax_enable_compilation_cache", False)
   values = check.check(args.config_name, args.config, args.topology, memory=memory)
   if args.json:
-    pathlib.Path(args.json).write_text(json.dumps(values, indent=2) + "\n")
+    write_whole(pathlib.Path(args.json).expanduser(), json.dumps(values, indent=2) + "\n")
   return 1 if values["verdict"]["fits"] is False else 0
 
 

@@ -11,6 +11,7 @@ from flax import traverse_util
 import jax
 import numpy as np
 
+import hrnet_jax
 from hrnet_jax import registry
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.checkpoint.train_state import init_variables
@@ -22,6 +23,7 @@ from hrnet_jax.convert.state_dict import to_torch
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.prepared import open_dataset
 from hrnet_jax.errors import about_input
+from hrnet_jax.files import write_whole
 from hrnet_jax.models.network import build_model
 
 REPORT = "conversion.json"
@@ -66,6 +68,7 @@ def from_file(
   with pathlib.Path(source).expanduser().open("rb") as file:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
   report = {
+    "hrnet_jax": hrnet_jax.__version__,
     "source": str(source),
     "sha256": digest,
     "abn": abn,
@@ -73,7 +76,7 @@ def from_file(
     "initialised": ["/".join(p) for p in found.initialised],
     "unused": list(found.unused),
   }
-  (output / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+  write_whole(output / REPORT, json.dumps(report, indent=2) + "\n")
   _print_fit(found)
   print(f"checkpoint: {output}")
   return path

@@ -22,6 +22,7 @@ _WRAPPERS = re.compile(r"((module|model)\.)+")
 _TRUNK = re.compile(r"backbone\.(body\.)?")
 _MOST_EXPANSION = 8  # bytes in memory for a byte of a file, beyond the first few
 _FREE_BYTES = 2**26
+_MOST_NAMES = 5  # of tensors in a message
 ABN_EPSILON = 1e-5
 
 
@@ -108,6 +109,36 @@ def require_plausible(path: pathlib.Path, num_bytes: int) -> None:
       f"{path} has {size:,} bytes, but its tensors would take {num_bytes:,}; it is damaged, or "
       "made to fill the memory"
     )
+
+
+def require_numbers(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
+  """Refuses weights that no network can have: not real, or not finite in float32.
+
+  Raises:
+    UserError: names the file, the tensors and how many of their numbers are wrong.
+  """
+  wrong = []
+  for name, array in tensors.items():
+    if array.dtype.kind not in "fiub":
+      raise UserError(f"{path}: {name} has dtype {array.dtype}; weights are real numbers")
+    if array.dtype.kind != "f" or _finite(array).all():
+      continue
+    nan, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+    large = array.size - int(_finite(array).sum()) - nan - infinite
+    counts = {"NaN": nan, "infinite": infinite, "too large for float32": large}
+    text = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    wrong.append(f"{name} ({text} of {array.size:,})")
+  if wrong:
+    more = f" and {len(wrong) - _MOST_NAMES} more tensors" if len(wrong) > _MOST_NAMES else ""
+    raise UserError(
+      f"{path}: numbers that are not finite, of which nothing can be made, in "
+      f"{', '.join(wrong[:_MOST_NAMES])}{more}; the file is damaged, or its training diverged"
+    )
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+  with np.errstate(over="ignore"):
+    return np.isfinite(array.astype(np.float32, copy=False))
 
 
 def clean(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

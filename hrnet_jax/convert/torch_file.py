@@ -1,51 +1,28 @@
-"""PyTorch's own files: path <-> `{name: array}`. The only module that imports torch, when asked to.
+"""PyTorch's own files: path <-> `{name: array}`. They are read without PyTorch, and written by it.
 
-Files are read as data: torch's restricted unpickler calls nothing that a file names. What the
-reference and timm store beside the weights (scores as numpy numbers, command lines) is skipped
-by a placeholder under the same name, so that not even numpy reads it.
+Files are read as data; see `torch_pickle`. In the format since PyTorch 1.6 they are zip archives of
+a pickle and of the numbers of each storage, with checksums. In the older one five pickles and then
+the numbers follow each other: a magic number, a version, facts about the machine, the content, and
+the keys of the storages in the order of their numbers, each after its count in eight bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+import contextlib
+import io
 import pathlib
-import pickle
-import re
-from typing import Any
+from typing import Any, BinaryIO
 import zipfile
 
+import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.convert import containers
-from hrnet_jax.errors import UserError
+from hrnet_jax.convert import containers, torch_pickle
+from hrnet_jax.errors import UserError, about_input
 
-_SKIPPED = (
-  "_codecs.encode",
-  "argparse.Namespace",
-  "numpy.core.multiarray.scalar",
-  "numpy._core.multiarray.scalar",
-  "numpy.core.multiarray._reconstruct",
-  "numpy._core.multiarray._reconstruct",
-  "numpy.dtype",
-  "numpy.ndarray",
-)
-
-
-class _Placeholder:
-  """Takes whatever it is made of and keeps nothing."""
-
-  def __new__(cls, *args: Any) -> "_Placeholder":
-    del args
-    return super().__new__(cls)
-
-  def __init__(self, *args: Any):
-    del args
-
-  def __setstate__(self, state: Any) -> None:
-    del state
-
-
-def _placeholder(module: str, name: str) -> type:
-  """torch knows what it may restore by module and name; this answers to those of another."""
-  return type(name, (_Placeholder,), {"__module__": module})
+_MAGIC, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
+_NEWEST_ARCHIVE = 10  # the version of archives that PyTorch 2 reads, too
+_PICKLE = "data.pkl"
+_Numbers = Callable[[torch_pickle.Storage], bytes]
 
 
 def read(path: pathlib.Path, choice: containers.Choice | None = None) -> dict[str, np.ndarray]:
@@ -61,59 +38,39 @@ def read(path: pathlib.Path, choice: containers.Choice | None = None) -> dict[st
   Raises:
     UserError: not such a file, incomplete, or with objects that only running code could restore.
   """
-  torch = _import_torch(path)
-  _check_start(path)
-  _check_archive(path)
-  tensors = containers.unwrap(_load(torch, path), str(path), choice)
-  # A tensor can have more numbers than its file: those of a stride of 0 are one and the same.
-  containers.require_plausible(path, sum(4 * tensor.numel() for tensor in tensors.values()))
-  return {name: _to_numpy(torch, tensor) for name, tensor in tensors.items()}
+  start = _check_start(path)
+  with contextlib.ExitStack() as stack:
+    damaged = f"{path} is damaged or incomplete ({path.stat().st_size:,} bytes); copy it again"
+    stack.enter_context(about_input(damaged))
+    file = stack.enter_context(path.open("rb"))
+    content, numbers = (_open_old if start == b"\x80" else _open_archive)(path, file, stack)
+    tensors = containers.unwrap(content, str(path), choice)
+    return _arrays(path, tensors, numbers)
 
 
-def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -> None:
+def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray], named: pathlib.Path) -> None:
   """Writes a state_dict that `load_state_dict(torch.load(path))` takes.
+
+  Args:
+    path: to write to.
+    state_dict: name -> array.
+    named: the file's name for messages.
 
   Raises:
     UserError: torch is not installed.
   """
-  torch = _import_torch(path)
-  torch.save({name: torch.from_numpy(np.array(x)) for name, x in state_dict.items()}, path)
-
-
-def _import_torch(path: pathlib.Path) -> Any:
   try:
     import torch
   except ImportError as error:
     raise UserError(
-      f"{path} is a file for PyTorch, which is not installed ({error}); "
-      "pip install 'torch>=2.5', or use a file that ends in .npz or .safetensors"
+      f"{named} is a file for PyTorch, which is not installed ({error}); "
+      "pip install 'torch>=2.10', or write a file that ends in .npz or .safetensors"
     ) from None
-  return torch
+  torch.save({name: torch.from_numpy(np.array(x)) for name, x in state_dict.items()}, path)
 
 
-def _load(torch: Any, path: pathlib.Path) -> Any:
-  skipped = [_placeholder(*name.rsplit(".", 1)) for name in _SKIPPED]
-  try:
-    with torch.serialization.safe_globals(skipped):
-      return torch.load(path, map_location="cpu", weights_only=True)
-  except pickle.UnpicklingError as error:
-    # A name that ends in a dot has been cut off with the file.
-    if found := re.search(r"(?:global:|unsupported) GLOBAL ([\w.]+\w) ", str(error)):
-      raise UserError(
-        f"{path} holds more than tensors: restoring {found[1]} would run code, which "
-        "is refused. Where you trust the file, load it with PyTorch and save model.state_dict() "
-        "alone"
-      ) from None
-    reason = f"{error}".rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
-    raise UserError(f"{path} is damaged or no checkpoint; torch says: {reason}") from None
-  except Exception as error:  # damaged bytes can fail in any way inside the unpickler
-    raise UserError(
-      f"{path} is damaged or incomplete ({path.stat().st_size:,} bytes); download or copy it "
-      f"again. torch says: {f'{error}'.partition('. ')[0] or type(error).__name__}"
-    ) from None
-
-
-def _check_start(path: pathlib.Path) -> None:
+def _check_start(path: pathlib.Path) -> bytes:
+  """The first byte, once it is clear that the file can be one of PyTorch's."""
   with path.open("rb") as file:
     start = file.read(64)
   if not start.startswith((b"PK\x03\x04", b"\x80")):
@@ -123,23 +80,92 @@ def _check_start(path: pathlib.Path) -> None:
       + ("; it is a web page, download the file itself" if shown.startswith("<") else "")
       + ("; it is a pointer of Git LFS" if shown.startswith("version https://git-lfs") else "")
     )
+  return start[:1]
 
 
-def _check_archive(path: pathlib.Path) -> None:
-  """PyTorch does not look at the checksums of its archives; the older format has none."""
-  if not zipfile.is_zipfile(path):
-    return
-  with zipfile.ZipFile(path) as archive:
-    containers.require_plausible(path, sum(part.file_size for part in archive.infolist()))
-    damaged = archive.testzip()
-  if damaged:
+def _open_archive(
+  path: pathlib.Path, file: BinaryIO, stack: contextlib.ExitStack
+) -> tuple[Any, _Numbers]:
+  """Opens a zip archive: its content, and a reader of its storages that looks at checksums."""
+  archive = stack.enter_context(zipfile.ZipFile(file))
+  parts = {part.filename: part for part in archive.infolist()}
+  if len(parts) != len(archive.infolist()):
+    raise ValueError("two parts of one name")
+  containers.require_plausible(path, sum(part.file_size for part in parts.values()))
+  root = next(name for name in parts if name.endswith(f"/{_PICKLE}")).removesuffix(_PICKLE)
+  if f"{root}constants.pkl" in parts:
     raise UserError(
-      f"{path} is damaged or incomplete ({path.stat().st_size:,} bytes): the checksum of {damaged} "
-      "is wrong; download or copy it again"
+      f"{path} is a program of TorchScript; load it with torch.jit.load and save its state_dict()"
     )
 
+  def content(name: str, default: bytes | None = None) -> bytes:
+    if root + name in parts:
+      return archive.read(parts[root + name])
+    if default is None:
+      raise ValueError(f"there is no {root}{name}")
+    return default
 
-def _to_numpy(torch: Any, tensor: Any) -> np.ndarray:
-  if tensor.dtype in (torch.float16, torch.bfloat16):
-    tensor = tensor.float()
-  return tensor.detach().cpu().contiguous().numpy()
+  def numbers(storage: torch_pickle.Storage) -> bytes:
+    data = content(f"data/{storage.key}")
+    if len(data) != storage.num_bytes:
+      raise ValueError(f"storage {storage.key} has {len(data)} bytes, expected {storage.num_bytes}")
+    if big:
+      data = np.frombuffer(data, f"u{storage.dtype.itemsize}").byteswap().tobytes()
+    return data
+
+  if (version := int(content("version", b"3"))) > _NEWEST_ARCHIVE:
+    raise UserError(
+      f"{path} is in version {version} of PyTorch's format; this program reads it up to "
+      f"{_NEWEST_ARCHIVE}"
+    )
+  big = content("byteorder", b"little") == b"big"
+  return torch_pickle.load(io.BytesIO(content(_PICKLE)), str(path))[0], numbers
+
+
+def _open_old(
+  path: pathlib.Path, file: BinaryIO, stack: contextlib.ExitStack
+) -> tuple[Any, _Numbers]:
+  """Opens a file in the older format: its content, and a reader of its storages."""
+  del stack
+  head = [torch_pickle.load(file, str(path))[0] for _ in range(2)]
+  if head != [_MAGIC, _OLD_VERSION]:
+    raise UserError(f"{path} is a pickle, but not one of torch.save: it begins with {head!a:.60}")
+  torch_pickle.load(file, str(path))  # facts about the machine; numbers are little-endian
+  content, storages = torch_pickle.load(file, str(path))
+  keys, _ = torch_pickle.load(file, str(path))
+  size, places = path.stat().st_size, {}
+  for key in keys:
+    count, place = int.from_bytes(file.read(8), "little"), file.tell()
+    if key not in storages or key in places:
+      raise ValueError(f"storage {key!r:.40} is not that of a tensor, or there twice")
+    if count != storages[key].count:
+      raise ValueError(f"storage {key} has {count} numbers, expected {storages[key].count}")
+    if (end := place + storages[key].num_bytes) > size:
+      raise ValueError(f"storage {key} ends at byte {end} of {size}")
+    places[key] = place
+    file.seek(end)
+
+  def numbers(storage: torch_pickle.Storage) -> bytes:
+    if storage.key not in places:
+      raise ValueError(f"there are no numbers of storage {storage.key}")
+    file.seek(places[storage.key])
+    return file.read(storage.num_bytes)
+
+  return content, numbers
+
+
+def _arrays(
+  path: pathlib.Path, tensors: Mapping[str, torch_pickle.Tensor], numbers: _Numbers
+) -> dict[str, np.ndarray]:
+  """Reads the storages of tensors, each once, if all of them together can be in the file."""
+  storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+  # A tensor can have more numbers than its storage: those of a stride of 0 are one and the same.
+  needed = sum(max(4, tensor.dtype.itemsize) * tensor.size for tensor in tensors.values())
+  containers.require_plausible(path, needed + sum(x.num_bytes for x in storages.values()))
+  flat = {
+    key: np.frombuffer(bytearray(numbers(storage)), storage.dtype)
+    for key, storage in storages.items()
+  }
+  arrays = {name: tensor.of(flat[tensor.storage.key]) for name, tensor in tensors.items()}
+  half = (np.float16, jnp.bfloat16)
+  return {k: x.astype(np.float32) if x.dtype in half else x for k, x in arrays.items()}

@@ -91,8 +91,9 @@ def read_image(path: pathlib.Path, channels: int = 3) -> np.ndarray:
   if path.suffix != ARRAY_SUFFIX:
     return decode_image(read_regular(path), str(path), channels)
   try:
-    return decode_image(np.load(path, allow_pickle=False), str(path), channels)
-  except (EOFError, ValueError) as error:
+    array = np.load(io.BytesIO(read_regular(path)), allow_pickle=False)
+    return decode_image(array, str(path), channels)
+  except (EOFError, ValueError, MemoryError) as error:
     text = str(error)
     raise UserError(text if str(path) in text else f"{path}: not an array: {text}") from None
 

@@ -5,6 +5,7 @@ network returns.
 """
 
 from collections.abc import Sequence
+import hashlib
 import json
 import pathlib
 from typing import Any
@@ -42,9 +43,13 @@ def target(output: str | pathlib.Path, *, overwrite: bool) -> pathlib.Path:
 
 
 def describe(
-  loaded: networks.Loaded, exported: export.Exported, made: program.Program, outputs: str
+  loaded: networks.Loaded,
+  exported: export.Exported,
+  made: program.Program,
+  outputs: str,
+  data: bytes,
 ) -> dict[str, Any]:
-  """The content of the JSON file."""
+  """The content of the JSON file beside the program, which is `data`."""
   tree = jax.tree.unflatten(exported.out_tree, exported.out_avals)
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   normalize = made.task.normalize
@@ -76,6 +81,7 @@ def describe(
       for path, x in leaves
     ],
     "platforms": exported.platforms,
+    "sha256": hashlib.sha256(data).hexdigest(),
     "calling_convention": exported.calling_convention_version,
     "versions": {
       "hrnet_jax": hrnet_jax.__version__,
@@ -147,7 +153,7 @@ def export_network(
   data = bytes(exported.serialize())
   if wrong := judge(check.check(data, made), str(loaded.config.model.get("dtype", "float32"))):
     return wrong
-  facts = describe(loaded, exported, made, outputs)
+  facts = describe(loaded, exported, made, outputs, data)
   write(path, data, facts)
   print(f"{path}: {len(data) / 1e6:.1f} MB for {', '.join(exported.platforms)}")
   print(f"  images {facts['input']['shape']} uint8 RGB: {made.sizes.text}")
@@ -157,7 +163,8 @@ def export_network(
     print(f"  {outputs}{x['place']} {x['shape']} {x['dtype']}")
   names = [x.name for x in made.sizes.inputs]
   print(
-    f"Load it with jax and flatbuffers installed, without this package:\n"
+    "Load it with jax and flatbuffers installed, without this package. It is a program: load only "
+    "files that you trust.\n"
     f"  from jax import export\n"
     f"  network = export.deserialize(bytearray(open({str(path)!r}, 'rb').read()))\n"
     f"  {outputs} = network.call({', '.join(['images', *names])})"

@@ -117,9 +117,11 @@ def runs(counts: str) -> np.ndarray:
 
 def _check_lengths(lengths: np.ndarray, size: Size) -> None:
   height, width = size
-  if (lengths < 0).any() or lengths.sum() != height * width:
+  # Looked at one by one first: sums of larger numbers can wrap to the right one.
+  wrong = (lengths < 0).any() or (lengths > height * width).any()
+  if wrong or lengths.sum() != height * width:
     raise UserError(
-      f"the run lengths are of {int(lengths.sum())} pixels, but the image has {width}x{height}, "
+      f"the run lengths are of {sum(lengths.tolist())} pixels, but the image has {width}x{height}, "
       f"{height * width}"
     )
 

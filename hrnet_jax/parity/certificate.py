@@ -79,7 +79,7 @@ def certify(
     UserError: the weights do not fit, or the options or the size are not possible.
   """
   if importlib.util.find_spec("torch") is None:
-    raise UserError("PyTorch is not installed; pip install torch")
+    raise UserError("PyTorch is not installed; pip install 'torch>=2.10'")
   from hrnet_jax.parity import torch_hrnet, torch_trace
 
   models = {dtype: build_model(**{**options, "dtype": dtype}) for dtype in dtypes}

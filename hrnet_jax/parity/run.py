@@ -14,6 +14,7 @@ import jax
 import hrnet_jax
 from hrnet_jax import convert
 from hrnet_jax.convert import containers
+from hrnet_jax.files import write_whole
 from hrnet_jax.parity import report
 from hrnet_jax.parity.certificate import certify
 
@@ -68,5 +69,5 @@ def write_reports(result: dict[str, Any], folder: str | os.PathLike) -> None:
   """Writes a report as `parity.json` and, for people, as `parity.md` into a folder."""
   folder = pathlib.Path(folder).expanduser()
   folder.mkdir(parents=True, exist_ok=True)
-  (folder / "parity.json").write_text(json.dumps(result, indent=1) + "\n")
-  (folder / "parity.md").write_text(report.render(result) + "\n")
+  write_whole(folder / "parity.json", json.dumps(result, indent=1) + "\n")
+  write_whole(folder / "parity.md", report.render(result) + "\n")

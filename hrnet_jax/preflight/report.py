@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 import dataclasses
 from typing import Any
 
+import hrnet_jax
 from hrnet_jax.preflight.chips import HOP
 from hrnet_jax.preflight.program import CompiledStep, StepSetup, TooLarge
 from hrnet_jax.preflight.topology import Topology
@@ -160,6 +161,7 @@ def plain_values(
 ) -> dict[str, Any]:
   """The report as plain values, for a file."""
   plain = {
+    "hrnet_jax": hrnet_jax.__version__,
     "config": name,
     "topology": topology.name,
     "devices": setup.mesh.size,

@@ -17,6 +17,7 @@ from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.writers import LineWriter, TensorBoardWriter
 
 METRICS = "metrics.jsonl"
+_MOST_STEPS = 2**53
 
 
 class Log:
@@ -107,10 +108,14 @@ def read_entries(path: pathlib.Path) -> list[dict[str, Any]]:
     OSError: it cannot be read.
   """
   entries, damaged = read_json_lines(path)
-  kept = [x for x in entries if isinstance(x.get("step"), int) and "split" in x]
+  kept = [x for x in entries if _is_step(x.get("step")) and isinstance(x.get("split"), str)]
   if (damaged := damaged + len(entries) - len(kept)) > 1:
     info(f"{path}: {damaged} damaged lines are left out")
   return kept
+
+
+def _is_step(x: Any) -> bool:
+  return type(x) is int and 0 <= x < _MOST_STEPS
 
 
 def _drop_after(path: pathlib.Path, step: int) -> None:

@@ -1,6 +1,7 @@
 """Figures of `metrics.jsonl` of training runs -> one chart as PNG: what `hrnet plot` does."""
 
 from collections.abc import Iterable, Mapping, Sequence
+import math
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ from hrnet_jax.run_log.log import METRICS, read_entries
 from hrnet_jax.visualize.curves import learning_curves
 from hrnet_jax.visualize.sheet import write_png
 
+_LARGEST = 1e100  # value that is drawn; larger ones are as good as infinite
 TRAINING = "train"  # the split of what the train step says
 Curves = dict[str, tuple[list[int], list[float]]]
 
@@ -58,12 +60,20 @@ def read(workdirs: Iterable[pathlib.Path], figures: Sequence[str], split: str | 
     name = name if names.count(name) == 1 else str(workdir)
     entries = [x for x in read_entries(workdir / METRICS) if _belongs(x, split)]
     for figure in figures:
-      points = [(x["step"], x[figure]) for x in entries if isinstance(x.get(figure), int | float)]
+      points = [(x["step"], _value(x[figure])) for x in entries if _is_number(x.get(figure))]
       if not points:
         raise UserError(f"{workdir / METRICS}: {_missing(entries, figure, split)}")
       steps, values = map(list, zip(*points, strict=True))
       curves[f"{name}, {figure}" if len(figures) > 1 else name] = (steps, values)
   return curves
+
+
+def _is_number(x: Any) -> bool:
+  return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def _value(x: int | float) -> float:
+  return math.inf if abs(x) > _LARGEST else float(x)
 
 
 def _belongs(entry: Mapping[str, Any], split: str | None) -> bool:
@@ -72,6 +82,6 @@ def _belongs(entry: Mapping[str, Any], split: str | None) -> bool:
 
 def _missing(entries: Sequence[Mapping[str, Any]], figure: str, split: str | None) -> str:
   where = "evaluations" if split is None else f"split {split!r}"
-  names = {k for x in entries for k, v in x.items() if isinstance(v, int | float)}
+  names = {k for x in entries for k, v in x.items() if _is_number(v)}
   known = ", ".join(sorted(names - {"step", "time"})) or "none"
   return f"no {figure!r} of {where}; there are: {known}"

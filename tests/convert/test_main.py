@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+import hrnet_jax
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.convert import checkpoints, origin, read_state_dict
 from tests.helpers.toy import CONFIG, NAME, NUM_CLASSES, ROOT, get_config
@@ -67,6 +68,7 @@ def test_the_result_is_a_checkpoint(
   report = json.loads((tmp_path / "out" / checkpoints.REPORT).read_text())
   assert report["initialised"] == report["unused"] == []
   assert len(report["sha256"]) == 64
+  assert report["hrnet_jax"] == hrnet_jax.__version__
 
 
 def test_parts_are_initialised_by_the_seed_and_listed(

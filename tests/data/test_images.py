@@ -1,6 +1,7 @@
 """Encoded images: exact pixels, ids instead of colours, and no damaged file passes."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -197,3 +198,11 @@ def test_arrays_are_images_already(tmp_path):
   (tmp_path / "b.npy").write_bytes(b"nothing")
   with pytest.raises(ValueError, match=r"b\.npy: not an array"):
     images.read_image(tmp_path / "b.npy", 5)
+  header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6, 5)}
+  with (tmp_path / "c.npy").open("wb") as file:
+    np.lib.format.write_array_header_1_0(file, header)
+  with pytest.raises(ValueError, match=r"c\.npy: not an array"):  # no such memory
+    images.read_image(tmp_path / "c.npy", 5)
+  os.mkfifo(tmp_path / "d.npy")
+  with pytest.raises(ValueError, match=r"d\.npy"):
+    images.read_image(tmp_path / "d.npy", 5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -85,6 +86,7 @@ def test_programs_run_without_this_package(
     assert said.count("checked on images") == checks
     assert f"export.deserialize(bytearray(open('{tmp_path}/{task}.jaxexport', 'rb')" in said
     assert f"predictions = network.call({', '.join(inputs)})" in said
+    assert "It is a program: load only files that you trust." in said
     np.savez(tmp_path / f"{task}_inputs.npz", **inputs)
   done = subprocess.run(
     [sys.executable, "-I", "-c", READER, str(tmp_path), *CASES],
@@ -113,6 +115,8 @@ def test_the_json_says_what_the_program_takes_and_gives(
   assert run(stored("segmentation"), tmp_path, "--outputs=raw", "--platforms=cpu,tpu") == 0
   assert sorted(p.name for p in tmp_path.iterdir()) == ["network.jaxexport", "network.json"]
   facts = json.loads((tmp_path / "network.json").read_text())
+  program_file = (tmp_path / "network.jaxexport").read_bytes()
+  assert facts["sha256"] == hashlib.sha256(program_file).hexdigest()
   assert facts["data"] == FACTS["segmentation"] | {"name": "toy_segmentation", "fingerprint": "0f"}
   assert facts["model"]["upsample"] == "bilinear_aligned"
   assert facts["input"]["shape"] == "(b, h, w, 3)"

@@ -69,6 +69,16 @@ def test_texts_of_other_images():
     rle.from_runs([-5, 605], (20, 30))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_runs_whose_sum_wraps(dtype):
+  """To 600 in 64 bits, and in the 32 bits of COCO's library."""
+  most = 2**63 - 1
+  with pytest.raises(ValueError, match=f"of {2**64 + 600} pixels, but the image has 30x20"):
+    rle.from_runs(np.array([most, most, 602], dtype), (20, 30))
+  with pytest.raises(ValueError, match=f"of {2**32 + 600} pixels"):
+    rle.from_runs(np.array([2**31, 2**31, 600], dtype), (20, 30))
+
+
 @pytest.mark.parametrize(
   ("polygons", "message"),
   [

@@ -91,10 +91,12 @@ def test_other_processes_are_silent(tmp_path, capsys, monkeypatch):
 
 def test_damaged_lines_are_left_out_and_counted(tmp_path, capsys):
   good = '{"step": 1, "split": "train", "loss": 2.0}'
-  lines = [good, "\xff\xfe", "[" * 100_000, "3", '{"step": "a", "split": "b"}', good]
+  steps = ('"a"', "true", "-1", "1" + "0" * 400, "1e400")
+  lines = [good, "\xff\xfe", "[" * 100_000, "3", '{"step": 1, "split": ["train"]}', good]
+  lines += [f'{{"step": {step}, "split": "train"}}' for step in steps]
   (tmp_path / "metrics.jsonl").write_bytes("\n".join(lines).encode("latin-1"))
   assert read_entries(tmp_path / "metrics.jsonl") == [json.loads(good)] * 2
-  assert "metrics.jsonl: 4 damaged lines are left out" in capsys.readouterr().err
+  assert "metrics.jsonl: 9 damaged lines are left out" in capsys.readouterr().err
   with Log(tmp_path, first=1, last=2):
     pass
   assert entries(tmp_path) == [json.loads(good)] * 2

@@ -97,3 +97,17 @@ def test_command_says_what_is_wrong(runs, tmp_path):
   assert missing.returncode == 1
   assert str(tmp_path / "no/metrics.jsonl") in missing.stderr
   assert not output.exists()
+
+
+def test_numbers_that_no_chart_can_show(tmp_path):
+  """They leave gaps; truth values are no numbers, and where there is nothing else it is said."""
+  values = ["1.5", "1" + "0" * 400, "-1e308", "1e400", "NaN", "true", "2"]
+  lines = [f'{{"step": {i}, "split": "eval", "x": {x}}}\n' for i, x in enumerate(values)]
+  folder = log(tmp_path / "a", [], "".join(lines))
+  steps, found = plot.read([folder], ["x"], None)["a"]
+  assert steps == [0, 1, 2, 3, 4, 6]
+  np.testing.assert_array_equal(found, [1.5, np.inf, np.inf, np.inf, np.nan, 2])
+  assert plot.draw([folder], ["x"], tmp_path / "a.png") == 1
+  truth = log(tmp_path / "b", [{"step": 1, "split": "eval", "x": True}])
+  with pytest.raises(ValueError, match=r"no 'x' of evaluations; there are: none"):
+    plot.read([truth], ["x"], None)

@@ -1,5 +1,12 @@
 """Scaling table of a toy on simulated devices, and a table of pre-flight's reports."""
 
+import json
+import pathlib
+import sys
+
+import pytest
+
+import hrnet_jax
 from hrnet_jax.preflight import program
 from tools import preflight_table, scaling
 
@@ -41,3 +48,28 @@ def test_a_report_of_preflight_is_a_row() -> None:
   row = preflight_table.cells("W48", report | measured)
   assert row[3:8] == ["62", "2.00", "3.00", "0.50", "5.50"]
   assert row[8:] == ["3,484", "161.9", "396", "197.7 (memory)"]
+
+
+@pytest.mark.parametrize(
+  ("content", "missing", "written"),
+  [
+    ({"topology": "v5e:2x2"}, "KeyError('memory')", "0.2.0 or before"),
+    ({"hrnet_jax": "9.1", "memory": {}, "verdict": 3}, "KeyError('topology')", "9.1"),
+    (["a"], "TypeError", "nobody"),
+  ],
+)
+def test_a_report_of_another_version_is_named(
+  content: object,
+  missing: str,
+  written: str,
+  tmp_path: pathlib.Path,
+  monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  path = tmp_path / "W48.json"
+  path.write_text(json.dumps(content))
+  monkeypatch.setattr(sys, "argv", ["preflight_table", str(path)])
+  with pytest.raises(SystemExit) as ended:
+    preflight_table.main()
+  said = str(ended.value)
+  assert said.startswith(f"{path} is not a report of hrnet-jax {hrnet_jax.__version__} ({missing}")
+  assert f"; it was written by {written}; run `hrnet preflight --json` again" in said

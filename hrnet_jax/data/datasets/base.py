@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data import images, storage
+from hrnet_jax.data import images, owners, storage
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.datasets.shared_photos import SharedPhotos
 from hrnet_jax.data.datasets.turned_photos import TurnedPhotos
@@ -189,7 +189,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self.signature  # noqa: B018 - before entries are left out
     if self.problems:
       self._say_checking(self.problems.texts()[0])
-    with futures.ThreadPoolExecutor(self._workers) as self._pool:
+    with futures.ThreadPoolExecutor(self._workers) as self._pool, owners.nameless_allowed():
       try:
         if not self.problems and not self._skip_bad:
           try:

@@ -106,8 +106,8 @@ class Cofw(faces.FacesBuilder):
   def encoded(self, entry: CofwFace) -> bytes:
     """The pixels as PNG."""
     with _opened(entry.image) as file:
-      cell = _own(file[entry.variable], entry.where)[()].flat[entry.index]
-      pixels = _own(file[cell], entry.where)[()].T
+      cells = _own(file[entry.variable], entry.where, references=True)[()]
+      pixels = _own(file[cells.flat[entry.index]], entry.where)[()].T
     if not _is_image(pixels):
       raise UserError(
         f"{entry.where}: the image is {pixels.dtype} {pixels.shape}, expected uint8 (H, W) or "
@@ -152,8 +152,13 @@ def _opened(path) -> Iterator[Any]:
     yield file
 
 
-def _own(dataset, where):
+def _own(dataset, where, *, references=False):
   """A part of a file, once it is clear that its numbers lie in this file and are not too many.
+
+  Args:
+    dataset: the part.
+    where: it is, for messages.
+    references: whether it is a list of other parts.
 
   HDF5 can read them from any other file of the computer.
   """
@@ -162,6 +167,11 @@ def _own(dataset, where):
     raise UserError(f"{where}: its numbers lie in another file, which is not read")
   if dataset.size > _MOST_NUMBERS:
     raise UserError(f"{where}: {dataset.size} numbers; there can be {_MOST_NUMBERS}")
+  # Texts and records can be of any size, and many of varying size can be one and the same.
+  if not references and dataset.dtype.kind not in "iuf":
+    raise UserError(f"{where} holds {str(dataset.dtype)[:40]}, expected numbers")
+  if references and "ref" not in (dataset.dtype.metadata or {}):
+    raise UserError(f"{where} holds {dataset.dtype}, expected a list of images")
   return dataset
 
 
@@ -173,9 +183,7 @@ def _list_faces(path, pixels, points, problems):
       if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise UserError(f"{path}: no variable {name!r}; it has {', '.join(sorted(file))}")
     rows = _own(file[points], f"{path}, {points}")[()].T
-    if rows.dtype.kind not in "iuf":
-      raise UserError(f"{path}: {points} holds {rows.dtype}, expected numbers")
-    cells = _own(file[pixels], f"{path}, {pixels}")[()].ravel()
+    cells = _own(file[pixels], f"{path}, {pixels}", references=True)[()].ravel()
     if rows.shape != (len(cells), 3 * len(NAMES)):
       raise UserError(
         f"{path}: {points} is {rows.shape}, expected {(len(cells), 3 * len(NAMES))}: a row for "

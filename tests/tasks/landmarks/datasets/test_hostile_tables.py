@@ -196,14 +196,19 @@ MATLAB = {
     replace("phisTr", shape=(87, 10**9), dtype=np.float64, chunks=(87, 100)), "numbers; there"),
   "a billion images": (
     replace("IsTr", shape=(10**9,), dtype=np.float64, chunks=(100,)), "numbers; there can be"),
-  "an image of texts": (cell_of(data=np.array([b"abc"])), "expected uint8"),
+  "an image of texts": (cell_of(data=np.array([b"abc"])), "holds |S3, expected numbers"),
+  "an image of a text of gigabytes": (
+    cell_of(shape=(1,), dtype="S2000000000", chunks=(1,)), "holds |S2000000000, expected numbers"),
+  "points of records": (
+    replace("phisTr", shape=(87, 1), dtype=[("a", "f8"), ("b", "f8")]), "expected numbers"),
   "an image of floats": (cell_of(data=np.zeros((3, 9, 8))), "the image is float64"),
   "an image of four axes": (cell_of(data=np.zeros((3, 9, 8, 2), np.uint8)), "expected uint8"),
   "an empty image": (cell_of(data=np.zeros((3, 0, 8), np.uint8)), "COFW_train_color"),
   "no points": (replace("phisTr", data=np.zeros((87, 0))), "expected (1, 87)"),
   "points of NaN": (replace("phisTr", data=np.full((87, 1), np.nan)), "expected finite numbers"),
   "points of text": (replace("phisTr", data=np.full((87, 1), b"a")), "COFW_train_color"),
-  "numbers for images": (replace("IsTr", data=np.ones((1, 1))), "damaged, or not as MATLAB"),
+  "numbers for images": (replace("IsTr", data=np.ones((1, 1))), "expected a list of images"),
+  "texts for images": (replace("IsTr", data=np.array([["a"]], "O")), "expected a list of images"),
 }  # fmt: skip
 
 
