@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
 from hrnet_jax.errors import UserError, check_known
@@ -22,6 +23,7 @@ INITIALIZERS = {
   "normal_0.001": nn.initializers.normal(0.001),
   "uniform_fan_in": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
 }
+CONVOLUTION = "convolution"  # name of its result, for those who choose what a gradient keeps
 DTYPES = ("float32", "bfloat16", "float64")
 NORMS = ("batch", "group")
 
@@ -226,6 +228,7 @@ class ConvNorm(nn.Module):
       )
       return conv(x, residual)
     x = Conv(self.features, self.kernel, cfg, self.stride, self.use_bias, name="conv")(x)
+    x = checkpoint_name(x, CONVOLUTION)
     if cfg.norm == "group":
       x = GroupNorm(cfg, name="gn")(x)
     else:

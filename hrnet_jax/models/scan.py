@@ -1,10 +1,11 @@
 """Loops over equal parts, and rematerialisation, around a network whose definition knows neither.
 
 `ScannedHRNet` intercepts the calls of the plain network's stages and of its sequences of blocks.
-Equal parts become the body of one loop, which is compiled once. Rematerialised parts keep their
-inputs alone for the backward pass, which computes the rest again. Both work on the variables of the
-plain network, so names, shapes and initial values stay. Values inside of such a part are not
-visible as intermediates.
+Equal parts become the body of one loop, which is compiled once. For the backward pass a part keeps
+what its convolutions return and the statistics of its norms, and computes norms, ReLUs and sums
+again; a rematerialised part keeps its inputs alone. Both work on the variables of the plain network,
+so names, shapes and initial values stay. Values inside of such a part are not visible as
+intermediates.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +20,16 @@ import jax.numpy as jnp
 from hrnet_jax.models.backbone import HRNet
 from hrnet_jax.models.blocks import BlockSequence
 from hrnet_jax.models.exchange import Pyramid, Stage
+from hrnet_jax.models.layers import CONVOLUTION
+from hrnet_jax.ops.batch_norm import STATISTICS
 
 # Where the variables of a part are in its owner: in one submodule, or of each of the part's
 # submodules the name of the owner's.
 Names = str | Mapping[str, str]
 _STATS = "batch_stats"
+# Of a part that is not rematerialised as a whole. Norms, ReLUs and sums are cheap to compute again,
+# and a loop would stack the maps that each of them returns.
+_KEPT = jax.checkpoint_policies.save_only_these_names(CONVOLUTION, STATISTICS)
 
 
 class ScannedHRNet(HRNet):
@@ -137,6 +143,7 @@ class _Interceptor:
     """
     store = train and owner.is_mutable_collection(_STATS)
     scanned = self.scan_layers and len(names) > 1
+    outermost = not self.in_part
 
     def run(x: Any, variables: Any) -> tuple[Any, Any]:
       with self._part():
@@ -148,6 +155,8 @@ class _Interceptor:
     if remat:
       # A loop's body is not merged with its copy in the backward pass; anywhere else it would be.
       run = jax.checkpoint(run, prevent_cse=not scanned)
+    elif outermost:
+      run = jax.checkpoint(run, prevent_cse=not scanned, policy=_KEPT)
     variables = [_read(owner, name) for name in names]
     x, stats = (_loop if scanned else _in_line)(run, x, variables)
     if store:
