@@ -23,11 +23,10 @@ from benchmarks import cases
 from benchmarks.worker import Contender, timed
 import hrnet_jax
 from hrnet_jax.checkpoint.train_state import TrainState
-from hrnet_jax.distributed import heap, runtime, sharding
-from hrnet_jax.distributed.watchdog import Watchdog
+from hrnet_jax.distributed import runtime, sharding
 from hrnet_jax.ops.normalize import IMAGENET
 from hrnet_jax.training.setup import make_setup
-from hrnet_jax.training.step import StepPrograms, make_train_step
+from hrnet_jax.training.step import make_train_step
 
 CAMVID = "camvid"
 _DRAINED = 24  # batches that may lie ready when a round begins; more than the loaders keep
@@ -69,7 +68,6 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   """
   from hrnet_jax.preflight import fake_data
 
-  heap.use_one()  # as commands do
   config = cases.from_json(config)
   setup = make_setup(config, fake_data.open_dataset(config)[0], jax.devices()[:1])
   mesh = setup.mesh
@@ -80,12 +78,12 @@ def training(config: Mapping[str, Any], folder: str, *, steps: int) -> Contender
   arrays = cases.read(folder, cases.INPUTS)
   arrays.pop("targets", None)  # the step draws its own
   batch = sharding.to_global(arrays, mesh)
-  opt_state = setup.tx.init(variables["params"])
+  opt_state = jax.jit(setup.tx.init)(variables["params"])  # as `init_state`
   state = TrainState(jax.numpy.int32(0), opt_state=opt_state, **variables)
   # All of it, or the program would not take the state that it returns.
   state = jax.device_put(state, sharding.replicated(mesh))
   with _first_call() as facts:
-    run = _Training(StepPrograms(train_step, Watchdog(warn=0)), state, batch)
+    run = _Training(runtime.compiled(train_step, state, batch), state, batch)
     del variables, weights, opt_state, state, batch
     losses = [run()]
   losses += [run() for _ in range(steps - 1)]
@@ -107,13 +105,11 @@ def _first_call() -> Iterator[dict[str, float]]:
 class _Training:
   """A step that goes on from the state it left."""
 
-  def __init__(self, step: StepPrograms, state: TrainState, batch: Mapping[str, jax.Array]):
+  def __init__(self, step: Callable[..., Any], state: TrainState, batch: Mapping[str, jax.Array]):
     self._step, self._state, self._batch = step, state, batch
-    self._number = 0
 
   def __call__(self) -> float:
-    self._number += 1
-    self._state, scalars = self._step(self._number, self._state, self._batch)
+    self._state, scalars = self._step(self._state, self._batch)
     return float(scalars["loss"])
 
 

@@ -204,12 +204,12 @@ def speedup(seconds: Sequence[float], others: Sequence[float]) -> Rate:
 def timed(work: Callable[[], Any]) -> Callable[[int], float]:
   """A contender's `run` that repeats some work.
 
-  The first of several calls is left out: after a break the caches hold what others put there.
+  A call before them is left out: after a break the caches hold what others put there, and virtual
+  machines have taken memory back.
   """
 
   def run(calls: int) -> float:
-    if calls > 1:
-      work()
+    work()
     start = time.perf_counter()
     for _ in range(calls):
       work()

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 import contextlib
+import ctypes
 import os
 import pathlib
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
 from absl import logging
 import jax
-
-from hrnet_jax.distributed import heap
 
 # Steps under way when the host looks at what they return. The devices never wait for the host, and
 # more would only hold more batches in memory.
@@ -22,7 +22,6 @@ CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 def set_up() -> None:
   """Prepares a command: quiet libraries and a compilation cache."""
   logging.set_verbosity(logging.ERROR)
-  heap.use_one()
   use_compilation_cache()
 
 
@@ -42,12 +41,12 @@ def use_compilation_cache() -> None:
 def compiled(function: Any, *arguments: Any) -> Callable[..., Any]:
   """Compiles what `jax.jit` made for the shapes of these arguments, which are not computed with.
 
-  The memory that this needed, more than many a program works with, goes back to the system. What
-  the program works with will stay.
+  The memory that this needed, more than many a program works with, goes back to the system; glibc
+  would keep it.
   """
   program = function.lower(*arguments).compile()
-  heap.give_back()
-  heap.keep()
+  if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+    trim(0)
   return program
 
 

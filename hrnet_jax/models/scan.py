@@ -1,10 +1,10 @@
 """Loops over equal parts, and rematerialisation, around a network whose definition knows neither.
 
 `ScannedHRNet` intercepts the calls of the plain network's stages and of its sequences of blocks.
-Equal parts become the body of one loop, which is compiled once. For the backward pass a part keeps
-what its convolutions return and the statistics of its norms, and computes norms, ReLUs and sums
-again; a rematerialised part keeps its inputs alone. Both work on the variables of the plain network,
-so names, shapes and initial values stay. Values inside of such a part are not visible as
+Equal parts become the body of one loop, which is compiled once. For the backward pass they keep
+what convolutions return and the statistics of norms, and compute norms, ReLUs and sums again;
+rematerialised parts keep their inputs alone. Both work on the variables of the plain network, so
+names, shapes and initial values stay. Values inside of such a part are not visible as
 intermediates.
 """
 
@@ -143,7 +143,7 @@ class _Interceptor:
     """
     store = train and owner.is_mutable_collection(_STATS)
     scanned = self.scan_layers and len(names) > 1
-    outermost = not self.in_part
+    whole = not self.in_part  # parts of a part keep what it keeps
 
     def run(x: Any, variables: Any) -> tuple[Any, Any]:
       with self._part():
@@ -155,7 +155,7 @@ class _Interceptor:
     if remat:
       # A loop's body is not merged with its copy in the backward pass; anywhere else it would be.
       run = jax.checkpoint(run, prevent_cse=not scanned)
-    elif outermost:
+    elif whole:
       run = jax.checkpoint(run, prevent_cse=not scanned, policy=_KEPT)
     variables = [_read(owner, name) for name in names]
     x, stats = (_loop if scanned else _in_line)(run, x, variables)

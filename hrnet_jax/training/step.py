@@ -1,6 +1,5 @@
 """One optimisation step, pure and jitted over the mesh: state, batch -> state, scalars."""
 
-import collections
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from jax.sharding import Mesh
 import optax
 
 from hrnet_jax.checkpoint.train_state import TrainState
-from hrnet_jax.distributed import collectives, heap, runtime, sharding
+from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.tasks.interface import Batch, Task
 
@@ -102,9 +101,6 @@ def make_train_step(
   return jax.jit(train_step, donate_argnums=0, out_shardings=(everywhere, everywhere))
 
 
-_SETTLING = (2, 3)  # calls of a program
-
-
 class StepPrograms:
   """The training step as a program for every shape of batch, of which there may be a few."""
 
@@ -112,7 +108,6 @@ class StepPrograms:
     """`step` is from `make_train_step`; the watchdog is told what is waited for."""
     self._step, self._watchdog = step, watchdog
     self._programs: dict[Any, Callable[..., Any]] = {}
-    self._calls: collections.Counter[Any] = collections.Counter()
 
   def __call__(self, number: int, state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
     """Takes step `number`; compiles first where no batch had these shapes before."""
@@ -122,12 +117,6 @@ class StepPrograms:
       self._programs[shapes] = runtime.compiled(self._step, state, batch)
       # One process may take minutes longer than another, and collectives wait less than that.
       collectives.barrier("compiled")
-    self._calls[shapes] += 1
-    if self._calls[shapes] in _SETTLING:
-      # What begins to live in a program's memory once the first call has left it makes the second
-      # take memory elsewhere; the first one's must not stay as well.
-      jax.block_until_ready(state)
-      heap.give_back()
     self._watchdog.watch(f"step {number} on the devices")
     return self._programs[shapes](state, batch)
 
