@@ -8,7 +8,7 @@ there until that moment, and stays where anything fails.
 from collections.abc import Callable, Iterator
 import contextlib
 import errno
-import glob
+import functools
 import hashlib
 import os
 import pathlib
@@ -33,6 +33,7 @@ TRANSIENT = frozenset(
 PATIENCE = 20.0  # seconds for which such errors are waited out
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _LEFTOVER_SECONDS = 3600.0  # a temporary file of this age is nobody's any more
+_LOOK_SECONDS = 60.0
 _LONGEST_NAME = 200  # bytes
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.hrnet-[0-9a-f]{12}\.tmp", re.DOTALL)
 # Folders of some file systems cannot be brought to the disk by name.
@@ -66,9 +67,14 @@ def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
   try:
     yield temporary
     publish(temporary, path)
-  except BaseException:
+  except BaseException as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
+    if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+      # People know the file by its name, and a full disk says no name.
+      error.filename = str(path)
+      with contextlib.suppress(AttributeError):
+        del error.filename2  # one that is None would be shown
     raise
 
 
@@ -171,13 +177,20 @@ def patiently(
 def _remove_leftovers(path: pathlib.Path) -> None:
   """Removes what processes that were killed had begun to write in the place of `path`."""
   with contextlib.suppress(OSError):
-    for other in path.parent.glob(f".{glob.escape(_short(path.name))}.hrnet-*.tmp"):
+    for other in _temporaries(path.parent, int(time.monotonic() // _LOOK_SECONDS)):
       match = _TEMPORARY.fullmatch(other.name)
       if match and match["name"] == _short(path.name) and _age(other) > _LEFTOVER_SECONDS:
         if other.is_dir():
           shutil.rmtree(other, ignore_errors=True)
         else:
           other.unlink(missing_ok=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _temporaries(folder: pathlib.Path, period: int) -> tuple[pathlib.Path, ...]:
+  """Temporary files of a folder of perhaps thousands, which is looked through once a period."""
+  del period
+  return tuple(x for x in folder.iterdir() if is_temporary(x))
 
 
 def _short(name: str) -> str:

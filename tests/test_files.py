@@ -35,7 +35,7 @@ def test_old_file_stays_where_a_call_fails(
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
   monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (pathlib.Path, "replace")), fail)
-  with pytest.raises(OSError, match="No space left"):
+  with pytest.raises(OSError, match=rf"No space left on device: '{path}'$"):
     files.write_whole(path, "new")
   assert path.read_text() == "old"
   assert _listing(tmp_path) == ["a"]
@@ -51,6 +51,24 @@ def test_folder_appears_when_its_body_is_done(tmp_path: pathlib.Path) -> None:
   with pytest.raises(RuntimeError), files.whole_folder(tmp_path / "x" / "other"):
     raise RuntimeError
   assert _listing(tmp_path / "x") == ["new"]
+
+
+def test_a_file_that_cannot_get_its_name_is_said_by_that_name(tmp_path: pathlib.Path) -> None:
+  (tmp_path / "a" / "b").mkdir(parents=True)
+  with pytest.raises(OSError, match=rf"directory: '{tmp_path / 'a'}'$"):
+    files.write_whole(tmp_path / "a", "new")
+  assert _listing(tmp_path) == ["a"]
+
+
+def test_a_folder_of_thousands_is_not_looked_through_for_each_file(
+  tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  looked = []
+  real = pathlib.Path.iterdir
+  monkeypatch.setattr(pathlib.Path, "iterdir", lambda self: looked.append(self) or real(self))
+  for number in range(20):
+    files.write_whole(tmp_path / f"{number}.png", "x")
+  assert len(looked) <= 2  # a minute may end meanwhile
 
 
 def test_leftovers_of_killed_processes_go_after_an_hour(tmp_path: pathlib.Path) -> None:

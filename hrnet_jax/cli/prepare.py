@@ -7,7 +7,8 @@ Every image is checked with its label. If some are not as they have to be, the c
 and ends without a data set; with --skip_bad it leaves them out. A data set is then either complete
 or not there: the command can be interrupted at any time and run again. Run again on a complete data
 set it does nothing, unless the files in the folder have changed or --overwrite is given; the new
-data set then replaces the old one once it is complete.
+data set then replaces the old one once it is complete. Whoever reads the old one at that time reads
+it to its end: it is kept beside the new one until --remove_old.
 
 The name behind the slash is free: it keeps several folders apart, and is part of the name by which
 `config.data.name` asks for the data set.
@@ -57,6 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action="store_true",
     help="do not look at polygons and run lengths: for networks that need boxes alone",
   )
+  add(
+    "--remove_old",
+    action="store_true",
+    help="remove what was prepared under this name before; whoever reads that comes to an end",
+  )
+  add(
+    "--verify",
+    action="store_true",
+    help="prepare nothing, but read all of the prepared data set and compare it with what was "
+    "written; exit status 1 if a file is damaged",
+  )
   several = arguments.comma_separated
   add("--plugins", type=several, default=[], help="modules that add data sets, with commas")
 
@@ -68,6 +80,8 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
   from hrnet_jax.data import prepare
 
   registry.load_plugins(args.plugins)
+  if args.verify:
+    return arguments.complain(parser, prepare.verify(args.dataset, args.data_dir))
   # A plain kill cleans up just as Ctrl-C does.
   before = signal.signal(signal.SIGTERM, _interrupt)
   try:
@@ -78,10 +92,9 @@ def main(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
       overwrite=args.overwrite,
       workers=args.workers,
       skip_bad=args.skip_bad,
+      remove_old=args.remove_old,
       **{key: vars(args)[key] for key in _OPTIONS if vars(args)[key]},
     )
-  except KeyboardInterrupt:
-    raise KeyboardInterrupt("nothing was changed, run it again") from None
   finally:
     signal.signal(signal.SIGTERM, before)
   return 0

@@ -64,16 +64,16 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
   if path.exists():
     raise UserError(f"{path} exists; name another file")
   path.parent.mkdir(parents=True, exist_ok=True)
-  with whole_file(path) as part:
+  with whole_file(path) as temporary, about_input(f"{path} cannot be written"):
     if path.suffix == ".npz":
-      with part.open("wb") as file:
+      with temporary.open("wb") as file:
         np.savez(file, **state_dict)
     elif path.suffix == ".safetensors":
       # The library writes memory as it lies, so rows have to follow each other.
       tensors = {name: np.array(x, order="C") for name, x in state_dict.items()}
-      safetensors.numpy.save_file(tensors, part, metadata={"format": "pt"})
+      safetensors.numpy.save_file(tensors, temporary, metadata={"format": "pt"})
     else:
-      torch_file.write(part, state_dict, path)
+      torch_file.write(temporary, state_dict, path)
 
 
 def _read_npz(path: pathlib.Path, choice: containers.Choice | None) -> dict[str, np.ndarray]:

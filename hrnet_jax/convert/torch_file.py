@@ -57,7 +57,7 @@ def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray], named: pathl
     named: the file's name for messages.
 
   Raises:
-    UserError: torch is not installed.
+    UserError: torch is not installed. OSError: it cannot be written.
   """
   try:
     import torch
@@ -66,7 +66,14 @@ def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray], named: pathl
       f"{named} is a file for PyTorch, which is not installed ({error}); "
       "pip install 'torch>=2.10', or write a file that ends in .npz or .safetensors"
     ) from None
-  torch.save({name: torch.from_numpy(np.array(x)) for name, x in state_dict.items()}, path)
+  tensors = {name: torch.from_numpy(np.array(x)) for name, x in state_dict.items()}
+  try:
+    with path.open("wb") as file:  # given a path, it would write the path's name into the file
+      torch.save(tensors, file)
+  except RuntimeError as error:  # that positions in the file are wrong, after a full disk
+    if isinstance(error.__context__, OSError):
+      raise error.__context__ from None
+    raise
 
 
 def _check_start(path: pathlib.Path) -> bytes:

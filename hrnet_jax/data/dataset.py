@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
+import json
 import operator
 import pathlib
 import re
@@ -13,10 +14,22 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.text import read_json
+from hrnet_jax.data import contents
 from hrnet_jax.errors import UserError, about_input
+from hrnet_jax.files import patiently
 
 ADVICE = "damaged, or of another version; prepare the data set again, with --overwrite"
+_REMOVED = "has been removed since the data set was opened"
+# Of the facts, those that steer training and scores; colours do not.
+_STEERING = (
+  "class_names",
+  "landmark_names",
+  "flip_pairs",
+  "class_weights",
+  "class_ids",
+  "normalizers",
+  "splits",
+)
 _SLICE = re.compile(r"(?P<split>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 
@@ -75,7 +88,10 @@ class Dataset(DatasetInfo):
   be left out.
 
   Attributes:
-    directory: where its files are.
+    directory: where its files are; nothing changes in it after it was prepared.
+    content: a digest of all of its files, which is another with each change; empty for data that
+      TFDS itself has prepared. The same records may be stored in other bytes by another version, so
+      that runs go by the fingerprint.
     statistics: for each split the `num_examples`, `max_size` (height, width), `uniform_size`,
       `class_pixels` and `ignored_pixels`, or for classes of whole images `class_images`, or of
       objects `class_objects`; and `sizes`, where each image's matters.
@@ -86,6 +102,7 @@ class Dataset(DatasetInfo):
   """
 
   directory: pathlib.Path
+  content: str = ""
   statistics: dict[str, dict[str, Any]]
   subsets: dict[str, tuple[str, tuple[int, ...]]] = dataclasses.field(default_factory=dict)
   unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -93,7 +110,7 @@ class Dataset(DatasetInfo):
 
   def facts(self) -> dict[str, Any]:
     """Facts that a run and its checkpoints store about the data; plain values."""
-    return self.to_dict() | {"splits": self.splits()}
+    return self.to_dict() | {"content": self.content, "splits": self.splits()}
 
   def splits(self) -> dict[str, int]:
     """The number of examples of each split, subsets and unions left out."""
@@ -194,22 +211,43 @@ class Source:
     position = operator.index(index)
     if not 0 <= position < len(self):
       raise IndexError(f"record {position} of {len(self)} in {self!r}")
-    where = f"{self._directory}: record {position} of {self._split} is damaged"
-    with about_input(f"{where}; prepare the data set again, with --overwrite"):
+    try:
       record = self._records[position]
-      return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
+    except Exception as error:
+      record = self._again(position, error)
+    return {key: self._texts.get(key, _unchanged)(value) for key, value in record.items()}
 
   def __iter__(self) -> Iterator[dict[str, Any]]:
     return (self[index] for index in range(len(self)))
 
   def __repr__(self) -> str:
-    return f"Source({self._directory.parent.name}/{self._split}, {self._fingerprint[:12]})"
+    return f"Source({self._directory}, {self._split}, {self._fingerprint[:12]})"
 
   def __getstate__(self) -> dict[str, Any]:
     return {"_directory": self._directory, "_split": self._split, "_fingerprint": self._fingerprint}
 
+  def _again(self, position: int, error: Exception) -> dict[str, Any]:
+    """A record that could not be read, if only because storage was not there for a while.
+
+    Raises:
+      OSError: its file cannot be read now. UserError: it is damaged, or gone.
+    """
+    info = self._builder.info.splits[self._split]
+    ends = list(itertools.accumulate(info.shard_lengths))
+    path = pathlib.Path(info.filepaths[bisect.bisect_right(ends, position)])
+    if not path.exists():
+      raise UserError(f"{path}: {_REMOVED}") from error
+    damaged = contents.is_intact(path) is False
+    with about_input(f"{path}: record {position} of {self._split} is damaged; {contents.AGAIN}"):
+      if damaged:
+        raise error
+      self.__dict__.pop("_records", None)  # open files of a server that has started again
+      return self._records[position]
+
   @functools.cached_property
   def _builder(self):
+    if not self._directory.is_dir():
+      raise UserError(f"{self._directory}: {_REMOVED}")
     if read_metadata(self._directory)["fingerprint"] != self._fingerprint:
       raise UserError(f"{self._directory}: was prepared anew since it was opened; start again")
     return tfds.builder_from_directory(self._directory)
@@ -276,11 +314,28 @@ def examples(dataset: Dataset, split: str) -> Sequence[dict[str, Any]]:
   return source
 
 
+def changed_fact(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+  """Which fact that steers a run is another now, though the fingerprint may be the same.
+
+  Args:
+    before: `Dataset.facts` as they were; those of earlier versions lack some, which then count as
+      the same.
+    now: the same, of today.
+
+  Returns:
+    The first one's name; empty if there is none.
+  """
+  both = (key for key in _STEERING if key in before and key in now)
+  return next((key for key in both if _frozen(before[key]) != _frozen(now[key])), "")
+
+
 def read_metadata(directory: pathlib.Path) -> dict[str, Any]:
   """Reads the metadata that the builder stored about a data set."""
-  content = read_json(directory / "metadata.json")
+  path = directory / "metadata.json"
+  with about_input(f"{path}: {ADVICE}"):
+    content = json.loads(patiently(path.read_bytes))
   if not isinstance(content, dict):
-    raise UserError(f"{directory / 'metadata.json'}: {ADVICE}")
+    raise UserError(f"{path}: {ADVICE}")
   return content
 
 

@@ -16,7 +16,7 @@ import grain
 import numpy as np
 
 from hrnet_jax.data import grouping
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, is_about_input
 
 _PROFILING_FLAG = "grain_enable_multiprocess_worker_profiling"
 
@@ -255,8 +255,11 @@ class _Records:
   def __getitem__(self, index: int) -> Mapping[str, Any]:
     try:
       return self.source[int(index)]
+    except UserError:  # names the file
+      raise
     except Exception as error:
-      raise RuntimeError(
+      kind = UserError if is_about_input(error) else RuntimeError
+      raise kind(
         f"cannot read record {index} of {len(self)}: {type(error).__name__}: {error}"
       ) from error
 

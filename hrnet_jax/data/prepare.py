@@ -1,5 +1,7 @@
 """Prepares a data set and says what is in it: what `hrnet prepare` does."""
 
+from collections.abc import Mapping
+import pathlib
 import shlex
 import sys
 import time
@@ -24,6 +26,7 @@ def prepare(
   overwrite: bool = False,
   workers: int | None = None,
   skip_bad: bool = False,
+  remove_old: bool = False,
   **options: Any,
 ) -> None:
   """Prepares a data set with a progress bar, and prints a summary.
@@ -35,6 +38,7 @@ def prepare(
     overwrite: prepares again although nothing has changed.
     workers: threads; as many as processors by default.
     skip_bad: leave out photos and annotations that are bad.
+    remove_old: remove what was prepared under this name before and is kept for those who read it.
     **options: of the data set's builder, see `Builder.OPTIONS`.
 
   Raises:
@@ -54,6 +58,8 @@ def prepare(
       skip_bad=skip_bad,
       **options,
     )
+  except KeyboardInterrupt:
+    raise KeyboardInterrupt("nothing was changed, run it again") from None
   finally:
     progress.end()
   with about_input(f"{dataset.directory}: {ADVICE}"):
@@ -63,7 +69,39 @@ def prepare(
     print(printable(f"warning: {text}"), file=sys.stderr)
   state = f"prepared in {time.monotonic() - started:.1f} s" if built else "already prepared"
   print(f"{state}: {dataset.directory}")
+  if remove_old:
+    _say_removed(prepared.remove_older(name, data_dir))
+  elif built and (older := prepared.older(name, data_dir)):
+    print(
+      f"kept for those who read it: {_listing(older)}; to remove it:\n"
+      f"  hrnet prepare --dataset={name}{_flag('--data_dir', data_dir)} --remove_old"
+    )
   print(_next_command(dataset, data_dir))
+
+
+def verify(name: str, data_dir: str | None) -> list[str]:
+  """Reads all of a prepared data set, and says so if it is what was written.
+
+  Args:
+    name: `DATASET` or `DATASET/VARIANT`.
+    data_dir: see `prepare`.
+
+  Returns:
+    A line for each file, or record, that is damaged.
+
+  Raises:
+    ValueError, OSError: see `data.prepared.verify`.
+  """
+  progress = ProgressLine()
+  try:
+    folder, damaged = prepared.verify(
+      name, data_dir, done=lambda done, total: progress("verify", done, total)
+    )
+  finally:
+    progress.end()
+  if not damaged:
+    print(f"all of it is what was written: {folder}")
+  return damaged
 
 
 def summarize(dataset: prepared.Dataset) -> str:
@@ -189,6 +227,21 @@ def _shares(values, unit):
   return [count / max(1, sum(counts)) for count in counts]
 
 
+def _say_removed(removed: Mapping[pathlib.Path, int]) -> None:
+  print(f"removed: {_listing(removed)}" if removed else "nothing older is kept to be removed")
+
+
+def _listing(kept: Mapping[pathlib.Path, int]) -> str:
+  """Files and folders of one folder, and their size."""
+  first, *others = kept
+  more = f" and {len(others)} more files and folders beside it" if others else ""
+  return f"{first}{more} ({sum(kept.values()) / 1e6:.1f} MB)"
+
+
+def _flag(flag: str, value: str | None) -> str:
+  return f" {flag}={shlex.quote(str(value))}" if value else ""
+
+
 def _next_command(dataset, data_dir):
-  where = f" --config.data.data_dir={shlex.quote(data_dir)}" if data_dir else ""
+  where = _flag("--config.data.data_dir", data_dir)
   return f"to use it, give training commands --config.data.name={dataset.name}{where}"

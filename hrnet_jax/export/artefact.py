@@ -15,10 +15,10 @@ import jax
 from jax import export
 
 import hrnet_jax
+from hrnet_jax import files
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.errors import UserError, about_input
 from hrnet_jax.export import check, program
-from hrnet_jax.files import write_whole
 
 NAME, SUFFIX = "network", ".jaxexport"
 # Facts about the data that a user of predictions needs.
@@ -109,12 +109,40 @@ def judge(agreements: Sequence[check.Agreement], dtype: str) -> list[str]:
 
 
 def write(path: pathlib.Path, data: bytes, facts: dict[str, Any]) -> None:
-  """Writes both files; each appears only when it is complete."""
+  """Writes both files; each appears only when it is complete.
+
+  A program never lies beside the JSON of another one: once both are written under other names, the
+  old JSON goes, then the new program gets its name, then the new JSON. A kill between these three
+  leaves a program without a JSON. The JSON has the program's sha256.
+
+  Raises:
+    OSError: a file cannot be written; both are as before, unless the program has its name already.
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
+  facts = facts | {"program": {"file": path.name, "sha256": hashlib.sha256(data).hexdigest()}}
   lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items())
   text = "{\n" + ",\n".join(lines) + "\n}\n"
-  for file, content in ((path, data), (path.with_suffix(".json"), text.encode())):
-    write_whole(file, content)
+  files.patiently(lambda: _replace(path, data, text))
+
+
+def _replace(path: pathlib.Path, data: bytes, text: str) -> None:
+  described = path.with_suffix(".json")
+  old, new = files.temporary_name(described), None
+  try:
+    with files.whole_file(described) as new_json, files.whole_file(path) as program:
+      new_json.write_text(text)
+      program.write_bytes(data)
+      files.sync(new_json)
+      files.sync(program)
+      new = program.stat().st_ino
+      if described.exists():
+        described.replace(old)
+  except BaseException:
+    if old.exists() and not (path.exists() and path.stat().st_ino == new):
+      old.replace(described)
+    raise
+  finally:
+    old.unlink(missing_ok=True)
 
 
 def export_network(

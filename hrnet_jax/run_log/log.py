@@ -17,6 +17,7 @@ from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.writers import LineWriter, TensorBoardWriter
 
 METRICS = "metrics.jsonl"
+TRAINING = "train"  # the split of what the train step says
 _MOST_STEPS = 2**53
 
 
@@ -54,7 +55,7 @@ class Log:
 
   def progress(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
     """Scalars of training, to all three places."""
-    self.scalars(step, "train", values)
+    self.scalars(step, TRAINING, values)
     if not self._active:
       return
     shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -72,6 +73,8 @@ class Log:
     values = {name: value for name, value in values.items() if not isinstance(value, list)}
     now = time.time()
     self._lines.write(json.dumps({"step": step, "split": split, "time": round(now, 3), **values}))
+    if split != TRAINING:
+      self.sync()  # the checkpoint that follows outlives a power cut, too
     for name, value in values.items():
       if isinstance(value, Mapping):
         for key, x in value.items():
@@ -79,6 +82,11 @@ class Log:
       else:
         self._board.scalar(f"{split}/{name}", value, step, now)
     self._board.flush()
+
+  def sync(self) -> None:
+    """Waits until all lines of `metrics.jsonl` have reached the disk."""
+    if self._active:
+      self._lines.sync()
 
   def pictures(self, step: int, group: str, pictures: Mapping[int | str, np.ndarray]) -> None:
     """Pictures `(h, w, 3)` uint8 by example or name, to TensorBoard."""

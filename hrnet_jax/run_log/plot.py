@@ -6,12 +6,11 @@ import pathlib
 from typing import Any
 
 from hrnet_jax.errors import UserError
-from hrnet_jax.run_log.log import METRICS, read_entries
+from hrnet_jax.run_log.log import METRICS, TRAINING, read_entries
 from hrnet_jax.visualize.curves import learning_curves
 from hrnet_jax.visualize.sheet import write_png
 
 _LARGEST = 1e100  # value that is drawn; larger ones are as good as infinite
-TRAINING = "train"  # the split of what the train step says
 Curves = dict[str, tuple[list[int], list[float]]]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import contextlib
+import os
 import pathlib
 from typing import Any
 
@@ -21,15 +22,27 @@ class LineWriter:
   def write(self, line: str) -> None:
     """Writes at once, so that a process that is killed leaves what it said."""
     self._waiting += line.encode() + b"\n"
+    self._write()
+
+  def sync(self) -> None:
+    """Waits until what was written has reached the disk, so that a power cut leaves it."""
+    try:
+      os.fsync(self._file.fileno())
+    except OSError as error:
+      self._failed(error)
+
+  def close(self) -> None:
+    """Closes the file, after another try to write lines that still wait."""
+    self._write()
+    self.sync()
+    self._file.close()
+
+  def _write(self) -> None:
     try:
       while self._waiting:
         self._waiting = self._waiting[self._file.write(self._waiting) :]
     except OSError as error:
       self._failed(error)
-
-  def close(self) -> None:
-    """Closes the file; lines that still wait are lost."""
-    self._file.close()
 
 
 class TensorBoardWriter:

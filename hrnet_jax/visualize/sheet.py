@@ -1,6 +1,7 @@
 """Pictures put together, resized and written: pictures `(H, W, 3)` uint8 -> `(h, w, 3)` uint8."""
 
 from collections.abc import Sequence
+import io
 import math
 import pathlib
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from hrnet_jax.files import write_whole
 from hrnet_jax.visualize import text
 from hrnet_jax.visualize.palette import INK, MUTED, PAPER
 
@@ -96,7 +98,7 @@ def heading(lines: Sequence[str], *, width: int, size: int | None = None) -> np.
 
 
 def write_png(path: str | pathlib.Path, image: np.ndarray) -> None:
-  """Writes an image `(H, W, 3)` uint8 RGB or a label map `(H, W)` uint8 as PNG.
+  """Writes an image `(H, W, 3)` uint8 RGB or a label map `(H, W)` uint8 as PNG; in one step.
 
   Raises:
     ValueError: another shape or dtype.
@@ -104,7 +106,9 @@ def write_png(path: str | pathlib.Path, image: np.ndarray) -> None:
   """
   if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
     raise ValueError(f"{path}: expected (H, W) or (H, W, 3) uint8, got {image.shape} {image.dtype}")
-  Image.fromarray(image).save(path, format="PNG")
+  encoded = io.BytesIO()
+  Image.fromarray(image).save(encoded, format="PNG")
+  write_whole(pathlib.Path(path), encoded.getvalue())
 
 
 def _write_titles(sheet, corners, titles, size, head, width) -> np.ndarray:

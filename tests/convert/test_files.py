@@ -1,6 +1,8 @@
 """Arrays come back from `.npz` and `.safetensors`; what is not intact is refused with its name."""
 
+import errno
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -93,6 +95,26 @@ def test_files_that_are_not_there(tmp_path: pathlib.Path) -> None:
   (tmp_path / "empty.pth").touch()
   with pytest.raises(ValueError, match=r"empty\.pth is empty"):
     read_state_dict(tmp_path / "empty.pth")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.safetensors"])
+def test_a_file_that_cannot_be_written_leaves_nothing(
+  tmp_path: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """And what a user calls as such files were called while they were written is nobody else's."""
+  (tmp_path / f"{name}.part").write_text("mine")
+
+  def full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(os, "fsync", full)
+  with pytest.raises(OSError, match=rf"No space left.*{name}'"):
+    write_state_dict(tmp_path / name, {"a": np.zeros(1)})
+  monkeypatch.undo()
+  assert [path.name for path in tmp_path.iterdir()] == [f"{name}.part"]
+  write_state_dict(tmp_path / name, {"a": np.zeros(1)})
+  assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.part"]
+  assert (tmp_path / f"{name}.part").read_text() == "mine"
 
 
 def test_nothing_is_overwritten(tmp_path: pathlib.Path) -> None:

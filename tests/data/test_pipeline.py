@@ -252,7 +252,7 @@ def test_an_unreadable_record_has_its_position_in_the_message():
 
   with (
     pipeline.train_loader(Unreadable(1), AddNoise(), batch_size=1, seed=0) as loader,
-    pytest.raises(RuntimeError, match="cannot read record 0 of 1: OSError: disk on fire"),
+    pytest.raises(ValueError, match="cannot read record 0 of 1: OSError: disk on fire"),
   ):
     next(loader)
 

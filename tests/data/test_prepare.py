@@ -53,7 +53,8 @@ def test_summary_and_what_comes_next(source, tmp_path, capsys):
   assert f"  train {splits['train']:>8} images, 20x10\n" in out
   assert re.search(r"fingerprint [0-9a-f]{64}\n", out)
   assert re.search(r"road +45\.00% +45\.00%\n +sky +45\.00% +45\.00%\n +\(ignored\) +10\.00%", out)
-  assert re.search(r"prepared in \d+\.\d s: .*/image_folder_segmentation/mine/1\.0\.0\n", out)
+  folder = r"image_folder_segmentation/mine/1\.0\.0/[0-9a-f]{16}"
+  assert re.search(rf"prepared in \d+\.\d s: .*/{folder}\n", out)
   assert "--config.data.name=image_folder_segmentation/mine --config.data.data_dir=" in out
   assert err == f"train {splits['train']}/{splits['train']}\nval {splits['val']}/{splits['val']}\n"
 
@@ -199,8 +200,8 @@ def test_bar_on_a_terminal(monkeypatch):
 
 def test_metadata_is_plain_json(source, tmp_path):
   own(source, tmp_path)
-  path = tmp_path / "out/image_folder_segmentation/mine/1.0.0/metadata.json"
-  metadata = json.loads(path.read_text())
+  folder = prepared.open_dataset("image_folder_segmentation/mine", tmp_path / "out").directory
+  metadata = json.loads((folder / "metadata.json").read_text())
   assert metadata["class_names"] == ["road", "sky"]
   assert metadata["splits"]["train"]["max_size"] == [10, 20]
 

@@ -1,5 +1,7 @@
 """Data sets by name: order, fingerprints, rebuilding, interruption, races and plain errors."""
 
+import hashlib
+import json
 import os
 import pathlib
 import pickle
@@ -83,7 +85,7 @@ def test_source_is_needed_or_refused(tmp_path):
 def test_folder_from_the_environment(camvid_folder, tmp_path, monkeypatch):
   monkeypatch.setenv("HRNET_JAX_DATA", str(tmp_path / "env"))
   prepared.prepare("camvid", source=camvid_folder)
-  assert prepared.open_dataset("camvid").directory == tmp_path / "env/camvid/1.0.0"
+  assert prepared.open_dataset("camvid").directory.parent == tmp_path / "env/camvid/1.0.0"
   monkeypatch.delenv("HRNET_JAX_DATA")
   monkeypatch.setenv("HOME", str(tmp_path))
   want = tmp_path / ".cache/hrnet_jax/datasets"
@@ -150,12 +152,27 @@ def test_prepared_again_only_when_something_changed(camvid_folder, tmp_path):
   assert [record["name"] for record in changed.source("train")] == ["b", "c", "d"]
 
 
-def test_source_opened_before_a_rebuild_is_refused(camvid_folder, tmp_path):
-  stale = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)[0].source("train")
-  (camvid_folder / "train/a.jpg").write_bytes((camvid_folder / "train/b.jpg").read_bytes())
-  prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)
-  with pytest.raises(ValueError, match="prepared anew since it was opened"):
-    len(stale)
+def test_source_opened_before_a_rebuild_is_read_to_its_end(camvid_folder, tmp_path):
+  before = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)[0]
+  photos = [path.read_bytes() for path in sorted((camvid_folder / "train").iterdir())]
+  (camvid_folder / "train/a.jpg").write_bytes(photos[1])
+  after, built = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)
+  assert built
+  assert after.content != before.content
+  assert [record["image"] for record in before.source("train")] == photos
+  assert [record["image"] for record in after.source("train")] == [photos[1], *photos[1:]]
+
+
+def test_touched_source_is_read_again_but_stored_once(camvid_folder, tmp_path):
+  before = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)[0]
+  os.utime(camvid_folder / "train/a.jpg", (0, 0))
+  after, built = prepared.prepare("camvid", tmp_path / "out", source=camvid_folder)
+  assert built
+  assert after == before
+  assert prepared.older("camvid", tmp_path / "out") == {}
+  assert prepared.prepare("camvid", tmp_path / "out", source=camvid_folder) == (before, False)
+  elsewhere = prepared.prepare("camvid", tmp_path / "elsewhere", source=camvid_folder)[0]
+  assert elsewhere.content == before.content
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -183,11 +200,55 @@ def test_interrupted_overwrite_keeps_the_older_data_set(tmp_path, few_shapes):
   assert len(list(before.source("train"))) == 6
 
 
-def test_cut_between_the_two_renames_brings_the_older_back(tmp_path, few_shapes):
+def as_earlier_versions(directory):
+  """Moves a data set to where earlier versions had it, with their checksums."""
+  (directory.parent / "current.json").unlink()
+  facts = ("dataset_info.json", "features.json", "metadata.json")
+  sums = {x: hashlib.sha256((directory / x).read_bytes()).hexdigest() for x in facts}
+  (directory / "checksums.json").write_text(json.dumps(sums))
+  for path in directory.iterdir():
+    path.rename(directory.parent / path.name)
+  directory.rmdir()
+  return directory.parent
+
+
+def test_data_set_of_an_earlier_version_is_read_and_kept(camvid_folder, tmp_path):
+  options = {"data_dir": tmp_path / "out", "source": camvid_folder}
+  new = prepared.prepare("camvid", **options)[0]
+  records = list(new.source("train"))
+  folder = as_earlier_versions(new.directory)
+  signature = json.loads((folder / "metadata.json").read_text())
+  assert "signature" not in signature
+  old = prepared.open_dataset("camvid", tmp_path / "out")
+  assert (old.directory, old.fingerprint) == (folder, new.fingerprint)
+  assert len(old.content) == 64
+  assert list(old.source("train")) == records
+  opened = pickle.loads(pickle.dumps(old.source("train")))
+  again, built = prepared.prepare("camvid", **options, overwrite=True)
+  assert (again, built) == (new, True)
+  assert list(opened) == records
+  assert len(prepared.remove_older("camvid", tmp_path / "out")) == 6
+  assert list(again.source("train")) == records
+
+
+def test_earlier_versions_kept_the_signature_with_the_facts(camvid_folder, tmp_path):
+  options = {"data_dir": tmp_path / "out", "source": camvid_folder}
+  folder = prepared.prepare("camvid", **options)[0].directory
+  pointer = json.loads((folder.parent / "current.json").read_text())
+  folder = as_earlier_versions(folder)
+  metadata = json.loads((folder / "metadata.json").read_text())
+  (folder / "metadata.json").write_text(json.dumps(metadata | {"signature": pointer["signature"]}))
+  (folder / "checksums.json").unlink()
+  dataset, built = prepared.prepare("camvid", **options)
+  assert (dataset.directory, built) == (folder, False)
+
+
+def test_cut_between_the_two_renames_of_an_earlier_version(tmp_path, few_shapes):
+  folder = as_earlier_versions(prepared.open_dataset("shapes", tmp_path).directory)
   before = prepared.open_dataset("shapes", tmp_path)
   previous = tmp_path / ".staging/shapes/previous"
   previous.parent.mkdir()
-  os.rename(before.directory, previous)
+  os.rename(folder, previous)
   assert prepared.open_dataset("shapes", tmp_path) == before
   assert not previous.exists()
 
@@ -210,12 +271,12 @@ def test_waiting_is_announced(tmp_path):
   assert process.returncode == 0, errors
 
 
-def test_no_tensorflow_and_nothing_in_the_home(tmp_path):
+def test_no_tensorflow_and_nothing_in_the_home(tmp_path, few_shapes):
   script = """
   import sys
   from hrnet_jax.data import prepared
   from hrnet_jax.data.datasets import shapes
-  shapes.SPLIT_SIZES = {"train": 2, "val": 2}
+  shapes.SPLIT_SIZES = {"train": 6, "val": 2}
   prepared.open_dataset("shapes", sys.argv[1]).source("val")[0]
   assert not {"tensorflow", "torch"} & set(sys.modules)
   """
@@ -228,3 +289,6 @@ def test_no_tensorflow_and_nothing_in_the_home(tmp_path):
   assert (done.returncode, done.stdout) == (0, "")
   assert done.stderr == "preparing the built-in data set shapes (once)\n"
   assert not list((tmp_path / "home").iterdir())
+  # Every process has another order of hashes, and stores the same bytes.
+  found = prepared.open_dataset("shapes", tmp_path / "out")
+  assert prepared.open_dataset("shapes", tmp_path / "here").content == found.content

@@ -179,4 +179,5 @@ def test_what_published_layouts_leave_out_is_said(camvid_folder, tmp_path, capsy
   said = prepare("coco/x", source, tmp_path, capsys)[1]
   assert "1 JSON files are left out, such as captions_train.json; instances_SPLIT.json are" in said
   assert "1 of 9 images are left out, such as train/unnamed.png; no file of annotations" in said
-  assert json.loads((tmp_path / "out/coco/x/1.0.0/metadata.json").read_text())["format"] == 2
+  folder = prepared.open_dataset("coco/x", tmp_path / "out").directory
+  assert json.loads((folder / "metadata.json").read_text())["format"] == 2

@@ -1,6 +1,8 @@
 """Result files: official ids, official colours and names of the images; tables of positions."""
 
 import csv
+import errno
+import os
 
 import flax.linen as nn
 import jax
@@ -39,6 +41,21 @@ def test_ids_beyond_a_byte_make_a_label_map_of_16_bits(tmp_path):
   image = np.asarray(Image.open(tmp_path / "2008_000002.png"))
   assert image.dtype == np.uint16
   assert image.tolist() == [[2, 255, 458]]
+
+
+def test_a_label_map_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+  writer = results.open_writer("segmentation", tmp_path, dataset(()), None)
+  writer.add(0, np.array([[0, 1]], np.uint8), {"name": "a"})
+  before = (tmp_path / "a.png").read_bytes()
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(os, "fsync", full)
+  with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/a\.png'"):
+    writer.add(0, np.array([[1, 0]], np.uint8), {"name": "a"})
+  assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+  assert (tmp_path / "a.png").read_bytes() == before
 
 
 def test_a_task_without_result_files_is_said(tmp_path):
@@ -81,6 +98,9 @@ def test_table_of_landmarks_has_positions_in_the_image(crop, refine, expected, t
   example = {"name": np.str_("b, c.jpg"), "image": np.zeros((32, 32, 3), np.uint8)}
   writer.add(7, prediction, example | PLACES[crop])
   writer.add(3, prediction + 2, example | PLACES[crop])
+  assert (tmp_path / "landmarks.csv").read_text() == "old\n"  # until all are there
+  writer.finish({})
+  assert [path.name for path in tmp_path.iterdir()] == ["landmarks.csv"]
   with (tmp_path / "landmarks.csv").open(newline="") as file:
     head, first, second = csv.reader(file)
   assert head == ["index", "image_name", "x0", "y0", "x1", "y1"]
@@ -95,5 +115,5 @@ def test_each_process_has_a_table_of_its_own(tmp_path, monkeypatch):
   monkeypatch.setattr(jax, "process_count", lambda: 4)
   monkeypatch.setattr(jax, "process_index", lambda: 2)
   facts = DatasetInfo(landmark_names=("eye",))
-  results.open_writer("landmarks", tmp_path / "out", facts, None)
+  results.open_writer("landmarks", tmp_path / "out", facts, None).finish({})
   assert (tmp_path / "out/landmarks_3_of_4.csv").read_text().split() == ["index,image_name,x0,y0"]

@@ -198,7 +198,7 @@ def _prepared(folder: pathlib.Path) -> list[Victim]:
   coco_miniature.write(folder / "source")
   _prepare("coco/fuzz")(folder)
   shutil.rmtree(folder / "source")
-  (place,) = (folder / "output/coco/fuzz").iterdir()
+  (place,) = (folder / "output/coco/fuzz").glob("*/*/")
   names = ("dataset_info.json", "features.json", "metadata.json")
   facts = [(place / name, mutations.damage_json) for name in names]
   return facts * 2 + [(x, mutations.damage) for x in place.glob("*array_record*")]
@@ -207,11 +207,15 @@ def _prepared(folder: pathlib.Path) -> list[Victim]:
 def _read_prepared(folder: pathlib.Path) -> int:
   """What training does with it before it is a batch.
 
-  Half of the cases are without checksums, as earlier versions wrote them.
+  Half of the cases are without checksums, and where earlier versions wrote them.
   """
   changed = pathlib.Path((folder / "changed").read_text())
   if changed.stat().st_size % 2:
-    (changed.parent / "checksums.json").unlink()
+    content = changed.parent
+    (content / "checksums.json").unlink()
+    (content.parent / "current.json").unlink()
+    for path in content.iterdir():
+      path.rename(content.parent / path.name)
   status = main(["prepare", "--dataset=coco/fuzz", f"--data_dir={folder / 'output'}"])
   if status:
     return status

@@ -1,5 +1,7 @@
 """The predict command: files written, sizes kept, failures reported."""
 
+import errno
+import os
 import pathlib
 import types
 
@@ -279,6 +281,24 @@ def test_a_photo_whose_results_cannot_be_written_does_not_stop_the_others(
   assert "2 of 3 photos done" in written.out
   assert "its results cannot be written (File name too long)" in written.err
   assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_full_disk_is_said_for_each_photo_and_leaves_no_half_files(
+  task, tmp_path, capsys, monkeypatch
+):
+  for stem in "ab":
+    store(tmp_path / f"{stem}.png", photo(40, 40))
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(os, "fsync", full)
+  assert run(tmp_path, tmp_path / "out") == 1
+  written = capsys.readouterr()
+  assert "0 of 2 photos done" in written.out
+  for stem in "ab":
+    assert f"{stem}.png: its results cannot be written (No space left on device)" in written.err
+  assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_is_no_photo_is_named_and_counted(task, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Logs outlive a full disk: lines wait, and the board begins another file."""
 
 import errno
+import os
 
 import numpy as np
 from tensorboardX.proto import event_pb2
@@ -52,6 +53,17 @@ def test_lines_that_cannot_be_written_come_later_in_order(tmp_path, monkeypatch)
   lines.write("fourth")
   lines.close()
   assert path.read_text() == "first\nsecond\nthird\nfourth\n"
+
+
+def test_closing_tries_once_more_and_waits_for_the_disk(tmp_path, monkeypatch):
+  failures, synced = [], []
+  lines = LineWriter(tmp_path / "lines", failures.append)
+  lines._waiting = b"waited\n"
+  monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(descriptor) or full())
+  lines.close()
+  assert (tmp_path / "lines").read_text() == "waited\n"
+  assert len(synced) == 1
+  assert [error.errno for error in failures] == [errno.ENOSPC]
 
 
 def test_the_board_leaves_out_what_cannot_be_written_and_goes_on(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
 """Contact sheets, sizes and files, checked pixel by pixel."""
 
+import errno
+import os
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -55,6 +58,22 @@ def test_write_png_round_trips(tmp_path):
   np.testing.assert_array_equal(cv2.imread(str(tmp_path / "rgb.png"))[..., ::-1], picture)
   with pytest.raises(ValueError, match=r"bad\.png: expected .* got \(8, 12\) int64"):
     sheets.write_png(tmp_path / "bad.png", label.astype(np.int64))
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["label.png", "rgb.png"]
+
+
+def test_a_picture_is_replaced_whole_or_not(tmp_path, monkeypatch):
+  path = tmp_path / "a.png"
+  sheets.write_png(str(path), gray(10, 2, 5))
+  before = path.read_bytes()
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(os, "fsync", full)
+  with pytest.raises(OSError, match=rf"No space left on device: '{path}'"):
+    sheets.write_png(path, gray(20, 2, 5))
+  assert [x.name for x in tmp_path.iterdir()] == ["a.png"]
+  assert path.read_bytes() == before
 
 
 def test_stack_fills_with_paper_on_the_right():

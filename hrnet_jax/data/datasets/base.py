@@ -265,7 +265,6 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
       splits={},
       subsets=subsets,
       unions={name: of for name, of in self.unions().items() if set(of) <= set(self._planned())},
-      signature=self.signature,
       **({"left_out": self.problems.texts()} if self.problems else {}),
     )
     described = f"({_described(facts)}, {subsets}, {sorted(self.features())})"

@@ -13,6 +13,7 @@ from hrnet_jax import visualize
 from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import geometry, images
 from hrnet_jax.data.dataset import DatasetInfo
+from hrnet_jax.files import whole_file
 from hrnet_jax.predict.predictor import Photo
 from hrnet_jax.tasks.segmentation.pictures.panel import labelled
 
@@ -100,7 +101,8 @@ class SegmentationPredictor:
           plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
         )
       whole[number] = plane
-    np.savez_compressed(path, probabilities=whole, classes=np.array(self.class_names))
+    with whole_file(pathlib.Path(path)) as temporary, temporary.open("wb") as file:
+      np.savez_compressed(file, probabilities=whole, classes=np.array(self.class_names))
 
 
 def build(loaded: networks.Loaded, *, probabilities: bool = False) -> SegmentationPredictor:
