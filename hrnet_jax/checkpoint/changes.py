@@ -21,7 +21,7 @@ _ON_REQUEST = (
   *_LENGTH, "train.accumulate", "loss", "transform.train",
 )  # fmt: skip
 _SECTION = "config."
-_ABSENT = "(absent)"
+ABSENT_VALUE = "(absent)"  # of a key that one of two configs lacks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find(
   """
   before, now = ({**ABSENT, **dict(_flatten(x))} for x in (upgrade(stored), config))
   keys = sorted(before.keys() | now.keys())
-  pairs = ((key, before.get(key, _ABSENT), now.get(key, _ABSENT)) for key in keys)
+  pairs = ((key, before.get(key, ABSENT_VALUE), now.get(key, ABSENT_VALUE)) for key in keys)
   phases = any(x.get("train.fine_tune.epochs") for x in (before, now))
   return [_judged(*pair, length_matters, phases) for pair in pairs if pair[1] != pair[2]]
 

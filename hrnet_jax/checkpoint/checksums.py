@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import json
+import pathlib
 from typing import Any
 import zlib
 
@@ -14,13 +15,23 @@ Digests = dict[str, dict[str, int]]
 
 
 class Damaged(UserError):
-  """A checkpoint whose content is not what was written."""
+  """A checkpoint whose content is not what was written.
+
+  Attributes:
+    reason: without the checkpoint's name.
+  """
+
+  def __init__(self, reason: str, folder: pathlib.Path | None = None):
+    """`folder` is the checkpoint, where it is known."""
+    text = f"{folder} is damaged: {reason}; use another checkpoint" if folder else reason
+    super().__init__(text)
+    self.reason = reason
 
 
 def digests(items: Mapping[str, Any]) -> Digests:
   """CRC-32 of every leaf, by item and path: of the bytes of an array, or of a value as JSON."""
   return {
-    item: {jax.tree_util.keystr(path): _digest(x) for path, x in _leaves(tree)}
+    item: {jax.tree_util.keystr(path): digest(x) for path, x in _leaves(tree)}
     for item, tree in items.items()
   }
 
@@ -40,15 +51,16 @@ def check(items: Mapping[str, Any], written: Digests) -> None:
       raise Damaged(f"{item}{wrong[0]}{more}: the content is not what was written")
 
 
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-  if any(isinstance(x, np.ndarray | np.generic) for x in jax.tree.leaves(tree)):
-    return jax.tree_util.tree_leaves_with_path(tree)
-  return [((), tree)]
-
-
-def _digest(x: Any) -> int:
+def digest(x: Any) -> int:
+  """CRC-32 of an array with its shape and type, or of plain data as JSON."""
   if isinstance(x, np.ndarray | np.generic):
     x = np.asarray(x)
     head = f"{x.dtype}{x.shape}".encode()
     return zlib.crc32(np.ascontiguousarray(x).view(np.uint8).data, zlib.crc32(head))
   return zlib.crc32(json.dumps(x, sort_keys=True).encode())
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+  if any(isinstance(x, np.ndarray | np.generic) for x in jax.tree.leaves(tree)):
+    return jax.tree_util.tree_leaves_with_path(tree)
+  return [((), tree)]

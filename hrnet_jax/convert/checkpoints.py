@@ -22,7 +22,6 @@ from hrnet_jax.convert.reference import kind_of, reference_of
 from hrnet_jax.convert.state_dict import to_torch
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.prepared import open_dataset
-from hrnet_jax.errors import about_input
 from hrnet_jax.files import write_whole
 from hrnet_jax.models.network import build_model
 
@@ -89,7 +88,7 @@ def to_file(source: str | pathlib.Path, target: str | pathlib.Path) -> None:
     FileNotFoundError: no checkpoint. UserError: the reference has no such network.
   """
   loaded = networks.load(source)
-  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
+  with loaded.in_use():
     registry.load_plugins(loaded.config.get("plugins", ()))
     model = build_model(**loaded.config.model)
     state_dict = to_torch(model, loaded.variables_for(model))

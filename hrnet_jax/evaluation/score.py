@@ -1,6 +1,7 @@
 """Scores a checkpoint on the evaluation split: config and workdir -> table, files and pictures."""
 
 import csv
+import io
 import json
 import math
 import pathlib
@@ -10,13 +11,14 @@ import jax
 from tensorboardX import SummaryWriter
 
 from hrnet_jax import registry
-from hrnet_jax.checkpoint import networks
+from hrnet_jax.checkpoint import networks, versions
 from hrnet_jax.checkpoint.legacy import ABSENT
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation import compare, results, setup
 from hrnet_jax.evaluation.evaluate import Evaluation, evaluate
+from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.log import info
 from hrnet_jax.tasks.interface import COMPARISON_NAMES
 from hrnet_jax.visualize.bars import comparison_bars
@@ -109,6 +111,10 @@ def _check_model(model: dict[str, Any], loaded: networks.Loaded) -> None:
   # A key that one of them lacks has the value that its absence means.
   absent = {k.removeprefix("model."): v for k, v in ABSENT.items() if k.startswith("model.")}
   model, trained = absent | model, absent | loaded.config.model.to_dict()
+  unknown = sorted(trained.keys() - model.keys())
+  if unknown and versions.is_newer(loaded.facts):
+    keys = [f"model.{key}" for key in unknown]
+    raise UserError(versions.unknown(loaded.path, loaded.facts, keys))
   keys = sorted((model.keys() | trained.keys()) - set(free))
   if lines := [
     f"  model.{key}: {trained.get(key)!r} in the checkpoint, {model.get(key)!r} in the config"
@@ -150,7 +156,7 @@ def _write(folder: pathlib.Path, facts: dict[str, Any], result: Evaluation, sour
     _write_pictures(folder / kind, getattr(result, kind))
   if jax.process_index():
     return
-  (folder / "metrics.json").write_text(json.dumps(facts | result.report, indent=2) + "\n")
+  write_whole(folder / "metrics.json", json.dumps(facts | result.report, indent=2) + "\n")
   _write_pictures(folder, result.charts)
   _write_examples(folder / "examples.csv", result.per_example_score, source)
   with SummaryWriter(str(folder / "tensorboard")) as board:
@@ -173,10 +179,11 @@ def _write_pictures(folder: pathlib.Path, pictures: dict[Any, Any]) -> None:
 def _write_examples(path: pathlib.Path, quality: dict[int, float], source: Any) -> None:
   """A line for each example, the worst first; those without truth at the end."""
   order = sorted(quality, key=lambda i: (math.isnan(quality[i]), quality[i], i))
-  with path.open("w", newline="", encoding="utf-8") as file:
-    writer = csv.writer(file)
-    writer.writerow(["index", "name", "quality"])
-    writer.writerows([i, source[i]["name"], f"{quality[i]:.6f}"] for i in order)
+  file = io.StringIO(newline="")
+  writer = csv.writer(file)
+  writer.writerow(["index", "name", "quality"])
+  writer.writerows([i, source[i]["name"], f"{quality[i]:.6f}"] for i in order)
+  write_whole(path, file.getvalue())
 
 
 def _write_comparison(
@@ -199,7 +206,7 @@ def _write_comparison(
   where = "\n".join(
     f"{name:<6} {path}" for name, path in zip(COMPARISON_NAMES, checkpoints, strict=True)
   )
-  (folder / "comparison.txt").write_text(f"{where}\n\n{text}\n")
+  write_whole(folder / "comparison.txt", f"{where}\n\n{text}\n")
   print(f"\n{where}\n{text}\ncomparison  {folder}")
 
 

@@ -17,7 +17,7 @@ from jax import export
 import hrnet_jax
 from hrnet_jax import files
 from hrnet_jax.checkpoint import networks
-from hrnet_jax.errors import UserError, about_input
+from hrnet_jax.errors import UserError
 from hrnet_jax.export import check, program
 
 NAME, SUFFIX = "network", ".jaxexport"
@@ -174,7 +174,7 @@ def export_network(
   """
   path = target(output, overwrite=overwrite)
   loaded = networks.load(checkpoint)
-  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
+  with loaded.in_use():
     made = program.build(loaded, outputs, size=size, batch_size=batch_size)
   print(f"Network of step {loaded.step} from {checkpoint}: {loaded.config.model.task}")
   exported = program.trace(made, platforms)

@@ -23,7 +23,7 @@ from hrnet_jax.checkpoint import networks
 from hrnet_jax.data import images
 from hrnet_jax.data.dataset import DatasetInfo
 from hrnet_jax.data.regular_files import IMAGE_SUFFIXES, describe_left_out, is_of_system, list_files
-from hrnet_jax.errors import OptionError, UserError, about_input, out_of_memory, printable
+from hrnet_jax.errors import OptionError, UserError, out_of_memory, printable
 from hrnet_jax.models.folding import fold_batchnorm
 from hrnet_jax.predict.predictor import Photo, Predictor
 from hrnet_jax.tasks.interface import Task
@@ -247,7 +247,7 @@ def predict_folder(
   paths = find_photos(source)
   check_output(source, output)
   loaded = networks.load(checkpoint)
-  with about_input(f"{loaded.path}: {networks.ADVICE}", values=True):
+  with loaded.in_use():
     network = trained_network(loaded, **options)
   try:
     output.mkdir(parents=True, exist_ok=True)

@@ -28,15 +28,22 @@ class Log:
   full disk is said once, and does not end the run.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, first: int, last: int):
-    """`first` is the step the run starts after, `last` the one it ends with."""
+  def __init__(self, workdir: pathlib.Path, *, first: int, last: int, validation_due: bool = False):
+    """Opens the files.
+
+    Args:
+      workdir: of the run.
+      first: the step that the run starts after.
+      last: the step that it ends with.
+      validation_due: whether the validation of `first` comes again; its lines are dropped.
+    """
     self._active = jax.process_index() == 0
     self._bar = None
     self._last = last
     if not self._active:
       return
     path = workdir / METRICS
-    _drop_after(path, first)
+    _drop_after(path, first, validation_due)
     self._told = False
     self._lines = LineWriter(path, self._failed)
     self._board = TensorBoardWriter(workdir / "tensorboard", first + 1, self._failed)
@@ -126,8 +133,12 @@ def _is_step(x: Any) -> bool:
   return type(x) is int and 0 <= x < _MOST_STEPS
 
 
-def _drop_after(path: pathlib.Path, step: int) -> None:
-  """Keeps the complete lines of steps up to `step`."""
+def _drop_after(path: pathlib.Path, step: int, validation_due: bool) -> None:
+  """Keeps the complete lines of steps up to `step`, and of it those of training if it is due."""
   if path.exists():
-    kept = [entry for entry in read_entries(path) if entry["step"] <= step]
+    kept = [
+      x
+      for x in read_entries(path)
+      if x["step"] < step or (x["step"] == step and not (validation_due and x["split"] == "eval"))
+    ]
     write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))

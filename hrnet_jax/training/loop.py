@@ -11,7 +11,7 @@ import jax
 from jax.sharding import Mesh
 
 from hrnet_jax.checkpoint.init_from import Transfer, start_from
-from hrnet_jax.checkpoint.manager import Checkpoints
+from hrnet_jax.checkpoint.manager import EVALUATION_DUE, Checkpoints
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data.inputs import open_dataset
@@ -21,6 +21,7 @@ from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
 from hrnet_jax.errors import config_keys
 from hrnet_jax.evaluation.memory import in_fitting_groups
+from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.log import Log, info
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
@@ -30,9 +31,6 @@ from hrnet_jax.training.step import StepPrograms
 from hrnet_jax.training.validation import Validation
 
 TRANSFER_FILE = "init_from.txt"
-# In the position of a checkpoint: its validation was broken off, and comes first when the run goes
-# on, so that its line in the log and its score are those of a run that was not interrupted.
-_EVALUATION_DUE = "evaluation_due"
 
 
 def train(
@@ -87,7 +85,9 @@ def train(
     state, position, transfer = _start(checkpoints, state, mesh, config.get("init_from", ""))
     first = int(state.step)
     with (
-      Log(workdir, first=first, last=plan.steps) as log,
+      Log(
+        workdir, first=first, last=plan.steps, validation_due=bool(position.get(EVALUATION_DUE))
+      ) as log,
       setup.train_batches(position["next_batch"]) as loader,
     ):
       info(_greeting(config, workdir, state, plan))
@@ -115,7 +115,7 @@ def train(
         vote=vote,
         watchdog=watchdog,
       )
-      if not position.get(_EVALUATION_DUE) or run.make_up_for_evaluation(first, state):
+      if not position.get(EVALUATION_DUE) or run.make_up_for_evaluation(first, state):
         state = run.train(first, state)
       watchdog.watch("writing the last checkpoint")
       checkpoints.finish()
@@ -166,7 +166,7 @@ class _Run:
     """Does the validation that the run's end broke off; False if it is broken off again."""
     score = self.validation.score(step, state.variables)
     if score is not None:
-      self.checkpoints.save(state, self.loader.state(), score=score, replace=True)
+      self.checkpoints.add_score(step, score)
     return score is not None
 
   def _batches(self, first: int) -> Iterator[tuple[int, Any]]:
@@ -177,7 +177,7 @@ class _Run:
 
   def _save(self, step: int, state: TrainState, score: float | None, evaluation_due: bool) -> None:
     self.watchdog.watch(f"saving step {step}")
-    due = {_EVALUATION_DUE: 1} if evaluation_due else {}
+    due = {EVALUATION_DUE: 1} if evaluation_due else {}
     self.checkpoints.save(state, self.loader.state() | due, score=score)
     self.progress.restart_clock()
 
@@ -187,7 +187,7 @@ class _Run:
     try:
       yield
     except Exception:
-      self.checkpoints.save(state, self.loader.state() | {_EVALUATION_DUE: 1})
+      self.checkpoints.save(state, self.loader.state() | {EVALUATION_DUE: 1})
       self.checkpoints.finish()
       raise
 
@@ -223,7 +223,7 @@ def _report_transfer(transfer: Transfer, workdir: pathlib.Path) -> None:
   """The outline for the terminal, the full list for a file."""
   info(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
   if jax.process_index() == 0:
-    (workdir / TRANSFER_FILE).write_text(transfer.listing())
+    write_whole(workdir / TRANSFER_FILE, transfer.listing())
 
 
 def _write_overview(path: pathlib.Path, state: TrainState) -> None:

@@ -8,51 +8,25 @@ import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 import hrnet_jax
-from hrnet_jax.checkpoint import manager, networks
+from hrnet_jax import files
+from hrnet_jax.checkpoint import networks, writer
 from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.manager import Checkpoints
-from hrnet_jax.training import optimizer
 from tests.helpers import toy
-
-_, TX = optimizer.build(10, name="sgd", learning_rate=0.1, schedule={"name": "poly"})
-MODEL = hrnet_jax.build_model(**toy.MODEL)
-FACTS = {
-  "config": toy.get_config().to_dict(),
-  "dataset": {"name": "streets", "palette": [[1, 2, 3]]},
-}
-
-
-def state_at(step, mesh=None, seed=None):
-  """A state whose every number depends on the step."""
-  mesh, seed = mesh or toy.make_mesh(1), step if seed is None else seed
-  state = toy.make_state(MODEL, TX, mesh, seed)
-  rng = np.random.default_rng(seed)
-  opt_state = jax.tree.map(
-    lambda x: jax.device_put(rng.integers(0, 99, x.shape).astype(x.dtype), x.sharding),
-    state.opt_state,
-  )
-  return state.replace(
-    step=jax.device_put(jnp.int32(step), state.step.sharding), opt_state=opt_state
-  )
-
-
-def assert_same_bits(actual, expected):
-  jax.tree.map(np.testing.assert_array_equal, jax.device_get(actual), jax.device_get(expected))
-
-
-def steps(workdir) -> list[int]:
-  return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir())
-
-
-def save(workdir, scores, keep_last=2):
-  """Saves a state at each step of `{step: score}`."""
-  with Checkpoints(workdir, facts=FACTS, keep_last=keep_last) as saver:
-    for step, score in scores.items():
-      saver.save(state_at(step), {"next_batch": 10 * step}, score=score)
+from tests.helpers.states import (
+  FACTS,
+  MODEL,
+  as_format_1,
+  assert_same_bits,
+  files_of,
+  save,
+  state_at,
+  steps,
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +59,19 @@ def test_other_devices_can_go_on(run, data, space):
   assert_same_bits(state, state_at(5))
   for x in jax.tree.leaves(state):
     assert x.sharding.device_set == set(mesh.devices.flat)
+
+
+def test_the_layout_is_that_of_the_storage_library(run):
+  """So that its own tools, and earlier versions, read what is written."""
+  state = state_at(5)
+  with ocp.CheckpointManager(run / "checkpoints") as found:
+    assert sorted(found.all_steps()) == [2, 4, 5]
+    items = found.restore(
+      5,
+      args=ocp.args.Composite(variables=ocp.args.StandardRestore(), loader=ocp.args.JsonRestore()),
+    )
+  assert_same_bits(items["variables"], state.variables)
+  assert items["loader"] == {"next_batch": 50}
 
 
 def test_a_state_may_change_while_it_is_written(tmp_path):
@@ -219,24 +206,59 @@ def test_if_none_can_be_used_nothing_is_changed(tmp_path):
     networks.load(tmp_path)
 
 
-def test_checkpoints_without_digests_are_taken(tmp_path):
-  save(tmp_path, {3: None})
+def test_digests_are_missed_where_a_version_writes_them(tmp_path, capsys):
+  save(tmp_path, {2: None, 3: None})
   shutil.rmtree(tmp_path / "checkpoints" / "3" / "digests")
   with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert_same_bits(saver.restore(state_at(0), toy.make_mesh(1))[0], state_at(2))
+  assert "checkpoints/3 is damaged: its digests are missing" in capsys.readouterr().err
+
+
+def test_checkpoints_without_digests_of_an_earlier_version_are_named(tmp_path, capsys):
+  save(tmp_path, {3: None})
+  as_format_1(tmp_path / "checkpoints" / "3", digests=False)
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
     assert_same_bits(saver.restore(state_at(0), toy.make_mesh(1))[0], state_at(3))
+  assert_same_bits(networks.load(tmp_path).variables, state_at(3).variables)
+  said = capsys.readouterr().err
+  assert said.count("checkpoints/3 is not checked: it was written by an earlier version") == 1
+
+
+def test_checkpoints_with_digests_of_an_earlier_version_are_taken(tmp_path, capsys):
+  save(tmp_path, {3: 0.5, 4: 0.4})
+  for step in (3, 4):
+    as_format_1(tmp_path / "checkpoints" / str(step))
+  assert networks.load(tmp_path).step == 3
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert_same_bits(saver.restore(state_at(0), toy.make_mesh(1))[0], state_at(4))
+  assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_folder_under_another_step_is_found_out(tmp_path, capsys, old):
+  save(tmp_path, {2: None, 3: None})
+  (tmp_path / "checkpoints" / "3").rename(tmp_path / "checkpoints" / "7")
+  if old:
+    as_format_1(tmp_path / "checkpoints" / "7")
+  else:
+    with pytest.raises(Damaged, match="checkpoints/7 is damaged: step: the content is not what"):
+      networks.load(tmp_path)
+  with Checkpoints(tmp_path, facts=FACTS) as saver:
+    assert_same_bits(saver.restore(state_at(0), toy.make_mesh(1))[0], state_at(2))
+  assert "checkpoints/7 is damaged: " in capsys.readouterr().err
 
 
 def test_a_folder_without_room_is_said_and_tried_again(tmp_path, capsys, monkeypatch):
   with Checkpoints(tmp_path, facts=FACTS, retry_seconds=0.05) as saver:
     saver.save(state_at(1), {"next_batch": 10})
     with monkeypatch.context() as patch:
-      patch.setattr(manager.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+      patch.setattr(files, "PATIENCE", 0.1)
+      patch.setattr(writer.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
       saver.save(state_at(2), {"next_batch": 20})
-      assert not saver.retry_is_due
       with pytest.raises(OSError, match=r"could not be written .* goes on from step 1"):
         saver.finish()
     said = capsys.readouterr().err
-    assert "the checkpoint of step 2 could not be written: " in said
+    assert said.count("the checkpoint of step 2 could not be written: ") == 1
     assert "has room for 0 MiB" in said
     time.sleep(0.06)
     assert saver.retry_is_due
@@ -246,14 +268,29 @@ def test_a_folder_without_room_is_said_and_tried_again(tmp_path, capsys, monkeyp
   assert steps(tmp_path) == [1, 3]
 
 
-def test_a_step_can_be_written_again_with_its_score(tmp_path):
+def test_a_score_can_be_added_to_what_is_there(tmp_path):
   with Checkpoints(tmp_path, facts=FACTS) as saver:
     saver.save(state_at(1), {"next_batch": 10, "evaluation_due": 1})
-    saver.save(state_at(1), {"next_batch": 10}, score=0.5, replace=True)
+    assert saver.latest == 1
+    before = files_of(tmp_path / "checkpoints" / "1")
+    assert saver.restore(state_at(0), toy.make_mesh(1))[1] == {
+      "next_batch": 10,
+      "evaluation_due": 1,
+    }
+    saver.add_score(1, 0.5)
+    assert saver.latest == 1
+    after = files_of(tmp_path / "checkpoints" / "1")
+    assert [str(x) for x in after if after[x] != before.get(x)] == ["metrics/metrics"]
+    assert saver.restore(state_at(0), toy.make_mesh(1))[1] == {"next_batch": 10}
     saver.save(state_at(2), {"next_batch": 20}, score=0.4)
   assert networks.find(tmp_path).name == "1"
-  with Checkpoints(tmp_path, facts=FACTS) as saver:
-    assert saver.latest == 2
+
+
+def test_added_scores_decide_what_is_kept(tmp_path):
+  save(tmp_path, {1: 0.5, 2: None}, keep_last=1)
+  with Checkpoints(tmp_path, facts=FACTS, keep_last=1) as saver:
+    saver.add_score(2, 0.6)
+  assert steps(tmp_path) == [2]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_restore(tmp_path):

@@ -13,7 +13,7 @@ import jaxlib
 import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import networks
+from hrnet_jax.checkpoint import checksums, networks
 from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.data import prepared
 from tests.helpers import old_runs, toy
@@ -59,7 +59,7 @@ def _distance(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> 
 
 
 def _take_data(run: pathlib.Path, data: pathlib.Path) -> bool:
-  """Prepares the run's data; False, and a changed manifest, if encoders make other files of it."""
+  """Prepares the run's data; False, and another fingerprint, if encoders make other files of it."""
   manifest = json.loads((run / "manifest.json").read_text())
   dataset, _ = prepared.prepare(
     manifest["dataset"]["name"], data, source=data / "source" if _is_toy(manifest) else None
@@ -67,6 +67,12 @@ def _take_data(run: pathlib.Path, data: pathlib.Path) -> bool:
   same = dataset.fingerprint == manifest["dataset"]["fingerprint"]
   manifest["dataset"]["fingerprint"] = dataset.fingerprint
   (run / "manifest.json").write_text(json.dumps(manifest))
+  facts, digests = (run / "checkpoints" / "2" / x / "metadata" for x in ("facts", "digests"))
+  content = json.loads(facts.read_text())
+  content["dataset"]["fingerprint"] = dataset.fingerprint
+  facts.write_text(json.dumps(content))
+  written = json.loads(digests.read_text()) | checksums.digests({"facts": content})
+  digests.write_text(json.dumps(written))
   return same
 
 

@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from hrnet_jax.checkpoint import workdir
+from hrnet_jax.checkpoint import networks, workdir
 from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.errors import UserError
 
@@ -174,6 +175,107 @@ def test_keys_that_shape_the_run_cannot_be_allowed(tmp_path, key):
 def test_keys_that_are_free_need_no_flag(tmp_path):
   with pytest.raises(UserError, match=r"'eval\.batch_size' .* \(it may change without the flag\)"):
     open_workdir(tmp_path, CONFIG, DATASET, allow_changes=["eval.batch_size"])
+
+
+@pytest.fixture
+def saved(tmp_path):
+  """The folder of a run whose checkpoint says what it is."""
+  config = json.loads(json.dumps(with_values()))
+  path = open_workdir(tmp_path / "saved", config, DATASET)
+  facts = {"config": config, "dataset": DATASET}
+  (path / "checkpoints").mkdir()
+  networks.export(path / "net", {"params": {"w": np.zeros(3, np.float32)}}, facts)
+  (path / "net" / "checkpoints" / "0").rename(path / "checkpoints" / "0")
+  (path / "checkpoints" / "0" / "training").mkdir()  # of a run
+  return path
+
+
+def wrong_seed():
+  return with_values(seed=4)
+
+
+@pytest.mark.parametrize(
+  "lost", [["config.json"], ["manifest.json"], ["config.json", "manifest.json"]]
+)
+def test_what_is_lost_is_written_again_by_the_checkpoint(saved, capsys, lost):
+  before = content(saved)
+  for name in lost:
+    (saved / name).unlink()
+  for refused in (wrong_seed(), slower()):
+    with pytest.raises(UserError, match="belongs to a run with another config"):
+      open_workdir(saved, refused, DATASET)
+  with pytest.raises(UserError, match=r"trained on streets with fingerprint aaaaaaaaaaaa.*bbbb"):
+    open_workdir(saved, with_values(), {**DATASET, "fingerprint": "b" * 64})
+  assert not any((saved / name).exists() for name in lost)
+  open_workdir(saved, with_values(), DATASET)
+  assert content(saved)["config.json"] == before["config.json"]
+  manifests = [json.loads(x["manifest.json"]) for x in (before, content(saved))]
+  assert manifests[0]["dataset"] == manifests[1]["dataset"]
+  said = capsys.readouterr().err
+  for name in lost:
+    assert (
+      f"{saved / name} was lost; it is written again, by what {saved}/checkpoints/0 says" in said
+    )
+  assert len(said.splitlines()) == len(lost)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "{", "[" * 100_000])
+@pytest.mark.parametrize("name", ["manifest.json", "config.json"])
+def test_what_is_damaged_is_written_again_by_the_checkpoint(saved, capsys, name, text):
+  (saved / name).write_text(text)
+  open_workdir(saved, with_values(), DATASET)
+  said = capsys.readouterr().err
+  assert f"{saved / name}" in said
+  assert "it is written again, by what" in said
+  assert json.loads((saved / name).read_text())["seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "config.json"])
+def test_files_that_contradict_the_checkpoint_are_named(saved, name):
+  values = json.loads((saved / name).read_text())
+  if name == "config.json":
+    values["seed"], values["optimizer"]["learning_rate"] = 4, 0.5
+    lines = [
+      f"{saved}/config.json contradicts {saved}/checkpoints/0/facts:",
+      "  config.optimizer.learning_rate: 0.1 in the checkpoint, 0.5 in the file",
+      "  config.seed: 3 in the checkpoint, 4 in the file",
+      "remove the file to go on with the values of the checkpoint, or restore the right one",
+    ]
+  else:
+    values["dataset"]["fingerprint"] = "c" * 64
+    lines = [
+      f"dataset.fingerprint is cccccccccccc in {saved}/manifest.json, but aaaaaaaaaaaa in "
+      f"{saved}/checkpoints/0/facts; remove the first to go on with the data of the checkpoint"
+    ]
+  (saved / name).write_text(json.dumps(values))
+  before = content(saved)
+  for config in (with_values(), wrong_seed()):
+    with pytest.raises(UserError) as error:
+      open_workdir(saved, config, DATASET)
+    assert str(error.value).splitlines() == lines
+  assert content(saved) == before
+  (saved / name).unlink()
+  open_workdir(saved, with_values(), DATASET)
+
+
+def test_changes_that_were_allowed_or_are_free_contradict_nothing(saved):
+  free = with_values(eval={"pictures": 1})
+  open_workdir(saved, free, DATASET)
+  changed = slower() | {"eval": {"pictures": 2}}
+  open_workdir(saved, changed, DATASET, allow_changes=["optimizer.learning_rate"])
+  open_workdir(saved, changed, DATASET)  # before the next checkpoint
+  with pytest.raises(UserError, match=r"learning_rate: 0\.01 there, 0\.1 now"):
+    open_workdir(saved, with_values(), DATASET)
+  (saved / "config.json").unlink()
+  open_workdir(saved, changed, DATASET)  # the manifest has it, too
+  assert len(json.loads((saved / "manifest.json").read_text())["changes"]) == 2
+
+
+def test_damaged_facts_leave_it_to_the_files(saved):
+  (saved / "checkpoints/0/facts/metadata").write_text("{")
+  open_workdir(saved, with_values(), DATASET)
+  with pytest.raises(UserError, match=r"config\.seed: 3 there, 4 now"):
+    open_workdir(saved, wrong_seed(), DATASET)
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "{", "[" * 100_000, '{"dataset": 3}'])

@@ -276,13 +276,15 @@ def _checkpoint(folder: pathlib.Path) -> list[Victim]:
 
 def _read_checkpoint(folder: pathlib.Path) -> int:
   from hrnet_jax.checkpoint import networks
-  from hrnet_jax.errors import about_input
   from hrnet_jax.predict.folder import trained_network
 
   if (folder / "changed").read_text().endswith("facts/metadata"):
-    shutil.rmtree(folder / "run/checkpoints/0/digests")
+    step = folder / "run/checkpoints/0"
+    shutil.rmtree(step / "digests")
+    data = (step / "facts/metadata").read_bytes()
+    (step / "facts/metadata").write_bytes(data.replace(b'"format": 2', b'"format": 1'))
   loaded = networks.load(folder / "run")
-  with about_input(networks.ADVICE):  # as `predict_folder` has it
+  with loaded.in_use():
     trained_network(loaded)
   return 0
 

@@ -8,7 +8,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 SECONDS = 0.25
-_rename = os.rename
+_rename, _replace = os.rename, os.replace
 
 
 def rename(*args: object, **kwargs: object) -> None:
@@ -17,7 +17,13 @@ def rename(*args: object, **kwargs: object) -> None:
   _rename(*args, **kwargs)
 
 
-os.rename = rename
+def replace(*args: object, **kwargs: object) -> None:
+  """`os.replace`, later."""
+  time.sleep(SECONDS)
+  _replace(*args, **kwargs)
+
+
+os.rename, os.replace = rename, replace
 
 if __name__ == "__main__":
   from hrnet_jax.cli.main import main

@@ -1,5 +1,6 @@
 """The predict command: files written, sizes kept, failures reported."""
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -48,7 +49,11 @@ def task(monkeypatch):
   config = ml_collections.ConfigDict({"model": {"task": "segmentation"}})
   variables = {"params": np.float32(0)}
   fake = types.SimpleNamespace(
-    config=config, variables_for=lambda model: variables, step=7, dataset=DATASET, path="run"
+    config=config,
+    variables_for=lambda model: variables,
+    step=7,
+    dataset=DATASET,
+    in_use=contextlib.nullcontext,
   )
   stand_in = Brightness()
   monkeypatch.setattr(folder.networks, "load", lambda path: fake)

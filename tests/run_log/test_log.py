@@ -100,3 +100,15 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path, capsys):
   with Log(tmp_path, first=1, last=2):
     pass
   assert entries(tmp_path) == [json.loads(good)] * 2
+
+
+def test_a_validation_that_comes_again_has_one_line(tmp_path):
+  """It was made up for, and the process ended before its score was stored."""
+  with Log(tmp_path, first=0, last=10) as log:
+    for step in (1, 2):
+      log.scalars(step, "train", {"loss": 0.5})
+      log.scalars(step, "eval", {"mean_iou": 0.25})
+  for due in (False, True):
+    with Log(tmp_path, first=2, last=10, validation_due=due):
+      kept = [(x["step"], x["split"]) for x in entries(tmp_path)]
+    assert kept == [(1, "train"), (1, "eval"), (2, "train")] + ([] if due else [(2, "eval")])

@@ -115,6 +115,15 @@ def test_a_validation_that_was_broken_off_is_made_up_for(
   assert stopped.step == 2
   assert "SIGTERM: saving step 2" in capsys.readouterr().err
   assert [e["split"] for e in entries(tmp_path / "stopped")] == ["train", "train"]
+
+  def die(*args: object) -> None:
+    raise Killed
+
+  with monkeypatch.context() as patch:  # after the validation, before its score is stored
+    patch.setattr(loop.Checkpoints, "add_score", die)
+    with pytest.raises(Killed):
+      loop.train(options, tmp_path / "stopped")
+  assert [e["split"] for e in entries(tmp_path / "stopped")] == ["train", "train", "eval"]
   resumed = loop.train(options, tmp_path / "stopped")
   jax.tree.map(np.testing.assert_array_equal, *jax.device_get((straight, resumed)))
   lines = [
