@@ -83,8 +83,8 @@ class Checkpoints:
     self._failed: Write | None = None
     self._failed_at: float | None = None
     if self._writes:
-      self._folder.mkdir(parents=True, exist_ok=True)
-      listing.remove_unfinished(self._folder)
+      files.patiently(lambda: self._folder.mkdir(parents=True, exist_ok=True))
+      files.patiently(lambda: listing.remove_unfinished(self._folder))
 
   def __enter__(self) -> "Checkpoints":
     return self

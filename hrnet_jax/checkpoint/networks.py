@@ -13,6 +13,7 @@ from jax.sharding import Sharding, SingleDeviceSharding
 from ml_collections import ConfigDict
 import numpy as np
 
+from hrnet_jax import files
 from hrnet_jax.checkpoint import handlers, legacy, listing, reading, versions
 from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.manager import FOLDER
@@ -158,6 +159,10 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
   Raises:
     FileNotFoundError: there is none.
   """
+  return files.patiently(lambda: _find(path))
+
+
+def _find(path: str | pathlib.Path) -> pathlib.Path:
   root = _root(path)
   if root is None:
     return pathlib.Path(path).absolute()
@@ -198,10 +203,8 @@ def _same_choice(path: str | pathlib.Path) -> pathlib.Path:
   chosen = collectives.of_first_process(step)
   if not chosen:
     raise error or UserError(f"{path}: process 0 finds no checkpoint there, and says why")
-  root = _root(path)
-  if root is None:
-    return pathlib.Path(path).absolute()
-  return root / str(chosen[0])
+  root = files.patiently(lambda: _root(path))
+  return pathlib.Path(path).absolute() if root is None else root / str(chosen[0])
 
 
 def _load(folder: pathlib.Path, source: pathlib.Path) -> Loaded:

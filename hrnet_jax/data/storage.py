@@ -137,7 +137,7 @@ class Place:
     except filelock.Timeout:
       print(f"{self._name}: another process is preparing it; waiting", file=sys.stderr, flush=True)
       lock.acquire(poll_interval=0.1)
-    with lock:
+    try:
       # The kernel releases the lock with the process, so whoever holds it is alone: all that is
       # found in the staging folder is left over.
       self._recover()
@@ -145,6 +145,8 @@ class Place:
         yield
       finally:
         self._recover()
+    finally:
+      lock.release()
 
   def publish(self, signature: str) -> None:
     """Gives a finished build its folder, and then makes it the one that is opened.
