@@ -84,7 +84,12 @@ def base(task: str, variant: str, data: str, **model: Any) -> ml_collections.Con
     "decoding": {},
     "scoring": {},
   }
-  config.checkpoint = {"every_steps": 500, "keep_last": 2, "retry_seconds": 60.0}
+  config.checkpoint = {
+    "every_steps": 500,
+    "keep_last": 2,
+    "retry_seconds": 60.0,
+    "grace_seconds": 30.0,  # that SIGTERM may take to save
+  }
   return config
 
 

@@ -23,8 +23,8 @@ MAX_LINES = 400
 # its own. The folder of a task is "tasks/*"; no other part imports one, since the registry finds
 # tasks by name, so they may use everything below the command line except training.
 LAYERS = (
-  ("files", "errors", "markdown", "task_spec"),
-  ("registry", "config"),
+  ("files", "errors", "markdown", "task_spec", "ending", "processes"),
+  ("registry", "config", "ownership"),
   ("ops",),
   ("visualize", "data"),
   ("models",),

@@ -138,8 +138,12 @@ LAYERS: tuple[dict[str, str], ...] = (
   {"models": "backbone, exchange, necks, heads"},
   {"visualize": "curves, sheets, label maps", "data": "data sets, pipeline, batches"},
   {"ops": "array functions without parameters"},
-  {"registry": "tasks and data sets by name", "config": "configs by name, overrides"},
-  {"files": "", "errors": "", "markdown": "", "task_spec": ""},
+  {
+    "registry": "tasks and data sets by name",
+    "config": "configs by name, overrides",
+    "ownership": "one writer a folder",
+  },
+  {"files": "", "errors": "", "markdown": "", "task_spec": "", "ending": "", "processes": ""},
 )
 _FILLS = (TEAL, ORANGE, TEAL, TEAL, ORANGE, ORANGE, ORANGE, *[BLUE] * 3, *[GREEN] * 2, *[GREY] * 3)
 _TASKS = ("segmentation", "landmarks", "detection", "classification", "pose", "yours")

@@ -65,6 +65,7 @@ ABSENT: Mapping[str, Any] = {
   "eval.protocol.stride": 8,
   "eval.scoring": {},
   "checkpoint.retry_seconds": 60.0,
+  "checkpoint.grace_seconds": 30.0,
 }
 
 

@@ -8,6 +8,7 @@ wide and tall images, make batches of one group each; see `grouping.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -16,6 +17,7 @@ import grain
 import numpy as np
 
 from hrnet_jax.data import grouping
+from hrnet_jax.data import workers as worker_processes
 from hrnet_jax.errors import UserError, is_about_input
 
 _PROFILING_FLAG = "grain_enable_multiprocess_worker_profiling"
@@ -28,15 +30,26 @@ class Loader(Iterator[dict[str, np.ndarray]]):
     num_batches: how many batches there are in all, None for the endless training loader.
   """
 
-  def __init__(self, dataset: grain.IterDataset, *, start: int = 0, num_batches: int | None = None):
+  def __init__(
+    self,
+    dataset: grain.IterDataset,
+    *,
+    start: int = 0,
+    num_batches: int | None = None,
+    processes: bool = False,
+  ):
+    """`start` is the batch that comes first; `processes`, whether reading it starts some."""
     self.num_batches = num_batches
     self._iterator: Iterator | None = iter(dataset)
     self._next_batch = start
+    self._starting = processes
 
   def __next__(self) -> dict[str, np.ndarray]:
     if self._iterator is None:
       raise ValueError("the loader is closed; make a new one to go on")
-    batch = next(self._iterator)
+    with worker_processes.starting() if self._starting else contextlib.nullcontext():
+      batch = next(self._iterator)
+    self._starting = False
     self._next_batch += 1
     return batch
 
@@ -153,7 +166,7 @@ def train_loader(
   ds = ds.random_map(_Apply(as_function(transform)), seed=transform_seed)
   ds = ds.batch(local, drop_remainder=True, batch_fn=_stack)
   ds = ds[process_index::process_count][start:]
-  return Loader(_read(ds, workers, threads, prefetch), start=start)
+  return Loader(_read(ds, workers, threads, prefetch), start=start, processes=workers > 0)
 
 
 def eval_loader(
@@ -200,7 +213,8 @@ def eval_loader(
     _ApplyMasked(as_function(transform))
   )
   ds = ds.batch(local, drop_remainder=True, batch_fn=stack or _stack)[process_index::process_count]
-  return Loader(_read(ds, workers, threads, prefetch), num_batches=len(ds))
+  read = _read(ds, workers, threads, prefetch)
+  return Loader(read, num_batches=len(ds), processes=workers > 0)
 
 
 def as_function(
@@ -238,7 +252,11 @@ def _read(ds: grain.MapDataset, workers: int, threads: int, prefetch: int) -> gr
     if _PROFILING_FLAG in flags.FLAGS and not flags.FLAGS.is_parsed():
       flags.FLAGS[_PROFILING_FLAG].present = True
     options = grain.multiprocessing.MultiprocessingOptions(workers, max(prefetch, 1))
-    return ds.to_iter_dataset(grain.ReadOptions(0, 0)).mp_prefetch(options).map(_own)
+    return (
+      ds.to_iter_dataset(grain.ReadOptions(0, 0))
+      .mp_prefetch(options, worker_processes.set_up)
+      .map(_own)
+    )
   ready = max(prefetch, threads) if prefetch else 0
   return ds.to_iter_dataset(grain.ReadOptions(threads, ready))
 
@@ -258,10 +276,8 @@ class _Records:
     except UserError:  # names the file
       raise
     except Exception as error:
-      kind = UserError if is_about_input(error) else RuntimeError
-      raise kind(
-        f"cannot read record {index} of {len(self)}: {type(error).__name__}: {error}"
-      ) from error
+      kind, text = _kind_and_text(error)
+      raise kind(f"cannot read record {index} of {len(self)}: {text}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,8 +308,8 @@ class _Apply:
       name = str(record.get("name", "a record without a name"))
       if name in str(error):
         raise
-      # A plain type, because it has to survive the way from a worker process.
-      raise RuntimeError(f"{name}: {type(error).__name__}: {error}") from error
+      kind, text = _kind_and_text(error)
+      raise kind(f"{name}: {text}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,6 +321,14 @@ class _ApplyMasked(_Apply):
     place = {"mask": np.bool_(index >= 0), "index": np.int32(index)}
     name = {"name": np.str_(record["name"])} if "name" in record else {}
     return super().__call__(record) | place | name
+
+
+def _kind_and_text(error: Exception) -> tuple[type[Exception], str]:
+  """How an error goes on its way, which may be that from a worker process: as a plain type."""
+  if isinstance(error, UserError):
+    return UserError, str(error)
+  kind = UserError if is_about_input(error) else RuntimeError
+  return kind, f"{type(error).__name__}: {error}"
 
 
 def _stack(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -7,7 +7,9 @@ SLURM and Open MPI say in the environment who the others are; elsewhere three fl
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
+import functools
 import glob
+import json
 import os
 import socket
 import sys
@@ -17,10 +19,17 @@ from typing import NoReturn
 
 import jax
 
-from hrnet_jax.errors import UserError, describe
+from hrnet_jax import ending
+from hrnet_jax.distributed import board, collectives
+from hrnet_jax.errors import UserError, describe, is_about_input
 
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _OPEN_MPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+# Whoever asks the service for a note while its process still connects kills that process.
+_joined = threading.Event()
+_END = "end"  # key of the note of the process that ends first
+_LOOK_SECONDS = 1.0
+_GONE = ("closed by peer", "reset by peer", "Broken pipe")  # how collectives say it
 _HOW = "give all of --coordinator_address=HOST:PORT --num_processes=N --process_id=I"
 
 
@@ -131,24 +140,79 @@ def connect(job: Job, timeout: float) -> None:
     jax.distributed.initialize(
       job.address, job.processes, job.process, initialization_timeout=int(timeout) + 60
     )
+  _joined.set()
 
 
 @contextlib.contextmanager
 def leaving_together(name: str) -> Iterator[None]:
-  """Where there are other processes, an error ends this one at once.
+  """Where there are other processes, all end when one does, for whatever reason, within seconds.
 
-  The usual end would wait for the others, which wait for this one.
+  The usual end would wait for the others, which wait for this one. Whoever ends leaves a note for
+  the others with its status and reason, and each of them looks for one every second. Where all is
+  well, all wait here for the last of them.
 
   Args:
     name: of the command, for messages.
   """
+  stop = threading.Event()
+  looking = threading.Thread(
+    target=_look_for_ends, args=(name, stop), name="other processes", daemon=True
+  )
+  looking.start()
   try:
-    yield
-  except BaseException as error:
-    if jax.process_count() == 1:
-      raise
-    print(describe(name, error), file=sys.stderr)
-    _leave(1)
+    with ending.before_leaving(functools.partial(_tell_others, name, stop)):
+      try:
+        yield
+        collectives.barrier("end")
+      except ending.Stopped:
+        collectives.barrier("end")
+        raise
+      except BaseException as error:
+        if jax.process_count() == 1:
+          raise
+        _end(name, error, stop)
+  finally:
+    stop.set()
+    looking.join(_LOOK_SECONDS)
+
+
+def _end(name: str, error: BaseException, stop: threading.Event) -> NoReturn:
+  """Ends this process with an error, and says so to the others unless they know."""
+  if isinstance(error, board.KnownToAll):
+    stop.set()
+  if isinstance(error, SystemExit):
+    ending.leave(error.code if isinstance(error.code, int) else 1)
+  lost = ending.interrupted() and not is_about_input(error)  # libraries turn it into their own
+  if isinstance(error, KeyboardInterrupt) or lost:
+    ending.leave(ending.INTERRUPTED, f"{name}: interrupted")
+  if isinstance(error, jax.errors.JaxRuntimeError) and any(x in str(error) for x in _GONE):
+    reason = str(error).splitlines()[0]
+    ending.leave(1, f"{name}: another process has gone without a word ({reason})")
+  ending.leave(1, describe(name, error))
+
+
+def _look_for_ends(name: str, stop: threading.Event) -> None:
+  """Ends this process once another one has said that it ends."""
+  while not stop.wait(_LOOK_SECONDS):
+    note = board.look(_END) if _joined.is_set() and board.available() else None
+    if note is not None and not stop.is_set():
+      told = json.loads(note)
+      if told["process"] != board.process():
+        ending.leave(
+          told["status"], f"{name}: process {told['process']} has ended: {told['reason']}"
+        )
+
+
+def _tell_others(name: str, known: threading.Event, status: int, text: str) -> None:
+  """Leaves the note, unless all know; process 0, who keeps it, gives them time to read."""
+  if not _joined.is_set() or not board.available():
+    return
+  if not known.is_set():
+    reason = text.removeprefix(f"{name}: ") or f"status {status}"
+    told = {"process": board.process(), "status": status, "reason": reason}
+    board.post(_END, json.dumps(told))
+  if board.process() == 0:
+    time.sleep(2.5 * _LOOK_SECONDS)
 
 
 def _checked(job: Job) -> Job:
@@ -198,13 +262,13 @@ def _wait_for(job: Job, timeout: float) -> None:
 
 @contextlib.contextmanager
 def _limit(
-  seconds: float, message: str, leave: Callable[[int], None] | None = None
+  seconds: float, message: str, leave: Callable[[int], None] = ending.leave
 ) -> Iterator[None]:
   """Ends the process with the message if the body takes longer; it may be deep in other code."""
 
   def give_up() -> None:
     print(f"error: {message}", file=sys.stderr)
-    (leave or _leave)(1)
+    leave(1)
 
   timer = threading.Timer(max(seconds, 0.1), give_up)
   timer.daemon = True
@@ -213,9 +277,3 @@ def _limit(
     yield
   finally:
     timer.cancel()
-
-
-def _leave(status: int) -> NoReturn:
-  sys.stdout.flush()
-  sys.stderr.flush()
-  os._exit(status)

@@ -72,33 +72,42 @@ class StopVote:
   """Whether any process wants to stop, known to all of them at the same step.
 
   A process that ended alone would leave the others in a collective that never completes, so all of
-  them vote after every step, and end after the same one.
+  them vote after every step, and end after the same one. A wish is a number above 0, such as that
+  of a signal.
+
+  Attributes:
+    wish: the largest one that was told so far; 0 if there was none.
   """
 
   def __init__(self, mesh: Mesh):
     self._mesh, self._running = mesh, deque()
+    self.wish = 0
     self._count = jax.jit(lambda x: x.max(), out_shardings=sharding.replicated(mesh))
 
-  def any_process(self, wish: bool) -> bool:
+  def any_process(self, wish: int) -> bool:
     """Votes; returns the result of two votes ago (of this one, if there is one process)."""
     if jax.process_count() == 1:
-      return wish
+      return self._told(wish)
     # A vote is a small program behind its step. To read it at once would be to wait for the step;
     # the one that is read now is of a step whose scalars the host has waited for anyway.
     self._running.append(self._dispatch(wish))
     return len(self._running) > STEPS_IN_FLIGHT and self._read(self._running.popleft())
 
-  def any_process_now(self, wish: bool) -> bool:
+  def any_process_now(self, wish: int) -> bool:
     """Votes and waits for the result, which is true also if it was before this."""
     if jax.process_count() == 1:
-      return wish
+      return self._told(wish)
     self._running.append(self._dispatch(wish))
     results = [self._read(x) for x in self._running]
     self._running.clear()
     return any(results)
 
   def _read(self, vote: jax.Array) -> bool:
-    return bool(sharding.local_copy(vote))
+    return self._told(int(sharding.local_copy(vote)))
 
-  def _dispatch(self, wish: bool) -> jax.Array:
+  def _told(self, wish: int) -> bool:
+    self.wish = max(self.wish, wish)
+    return wish > 0
+
+  def _dispatch(self, wish: int) -> jax.Array:
     return self._count(sharding.on_own_devices(int(wish), self._mesh))

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 import faulthandler
-import os
 import sys
 import threading
 import time
 
 import jax
 
+from hrnet_jax import ending
 from hrnet_jax.errors import UserError
 
 EXIT_STATUS = 75  # EX_TEMPFAIL: starting again may help
@@ -17,7 +17,8 @@ EXIT_STATUS = 75  # EX_TEMPFAIL: starting again may help
 class Watchdog:
   """A thread that looks at how long the same thing has been waited for; a context manager.
 
-  Every process watches itself, because where one hangs the others wait for it.
+  Every process watches itself, because where one hangs the others wait for it. Time in which the
+  whole process stood still, as in a laptop that slept, does not count.
   """
 
   def __init__(
@@ -25,7 +26,7 @@ class Watchdog:
     *,
     warn: float = 300.0,
     abort: float = 0.0,
-    end: Callable[[int], None] = os._exit,
+    end: Callable[[int], None] = ending.leave,
   ):
     """Both are seconds; 0 is never.
 
@@ -41,6 +42,7 @@ class Watchdog:
     if min(warn, abort) < 0:
       raise UserError(f"train.watchdog has warn {warn} and abort {abort}; expected 0 or more")
     self._warn, self._abort, self._end = warn, abort, end
+    self._still = 0.0  # seconds in which this process did not run
     self._what, self._since, self._patient, self._warned = "start", time.monotonic(), True, False
     self._stop = threading.Event()
     self._thread: threading.Thread | None = None
@@ -61,11 +63,16 @@ class Watchdog:
   def watch(self, what: str, *, patient: bool = False) -> None:
     """From now on the process waits for this; `patient` if that may take long."""
     self._warned = False
-    self._what, self._since, self._patient = what, time.monotonic(), patient
+    self._what, self._since, self._patient = what, time.monotonic() - self._still, patient
 
   def _look(self) -> None:
+    last = time.monotonic()
     while not self._stop.wait(self._every):
-      waited = time.monotonic() - self._since
+      last, before = time.monotonic(), last
+      # This thread runs whenever the process does, but for moments.
+      missed = last - before - self._every
+      self._still += missed if missed > self._every else 0.0
+      waited = last - self._still - self._since
       if self._warn and waited > self._warn and not self._warned:
         self._warned = True
         self._say(f"{self._what} has taken {waited:.0f} s so far")

@@ -1,21 +1,25 @@
 """The training loop, the same for every task: config and workdir -> final state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import functools
 import pathlib
+import signal
 from typing import Any
 
 from clu import parameter_overview
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax import ending
+from hrnet_jax.checkpoint import listing
 from hrnet_jax.checkpoint.init_from import Transfer, start_from
-from hrnet_jax.checkpoint.manager import EVALUATION_DUE, Checkpoints
+from hrnet_jax.checkpoint.manager import EVALUATION_DUE, FOLDER, Checkpoints
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.checkpoint.workdir import open_workdir
+from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.inputs import open_dataset
-from hrnet_jax.data.pipeline import Loader
 from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
 from hrnet_jax.distributed.watchdog import Watchdog
@@ -23,6 +27,8 @@ from hrnet_jax.errors import config_keys
 from hrnet_jax.evaluation.memory import in_fitting_groups
 from hrnet_jax.files import write_whole
 from hrnet_jax.run_log.log import Log, info
+from hrnet_jax.training import joint
+from hrnet_jax.training.ahead import UNREADABLE, Ahead
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
 from hrnet_jax.training.schedule import GOES_BY_LENGTH
@@ -31,19 +37,23 @@ from hrnet_jax.training.step import StepPrograms
 from hrnet_jax.training.validation import Validation
 
 TRANSFER_FILE = "init_from.txt"
+_GRACE_SECONDS = 30.0
+_NOT_OF_FILES = {"every_steps", "grace_seconds"}  # keys of `checkpoint` that the loop reads itself
 
 
 def train(
   config: Any, workdir: str | pathlib.Path, *, allow_changes: Sequence[str] = ()
 ) -> TrainState:
-  """Trains until the config's last step or SIGTERM; goes on where the workdir's run stopped.
+  """Trains until the config's last step or a signal; goes on where the workdir's run stopped.
 
   The weights come from the newest checkpoint of the workdir; else from `config.init_from`, if it
   names one (see `checkpoint.init_from`); else they are initialised.
 
   Order and augmentation of examples are functions of the seed and the step, so a run that was
   killed and started again ends with the same bits as one that was not, and may go on with another
-  number of processes and devices.
+  number of processes and devices. The processes of a job compare all of this before the first step.
+
+  SIGTERM and Ctrl-C end it after a step, with a checkpoint; see `runtime.Termination`.
 
   Args:
     config: see `configs/`.
@@ -54,10 +64,34 @@ def train(
     The final state.
 
   Raises:
-    ValueError: config, data set and workdir do not fit together.
+    ValueError: config, data set and workdir do not fit together, processes do not agree, or another
+      run has the workdir.
+    Stopped: a KeyboardInterrupt: Ctrl-C has ended the run, with a checkpoint.
     Diverged: the loss is not finite; the message names the step and the last good checkpoint.
   """
-  dataset = open_dataset(config)
+  path = pathlib.Path(workdir).expanduser().absolute()
+  grace = config.checkpoint.get("grace_seconds", _GRACE_SECONDS)
+  with runtime.Termination(grace, functools.partial(_goes_on, path)) as termination:
+    dataset = open_dataset(config)
+    joint.agree_on_inputs(config, dataset)
+    with joint.owned(path) as check_owner:
+      state = _train(config, path, dataset, termination, check_owner, allow_changes)
+  if termination.answered == signal.SIGINT:
+    raise ending.Stopped(
+      f"step {int(state.step)} is saved; {_goes_on(path)}", silent=jax.process_index() > 0
+    )
+  return state
+
+
+def _train(
+  config: Any,
+  workdir: pathlib.Path,
+  dataset: Dataset,
+  termination: runtime.Termination,
+  check_owner: Callable[..., None],
+  allow_changes: Sequence[str],
+) -> TrainState:
+  """The same in a folder that is this run's, with data that all processes agree on."""
   setup = make_setup(config, dataset)
   mesh, plan = setup.mesh, setup.plan
   example = setup.inputs.check(sharding.height_multiple(mesh))
@@ -75,14 +109,11 @@ def train(
   eval_step, eval_batches = in_fitting_groups(
     setup.eval_step, setup.inputs, state.variables, example, config.eval.get("examples", 0)
   )
-  keeping = {key: value for key, value in config.checkpoint.items() if key != "every_steps"}
-  with (
-    Checkpoints(workdir, facts=facts, **keeping) as checkpoints,
-    runtime.Termination() as termination,
-    watchdog,
-  ):
+  keeping = {key: x for key, x in config.checkpoint.items() if key not in _NOT_OF_FILES}
+  with Checkpoints(workdir, facts=facts, **keeping) as checkpoints, watchdog:
     watchdog.watch("reading the newest checkpoint", patient=True)
     state, position, transfer = _start(checkpoints, state, mesh, config.get("init_from", ""))
+    joint.agree_on_start(state, position)
     first = int(state.step)
     with (
       Log(
@@ -97,7 +128,7 @@ def train(
       run = _Run(
         mesh=mesh,
         plan=plan,
-        loader=loader,
+        batches=Ahead(loader, plan.steps - first),
         train_step=StepPrograms(setup.train_step, watchdog),
         progress=Progress(plan, setup.schedule, log, checkpoints),
         validation=Validation(
@@ -114,6 +145,7 @@ def train(
         termination=termination,
         vote=vote,
         watchdog=watchdog,
+        check_owner=check_owner,
       )
       if not position.get(EVALUATION_DUE) or run.make_up_for_evaluation(first, state):
         state = run.train(first, state)
@@ -128,7 +160,7 @@ class _Run:
 
   mesh: Mesh
   plan: Plan
-  loader: Loader
+  batches: Ahead
   train_step: StepPrograms
   progress: Progress
   validation: Validation
@@ -136,59 +168,88 @@ class _Run:
   termination: runtime.Termination
   vote: StopVote
   watchdog: Watchdog
+  check_owner: Callable[..., None]
 
   def train(self, first: int, state: TrainState) -> TrainState:
     """Step, log, evaluate, save: in this order, so that disk and position in the data agree."""
-    for step, batch in self._batches(first):
+    saved = first
+    for step in range(first + 1, self.plan.steps + 1):
+      self.watchdog.watch(f"waiting for batch {step} of the training data")
+      with self._saved_if_it_fails(state, fresh=step - 1 > saved):
+        batch = sharding.to_global(next(self.batches), self.mesh)
       state, scalars = self.train_step(step, state, batch)
-      stopping, score = self.vote.any_process(self.termination.requested), None
+      self.termination.started = True
+      self.batches.look()
+      wish = UNREADABLE if self.batches.error else self.termination.requested
+      stopping, score = self.vote.any_process(wish), None
       evaluating = self.plan.evaluates(step)
       saving = stopping or self.plan.saves(step) or self.checkpoints.retry_is_due
+      self.check_owner()
 
       self.progress.add(step, scalars)
       if saving:
         self.progress.check(step, state)
 
       if evaluating and not stopping:
-        with self._saved_if_it_fails(state):
+        with self._saved_if_it_fails(state, evaluation_due=True):
           score = self.validation.score(step, state.variables)
         stopping = score is None
 
       if saving:
+        self.termination.saving = stopping
         # Only a validation that was broken off has to be made up for.
         self._save(step, state, score, evaluation_due=stopping and evaluating)
+        saved = step
+      if stopping and self.vote.wish == UNREADABLE:
+        self.checkpoints.finish()
+        self.batches.raise_in_all()
       if stopping:
-        info(f"SIGTERM: saving step {step}; the same command goes on from there")
+        self._say_why(step)
         break
     return state
 
   def make_up_for_evaluation(self, step: int, state: TrainState) -> bool:
     """Does the validation that the run's end broke off; False if it is broken off again."""
     score = self.validation.score(step, state.variables)
-    if score is not None:
-      self.checkpoints.add_score(step, score)
-    return score is not None
-
-  def _batches(self, first: int) -> Iterator[tuple[int, Any]]:
-    """Steps after `first` and their batches, on the devices."""
-    for step in range(first + 1, self.plan.steps + 1):
-      self.watchdog.watch(f"waiting for batch {step} of the training data")
-      yield step, sharding.to_global(next(self.loader), self.mesh)
+    if score is None:
+      self._say_why(step)
+      return False
+    self.check_owner(look=True)
+    self.checkpoints.add_score(step, score)
+    return True
 
   def _save(self, step: int, state: TrainState, score: float | None, evaluation_due: bool) -> None:
     self.watchdog.watch(f"saving step {step}")
+    self.check_owner(look=True)
     due = {EVALUATION_DUE: 1} if evaluation_due else {}
-    self.checkpoints.save(state, self.loader.state() | due, score=score)
+    self.checkpoints.save(state, self.batches.state() | due, score=score)
     self.progress.restart_clock()
 
+  def _say_why(self, step: int) -> None:
+    self.termination.answered = self.vote.wish
+    if self.vote.wish != signal.SIGINT:  # which the command says
+      info(f"SIGTERM: saving step {step}; the same command goes on from there")
+
   @contextlib.contextmanager
-  def _saved_if_it_fails(self, state: TrainState) -> Iterator[None]:
-    """Keeps what was trained where a validation fails, as on a damaged image."""
+  def _saved_if_it_fails(
+    self, state: TrainState, *, fresh: bool = True, evaluation_due: bool = False
+  ) -> Iterator[None]:
+    """Keeps what was trained where data cannot be read, as on a damaged image.
+
+    Args:
+      state: before what the body does.
+      fresh: whether it is not saved yet.
+      evaluation_due: whether the body is the validation of this step.
+    """
     try:
       yield
     except Exception:
-      self.checkpoints.save(state, self.loader.state() | {EVALUATION_DUE: 1})
-      self.checkpoints.finish()
+      if fresh:
+        self.check_owner(look=True)
+        self.progress.check(int(state.step), state)
+        due = {EVALUATION_DUE: 1} if evaluation_due else {}
+        self.checkpoints.save(state, self.batches.state() | due)
+        self.checkpoints.finish()
       raise
 
 
@@ -219,6 +280,11 @@ def _greeting(config: Any, workdir: pathlib.Path, state: TrainState, plan: Plan)
   )
 
 
+def _goes_on(workdir: pathlib.Path) -> str:
+  step = max(listing.steps_in(workdir / FOLDER), default=0)
+  return f"the same command goes on from step {step}" if step else "the same command starts anew"
+
+
 def _report_transfer(transfer: Transfer, workdir: pathlib.Path) -> None:
   """The outline for the terminal, the full list for a file."""
   info(f"{transfer.summary()}\n  all tensors: {workdir / TRANSFER_FILE}")
@@ -228,4 +294,4 @@ def _report_transfer(transfer: Transfer, workdir: pathlib.Path) -> None:
 
 def _write_overview(path: pathlib.Path, state: TrainState) -> None:
   if jax.process_index() == 0:
-    path.write_text(parameter_overview.get_parameter_overview(state.params) + "\n")
+    write_whole(path, parameter_overview.get_parameter_overview(state.params) + "\n")

@@ -153,3 +153,37 @@ def test_an_error_among_several_ends_the_process_at_once():
   done = subprocess.run([sys.executable, "-c", code], cwd=toy.ROOT, capture_output=True, text=True)
   assert done.returncode == 1
   assert done.stderr.startswith("hrnet train: wrong x")
+
+
+def end_among_several(statement):
+  code = (
+    "import jax; jax.process_count = lambda: 2\n"
+    "from hrnet_jax.distributed import cluster\n"
+    f"with cluster.leaving_together('hrnet train'):\n  {statement}\n"
+  )
+  done = subprocess.run([sys.executable, "-c", code], cwd=toy.ROOT, capture_output=True, text=True)
+  return done.returncode, done.stderr
+
+
+def test_a_lost_connection_and_an_interrupt_are_one_line():
+  gone = "Gloo all-reduce failed: Connection closed by peer [127.0.0.1]:1\\nmore"
+  status, said = end_among_several(f"raise jax.errors.JaxRuntimeError('{gone}')")
+  assert status == 1
+  assert said.startswith("hrnet train: another process has gone without a word (Gloo all-reduce")
+  assert said.count("\n") == 1
+  assert end_among_several("raise KeyboardInterrupt") == (130, "hrnet train: interrupted\n")
+
+
+def test_what_another_process_says_ends_this_one(monkeypatch):
+  ends, stop = [], cluster.threading.Event()
+  note = {"process": 1, "status": 75, "reason": "no data"}
+  monkeypatch.setattr(cluster, "_LOOK_SECONDS", 0.01)
+  monkeypatch.setattr(cluster.board, "available", lambda: True)
+  monkeypatch.setattr(cluster.board, "look", lambda key: cluster.json.dumps(note))
+  monkeypatch.setattr(cluster.ending, "leave", lambda *x: (ends.append(x), stop.set()))
+  cluster._joined.set()
+  try:
+    cluster._look_for_ends("hrnet train", stop)
+  finally:
+    cluster._joined.clear()
+  assert ends == [(75, "hrnet train: process 1 has ended: no data")]

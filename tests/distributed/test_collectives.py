@@ -32,6 +32,15 @@ def test_alone_a_wish_counts_at_once():
   assert not vote.any_process_now(False)
 
 
+def test_the_wish_that_counted_is_kept():
+  vote = StopVote(toy.make_mesh(4))
+  vote.any_process(0)
+  assert vote.wish == 0
+  vote.any_process(15)
+  vote.any_process_now(2)
+  assert vote.wish == 15
+
+
 @pytest.fixture
 def many(monkeypatch):
   """Behaves as with other processes, which have no wish of their own."""
@@ -42,6 +51,7 @@ def test_among_many_a_wish_counts_two_votes_later(many):
   vote = StopVote(toy.make_mesh(4, 2))
   votes = [vote.any_process(x) for x in (False, True, False, False, False)]
   assert votes == [False, False, False, True, False]
+  assert vote.wish == 1
 
 
 def test_a_vote_that_waits_sees_those_under_way(many):

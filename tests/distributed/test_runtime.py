@@ -1,10 +1,12 @@
 """Signals, the compilation cache, and memory after compiling."""
 
+import math
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +74,63 @@ def test_sigterm_is_noted_and_the_old_handler_comes_back():
     os.kill(os.getpid(), signal.SIGTERM)
     assert termination.requested
   assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_a_notebook_the_first_interrupt_is_noted_and_the_second_raised(monkeypatch):
+  monkeypatch.setattr(runtime.ending, "SAME_SECONDS", 0.0)
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    with runtime.Termination() as termination:
+      signal.raise_signal(signal.SIGINT)
+      assert termination.requested == signal.SIGINT
+      with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_of_the_users_own_stays_theirs():
+  heard = []
+  before = signal.signal(signal.SIGINT, lambda *args: heard.append(1))
+  try:
+    with runtime.Termination() as termination:
+      signal.raise_signal(signal.SIGINT)
+      assert (termination.requested, heard) == (0, [1])
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def test_outside_of_the_main_thread_signals_are_somebody_elses():
+  handlers = []
+
+  def enter():
+    with runtime.Termination():
+      handlers.append(signal.getsignal(signal.SIGTERM))
+
+  thread = threading.Thread(target=enter)
+  thread.start()
+  thread.join()
+  assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_the_time_to_end_depends_on_what_there_is_to_save():
+  termination = runtime.Termination(7.0, lambda: "the same command goes on from step 3")
+  assert termination.seconds(signal.SIGTERM) == termination.seconds(signal.SIGINT) == 0
+  assert termination.line(signal.SIGTERM) == "the same command goes on from step 3"
+  termination.started = True
+  assert termination.seconds(signal.SIGTERM) == 7
+  assert termination.seconds(signal.SIGINT) == math.inf
+  assert "no step could be saved in 7 s (checkpoint.grace_seconds); the same command" in (
+    termination.line(signal.SIGTERM)
+  )
+  termination.saving = True
+  assert termination.seconds(signal.SIGTERM) == math.inf
+
+
+def test_a_grace_of_nothing_is_refused():
+  with pytest.raises(ValueError, match=r"checkpoint\.grace_seconds is 0, expected more than 0"):
+    runtime.Termination(0)
 
 
 def test_there_is_a_folder_for_the_cache_under_pytest():

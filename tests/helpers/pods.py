@@ -1,5 +1,6 @@
 """Runs of the toy in several processes on this machine."""
 
+from collections.abc import Mapping, Sequence
 import json
 import pathlib
 import socket
@@ -37,14 +38,25 @@ def start(
   *options: str,
   processes: int,
   devices: int,
+  own: Mapping[int, Sequence[str]] | None = None,
 ) -> list[subprocess.Popen]:
-  """Starts the processes of a job, each with simulated devices of its own."""
+  """Starts the processes of a job, each with simulated devices of its own.
+
+  Args:
+    script: of the checkout.
+    data: folder of prepared data sets.
+    workdir: of the run.
+    options: flags of all processes.
+    processes: how many there are.
+    devices: of each.
+    own: further flags of single processes.
+  """
   line, env = toy.command(script, data, workdir, *options, devices=devices)
   address = f"--coordinator_address=127.0.0.1:{free_port()}"
   several = [address, f"--num_processes={processes}"] if processes > 1 else []
   return [
     subprocess.Popen(
-      [*line, *several, *([f"--process_id={i}"] if several else [])],
+      [*line, *several, *([f"--process_id={i}"] if several else []), *(own or {}).get(i, ())],
       env=env,
       cwd=toy.ROOT,
       stdout=subprocess.PIPE,
