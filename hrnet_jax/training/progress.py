@@ -37,7 +37,7 @@ class Progress:
       raise self._advised(error) from None
 
   def check(self, step: int, state: TrainState) -> None:
-    """Looks at a state that is to be saved; waits for it.
+    """Looks at a state that is to be saved, and waits for it; its lines of the log reach the disk.
 
     Raises:
       Diverged: a loss so far, or a number of the state, is not finite.
@@ -47,6 +47,7 @@ class Progress:
       # The loss of a step is that of the weights before it, so their update may still have failed.
       if not all_finite(sharding.local_copy(state)):
         raise Diverged(f"step {step}: the update left numbers that are not finite")
+      self._log.sync()
     except Diverged as error:
       raise self._advised(error) from None
 
