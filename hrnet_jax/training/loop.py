@@ -18,7 +18,6 @@ from hrnet_jax.checkpoint.init_from import Transfer, start_from
 from hrnet_jax.checkpoint.manager import EVALUATION_DUE, FOLDER, Checkpoints
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.checkpoint.workdir import open_workdir
-from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.inputs import open_dataset
 from hrnet_jax.distributed import collectives, runtime, sharding
 from hrnet_jax.distributed.collectives import StopVote
@@ -32,7 +31,7 @@ from hrnet_jax.training.ahead import UNREADABLE, Ahead
 from hrnet_jax.training.plan import Plan
 from hrnet_jax.training.progress import Progress
 from hrnet_jax.training.schedule import GOES_BY_LENGTH
-from hrnet_jax.training.setup import make_setup
+from hrnet_jax.training.setup import TrainSetup, make_setup
 from hrnet_jax.training.step import StepPrograms
 from hrnet_jax.training.validation import Validation
 
@@ -74,8 +73,11 @@ def train(
   with runtime.Termination(grace, functools.partial(_goes_on, path)) as termination:
     dataset = open_dataset(config)
     joint.agree_on_inputs(config, dataset)
+    setup = make_setup(config, dataset)
+    example = setup.inputs.check(sharding.height_multiple(setup.mesh))
+    # A config that cannot be trained has been refused by now, and no folder was made for it.
     with joint.owned(path) as check_owner:
-      state = _train(config, path, dataset, termination, check_owner, allow_changes)
+      state = _train(config, path, setup, example, termination, check_owner, allow_changes)
   if termination.answered == signal.SIGINT:
     raise ending.Stopped(
       f"step {int(state.step)} is saved; {_goes_on(path)}", silent=jax.process_index() > 0
@@ -86,16 +88,15 @@ def train(
 def _train(
   config: Any,
   workdir: pathlib.Path,
-  dataset: Dataset,
+  setup: TrainSetup,
+  example: Any,
   termination: runtime.Termination,
   check_owner: Callable[..., None],
   allow_changes: Sequence[str],
 ) -> TrainState:
   """The same in a folder that is this run's, with data that all processes agree on."""
-  setup = make_setup(config, dataset)
   mesh, plan = setup.mesh, setup.plan
-  example = setup.inputs.check(sharding.height_multiple(mesh))
-  facts = {"config": config.to_dict(), "dataset": dataset.facts()}
+  facts = {"config": config.to_dict(), "dataset": setup.inputs.dataset.facts()}
   workdir = open_workdir(
     workdir,
     **facts,

@@ -251,6 +251,7 @@ def test_a_folder_under_another_step_is_found_out(tmp_path, capsys, old):
 def test_a_folder_without_room_is_said_and_tried_again(tmp_path, capsys, monkeypatch):
   with Checkpoints(tmp_path, facts=FACTS, retry_seconds=0.05) as saver:
     saver.save(state_at(1), {"next_batch": 10})
+    assert saver.latest == 1
     with monkeypatch.context() as patch:
       patch.setattr(files, "PATIENCE", 0.1)
       patch.setattr(writer.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))

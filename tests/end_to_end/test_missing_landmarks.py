@@ -113,6 +113,7 @@ def test_they_are_neither_learnt_nor_scored(folder, config):
       num_worst=5,
       consume=writer.add,
     )
+  writer.finish(result.totals)
   report = result.report
   assert report["images"] == 5  # by the side of the box, which all have
   assert "images_left_out" not in report
