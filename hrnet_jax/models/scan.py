@@ -1,9 +1,9 @@
 """Loops over equal parts, and rematerialisation, around a network whose definition knows neither.
 
 `ScannedHRNet` intercepts the calls of the plain network's stages and of its sequences of blocks.
-Equal parts become the body of one loop, which is compiled once. For the backward pass they keep
-what convolutions return and the statistics of norms, and compute norms, ReLUs and sums again;
-rematerialised parts keep their inputs alone. Both work on the variables of the plain network, so
+Equal parts become the body of one loop, which is compiled once. On a CPU they keep for the backward
+pass what convolutions return and the statistics of norms, and compute norms, ReLUs and sums again.
+Rematerialised parts keep their inputs alone. Both work on the variables of the plain network, so
 names, shapes and initial values stay. Values inside of such a part are not visible as
 intermediates.
 """
@@ -22,6 +22,7 @@ from hrnet_jax.models.blocks import BlockSequence
 from hrnet_jax.models.exchange import Pyramid, Stage
 from hrnet_jax.models.layers import CONVOLUTION
 from hrnet_jax.ops.batch_norm import STATISTICS
+from hrnet_jax.ops.cpu import onednn
 
 # Where the variables of a part are in its owner: in one submodule, or of each of the part's
 # submodules the name of the owner's.
@@ -143,7 +144,9 @@ class _Interceptor:
     """
     store = train and owner.is_mutable_collection(_STATS)
     scanned = self.scan_layers and len(names) > 1
-    whole = not self.in_part  # parts of a part keep what it keeps
+    # Parts of a part keep what it keeps. Measured on a CPU with its library alone; programs for
+    # accelerators stay as they were.
+    lean = not self.in_part and onednn.serves_here(jax.tree.leaves(x)[0].dtype)
 
     def run(x: Any, variables: Any) -> tuple[Any, Any]:
       with self._part():
@@ -155,7 +158,7 @@ class _Interceptor:
     if remat:
       # A loop's body is not merged with its copy in the backward pass; anywhere else it would be.
       run = jax.checkpoint(run, prevent_cse=not scanned)
-    elif whole:
+    elif lean:
       run = jax.checkpoint(run, prevent_cse=not scanned, policy=_KEPT)
     variables = [_read(owner, name) for name in names]
     x, stats = (_loop if scanned else _in_line)(run, x, variables)

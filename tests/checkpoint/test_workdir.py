@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from hrnet_jax.checkpoint import networks, workdir
+from hrnet_jax.checkpoint.manager import Checkpoints
 from hrnet_jax.checkpoint.workdir import open_workdir
 from hrnet_jax.errors import UserError
+from tests.helpers.states import state_at
 
 CONFIG = {"seed": 3, "model": {"width": 4, "modules": (1, 1, 1)}, "train": {"steps": 5}, "loss": {}}
 DATASET = {"name": "streets", "fingerprint": "a" * 64}
@@ -269,6 +271,19 @@ def test_changes_that_were_allowed_or_are_free_contradict_nothing(saved):
   (saved / "config.json").unlink()
   open_workdir(saved, changed, DATASET)  # the manifest has it, too
   assert len(json.loads((saved / "manifest.json").read_text())["changes"]) == 2
+
+
+def test_facts_that_steer_a_run_stay_the_same_whatever_the_fingerprint(tmp_path):
+  named = {**DATASET, "class_names": ["road", "sky"]}
+  run = open_workdir(tmp_path / "run", CONFIG, named)
+  facts = {"config": json.loads(json.dumps(CONFIG)), "dataset": named}
+  with Checkpoints(run, facts=facts) as saver:
+    saver.save(state_at(1), {"next_batch": 1})
+    saver.finish()
+  assert open_workdir(run, CONFIG, named) == run
+  assert open_workdir(run, CONFIG, DATASET) == run  # as data of earlier versions, without the key
+  with pytest.raises(UserError, match="trained on streets with other class_names than"):
+    open_workdir(run, CONFIG, {**named, "class_names": ["sky", "road"]})
 
 
 def test_damaged_facts_leave_it_to_the_files(saved):
