@@ -31,8 +31,9 @@ def test_a_few_faults(kind: str, every: int, operation: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_fault(kind: str) -> None:
-  rows = faults.run([kind])
+def test_many_faults(kind: str) -> None:
+  """All of them, but of checkpoints a fifth; `python -m tests.faults` makes all."""
+  rows = faults.run([kind], every=5 if kind == "checkpoints" else 1)
   assert {row["call"] for row in rows} >= {"write", "fsync", "rename", "killed"}
   assert all(row["points"] and row["tries"] for row in rows)
   assert not failures(rows)
