@@ -35,5 +35,6 @@ def test_many_faults(kind: str) -> None:
   """All of them, but of checkpoints a fifth; `python -m tests.faults` makes all."""
   rows = faults.run([kind], every=5 if kind == "checkpoints" else 1)
   assert {row["call"] for row in rows} >= {"write", "fsync", "rename", "killed"}
-  assert all(row["points"] and row["tries"] for row in rows)
+  assert all(row["points"] for row in rows)
+  assert sum(row["tries"] for row in rows) > 100
   assert not failures(rows)
