@@ -5,7 +5,7 @@ installed wheel. Either way they are modules of a package called `configs`, from
 file may import them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import difflib
 import functools
 import importlib
@@ -30,6 +30,15 @@ _PACKAGE = "configs"
 _HERE = pathlib.Path(__file__).parent
 _HELPERS = ("common", "renamed", "__init__")  # modules that are no configs
 _WIDTH = 100  # columns of a config in text
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+  """Values of nested mappings by dotted key, in the order of keys; an empty mapping is a value."""
+  if isinstance(tree, Mapping) and tree:
+    for key, value in sorted(tree.items(), key=lambda x: str(x[0])):
+      yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+  else:
+    yield prefix, tree
 
 
 def folder() -> pathlib.Path:

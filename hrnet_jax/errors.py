@@ -1,6 +1,6 @@
 """Errors about the user's input, which commands show as one line; all others are bugs of ours."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import errno
 import functools
@@ -35,6 +35,17 @@ def check_known(name: str, known: Iterable[str], kind: str) -> None:
   """
   if name not in (names := list(known)):
     raise UserError(f"unknown {kind} {name!r}; known: {', '.join(names)}")
+
+
+def some_of(names: Sequence[object], most: int) -> str:
+  """Names for a message, of which there may be many: the first `most`, and how many more."""
+  more = f" and {len(names) - most} more" if len(names) > most else ""
+  return ", ".join(map(str, names[:most])) + more
+
+
+def first_line(error: BaseException) -> str:
+  """The beginning of what an error says, which for those of libraries is long; else its kind."""
+  return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
 
 
 def lookup(table: Mapping[str, Any], name: str, kind: str) -> Any:
@@ -130,8 +141,7 @@ def about_input(text: str, *, values: bool = False) -> Iterator[None]:
     of_content |= isinstance(error, MemoryError)  # a decoder has asked for too much
     if is_about_input(error) and not of_content:
       raise
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
-    raise UserError(f"{text} ({reason})") from error
+    raise UserError(f"{text} ({first_line(error)})") from error
 
 
 @contextlib.contextmanager

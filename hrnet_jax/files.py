@@ -82,10 +82,11 @@ def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
 def whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """An empty folder beside `path`, which is not there yet; becomes it if nothing is raised.
 
+  The folder around it has to be there: where it is away, so is what it is mounted on.
+
   Raises:
     OSError: as `whole_file`, and where `path` is there already and holds something.
   """
-  path.parent.mkdir(parents=True, exist_ok=True)
   _remove_leftovers(path)
   temporary = temporary_name(path)
   temporary.mkdir()

@@ -42,6 +42,7 @@ def test_old_file_stays_where_a_call_fails(
 
 
 def test_folder_appears_when_its_body_is_done(tmp_path: pathlib.Path) -> None:
+  (tmp_path / "x").mkdir()
   with files.whole_folder(tmp_path / "x" / "new") as folder:
     (folder / "inner").mkdir()
     (folder / "inner" / "file").write_text("text")

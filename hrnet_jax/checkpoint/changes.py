@@ -1,10 +1,11 @@
 """Values of a run's config that may differ from one start to the next: two -> `Change`s."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
 from hrnet_jax.checkpoint.legacy import ABSENT, upgrade
+from hrnet_jax.config import flatten
 from hrnet_jax.errors import UserError
 
 # Where and how fast a run computes, how it is tested, and what it says and keeps. Its numbers stay
@@ -58,7 +59,7 @@ def find(
     config: of now, as JSON has it.
     length_matters: whether the learning rate at a step depends on the number of all steps.
   """
-  before, now = ({**ABSENT, **dict(_flatten(x))} for x in (upgrade(stored), config))
+  before, now = ({**ABSENT, **dict(flatten(x))} for x in (upgrade(stored), config))
   keys = sorted(before.keys() | now.keys())
   pairs = ((key, before.get(key, ABSENT_VALUE), now.get(key, ABSENT_VALUE)) for key in keys)
   phases = any(x.get("train.fine_tune.epochs") for x in (before, now))
@@ -128,11 +129,3 @@ def _is_below(key: str, *sections: str) -> bool:
 
 def _plain(key: str) -> str:
   return key.strip().removeprefix(_SECTION)
-
-
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-  if isinstance(tree, dict) and tree:
-    for key, value in tree.items():
-      yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-  else:
-    yield prefix, tree

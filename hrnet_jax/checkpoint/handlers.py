@@ -22,8 +22,9 @@ import orbax.checkpoint as ocp
 
 from hrnet_jax.checkpoint import checksums, scores, versions
 from hrnet_jax.checkpoint.checksums import Damaged, Digests
-from hrnet_jax.checkpoint.reading import line, of_system, reliably, say_once
+from hrnet_jax.checkpoint.reading import of_system, reliably, say_once
 from hrnet_jax.checkpoint.versions import Unfit
+from hrnet_jax.errors import first_line
 
 NAMES = ("variables", "training", "loader", "facts", "digests")
 _STEP = "step"  # its digest is among those of the items
@@ -156,7 +157,7 @@ def _read_json(folder: pathlib.Path, item: str) -> Any:
   try:
     return json.loads(data)
   except (ValueError, RecursionError) as error:
-    raise Damaged(f"{item} is not valid JSON ({line(error)})") from None
+    raise Damaged(f"{item} is not valid JSON ({first_line(error)})") from None
 
 
 def _write_arrays(folder: pathlib.Path, tree: Any) -> None:

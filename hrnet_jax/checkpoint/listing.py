@@ -10,6 +10,7 @@ import shutil
 from hrnet_jax import files
 from hrnet_jax.checkpoint import scores
 from hrnet_jax.checkpoint.reading import say_once
+from hrnet_jax.errors import some_of
 
 _STEP = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST = 2**31 - 1  # steps are int32
@@ -30,9 +31,8 @@ def steps_in(folder: pathlib.Path) -> list[int]:
   steps = [int(name) for name, is_dir in entries if is_dir and _is_step(name)]
   others = sorted(x for x, is_dir in entries if not (is_dir and _is_step(x)) and not _is_ours(x))
   if others:
-    more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
     say_once(
-      f"{folder}: {', '.join(others[:_MOST])}{more} passed over: checkpoints are folders that are "
+      f"{folder}: {some_of(others, _MOST)} passed over: checkpoints are folders that are "
       "called by their step"
     )
   return steps

@@ -20,11 +20,11 @@ import numpy as np
 from hrnet_jax import files
 from hrnet_jax.checkpoint import handlers, listing, scores
 from hrnet_jax.checkpoint.checksums import Damaged
-from hrnet_jax.checkpoint.reading import Gone, line
+from hrnet_jax.checkpoint.reading import Gone
 from hrnet_jax.checkpoint.train_state import TrainState
 from hrnet_jax.checkpoint.writer import Write, publish_folder
 from hrnet_jax.distributed import collectives, sharding
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, first_line
 from hrnet_jax.run_log import log
 
 FOLDER, DAMAGED = "checkpoints", "damaged"
@@ -234,7 +234,7 @@ class Checkpoints:
     if isinstance(error, Gone):
       return UserError(f"{self.path(step)} is not seen by every process; use a shared --workdir")
     if isinstance(error, UserError):
-      return UserError(self._none_can_be_used({**damaged, step: line(error)}))
+      return UserError(self._none_can_be_used({**damaged, step: first_line(error)}))
     return error
 
   def _none_can_be_used(self, reasons: Mapping[int, str]) -> str:
@@ -278,7 +278,7 @@ class Checkpoints:
     if again:
       return
     log.info(
-      f"the checkpoint of step {write.step} could not be written: {line(write.error)}\n"
+      f"the checkpoint of step {write.step} could not be written: {first_line(write.error)}\n"
       f"  training goes on; the last one is {self._newest()}, and the next try comes in "
       f"{self._retry_seconds:g} s or with the next checkpoint that is due"
     )
@@ -296,7 +296,7 @@ class Checkpoints:
       for step in steps - listing.to_keep(self._folder, steps, self._keep_last):
         listing.remove(self.path(step))
     except OSError as error:
-      log.info(f"old checkpoints of {self._folder} cannot be removed: {line(error)}")
+      log.info(f"old checkpoints of {self._folder} cannot be removed: {first_line(error)}")
 
   def _put_aside(self, damaged: Mapping[int, str]) -> None:
     """Moves damaged checkpoints out of the way of those to come."""

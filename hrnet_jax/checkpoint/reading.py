@@ -19,6 +19,7 @@ from typing import TypeVar
 from hrnet_jax import files
 from hrnet_jax.checkpoint.checksums import Damaged
 from hrnet_jax.checkpoint.versions import Unfit
+from hrnet_jax.errors import first_line
 from hrnet_jax.run_log import log
 
 _T = TypeVar("_T")
@@ -70,15 +71,15 @@ def reliably(folder: pathlib.Path, read: Callable[[], _T]) -> _T:
       failure = error
     if (trouble := _trouble(folder) or _passing(failure)) is None:
       if suspected:
-        raise Damaged(line(failure), folder) from failure
+        raise Damaged(first_line(failure), folder) from failure
       suspected = True
       continue
     waiting = trouble.errno in files.TRANSIENT | {errno.ENOENT}
     if not waiting or time.monotonic() + pause > end:
       raise Unreadable(
         trouble.errno,
-        f"{folder} cannot be read now, which says nothing about its content ({line(trouble)}); "
-        "nothing was changed, try again when the storage is well",
+        f"{folder} cannot be read now, which says nothing about its content "
+        f"({first_line(trouble)}); nothing was changed, try again when the storage is well",
       ) from trouble
     time.sleep(pause)
     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -130,12 +131,6 @@ def of_system(error: BaseException | None) -> OSError | None:
 def say_once(text: str) -> None:
   """Says something that would be found again and again."""
   log.info(text)
-
-
-def line(error: BaseException) -> str:
-  """The first line of what an error says, which for those of storage libraries is long."""
-  text = str(error).strip() or type(error).__name__
-  return text.splitlines()[0][:300]
 
 
 def _passing(failure: Exception) -> OSError | None:

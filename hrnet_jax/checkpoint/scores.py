@@ -12,8 +12,9 @@ from typing import Any
 from hrnet_jax import files
 from hrnet_jax.checkpoint import checksums
 from hrnet_jax.checkpoint.checksums import Damaged
-from hrnet_jax.checkpoint.reading import Gone, line, say_once
+from hrnet_jax.checkpoint.reading import Gone, say_once
 from hrnet_jax.checkpoint.versions import format_of
+from hrnet_jax.errors import first_line
 
 ITEM = "metrics"
 _SCORE, _STEP, _DIGEST = "score", "step", "digest"
@@ -65,7 +66,7 @@ def read(folder: pathlib.Path) -> float | None:
     if score is not None and not isinstance(score, int | float):
       raise ValueError("it is no number")
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
-    raise Damaged(f"{path}: {line(error)}") from None
+    raise Damaged(f"{path}: {first_line(error)}") from None
   return None if score is None or math.isnan(score) else score
 
 
@@ -76,7 +77,7 @@ def read_or_say(folder: pathlib.Path, default: float | None = None) -> float | N
   except Gone:
     return None
   except (Damaged, OSError) as error:
-    say_once(f"the score of {folder} does not count: {line(error)}")
+    say_once(f"the score of {folder} does not count: {first_line(error)}")
     return None if isinstance(error, Damaged) else default
 
 

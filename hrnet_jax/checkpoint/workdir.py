@@ -20,15 +20,11 @@ from hrnet_jax.checkpoint.manager import FOLDER
 from hrnet_jax.checkpoint.reading import Gone
 from hrnet_jax.data.dataset import changed_fact
 from hrnet_jax.data.text import read_json
-from hrnet_jax.distributed import collectives
+from hrnet_jax.distributed import agreement, collectives
 from hrnet_jax.errors import UserError
 from hrnet_jax.ops.cpu import onednn
 from hrnet_jax.run_log import log
 
-_PACKAGES = (
-  "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
-  "opencv-python-headless", "pillow",
-)  # fmt: skip
 _CONFIG, _MANIFEST = "config.json", "manifest.json"
 
 
@@ -96,7 +92,7 @@ def manifest(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str,
     "config": config,
     "python": platform.python_version(),
     "platform": platform.platform(),
-    "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    "packages": {name: importlib.metadata.version(name) for name in agreement.PACKAGES},
     "devices": {
       "count": len(devices),
       "kind": devices[0].device_kind,

@@ -53,8 +53,6 @@ def publish_folder(
 ) -> None:
   """Makes a folder that appears when all of it has reached the disk, with patience for storage.
 
-  The folder around it is never made: where that is away, so is what it is mounted on.
-
   Args:
     place: of the folder.
     num_bytes: that it will need, roughly.
@@ -63,25 +61,19 @@ def publish_folder(
   Raises:
     OSError: `place` is as it was, or another program's.
   """
-  renamed = False
+  ours = 0  # number of the folder that was written last
 
   def attempt() -> None:
-    nonlocal renamed
-    if renamed and place.is_dir():
-      files.sync_names(place.parent)
+    nonlocal ours
+    if ours and place.is_dir() and place.stat().st_ino == ours:
+      files.sync_names(place.parent)  # nothing else was left to be done
       return
     if place.exists():
       raise FileExistsError(errno.EEXIST, f"{place} is there already, and stays")
     _check_room(place.parent, num_bytes)
-    temporary = files.temporary_name(place)
-    temporary.mkdir()
-    try:
+    with files.whole_folder(place) as temporary:
+      ours = temporary.stat().st_ino
       write(temporary)
-      files.publish(temporary, place)
-    except BaseException:
-      renamed = not temporary.exists()
-      shutil.rmtree(temporary, ignore_errors=True)
-      raise
 
   files.patiently(attempt, also=frozenset({errno.ENOENT}))
 

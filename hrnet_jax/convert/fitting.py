@@ -13,7 +13,7 @@ import numpy as np
 
 from hrnet_jax.convert import layout, origin, rules
 from hrnet_jax.convert.reference import NamingScheme
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, some_of
 from hrnet_jax.models.network import image_shape
 
 Path = tuple[str, ...]
@@ -144,6 +144,5 @@ def _message(problems: Mapping[str, Sequence[str]], explanation: str) -> str:
   most = _MOST[bool(explanation)]
   for problem, names in problems.items():
     if names:
-      more = f" and {len(names) - most} more" if len(names) > most else ""
-      lines.append(f"{len(names)} {problem}: {', '.join(names[:most])}{more}")
+      lines.append(f"{len(names)} {problem}: {some_of(names, most)}")
   return "\n  ".join(lines)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hrnet_jax.data import prepared
 from hrnet_jax.data.dataset import ADVICE
-from hrnet_jax.errors import about_input, printable
+from hrnet_jax.errors import about_input, printable, some_of
 
 _PLAIN_INTERVAL = 5.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_INTERVAL = 0.1
@@ -176,8 +176,7 @@ def warnings(dataset: prepared.Dataset) -> list[str]:
 
 
 def _shown(names):
-  more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-  return ", ".join(map(repr, names[:_SHOWN])) + more
+  return some_of([*map(repr, names)], _SHOWN)
 
 
 def _only_ignored_beside_the_first(dataset):

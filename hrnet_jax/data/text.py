@@ -5,7 +5,10 @@ is, the message names the file and the line.
 """
 
 import codecs
+from collections.abc import Iterable, Sequence
 import contextlib
+import csv
+import io
 import json
 import pathlib
 import re
@@ -108,3 +111,10 @@ def read_json_lines(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
       found.append(json.loads(line))
   objects = [x for x in found if isinstance(x, dict)]
   return objects, len(lines) - len(objects)
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
+  """Rows as the bytes of a CSV file."""
+  text = io.StringIO(newline="")
+  csv.writer(text).writerows(rows)
+  return text.getvalue().encode()

@@ -21,15 +21,17 @@ import jax
 import numpy as np
 
 import hrnet_jax
+from hrnet_jax.config import flatten
 from hrnet_jax.distributed import board, sharding
 from hrnet_jax.ops.cpu import onednn
 
 # Where and how fast a host reads its part of the data, which is the same part in any case; and when
 # it complains of itself.
 OWN_KEYS = frozenset({"data.data_dir", "data.workers", "data.threads", "train.watchdog"})
-_PACKAGES = (
+# On which numbers depend.
+PACKAGES = (
   "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy",
-  "opencv-python-headless", "pillow", "ml-collections",
+  "opencv-python-headless", "pillow",
 )  # fmt: skip
 _SETTINGS = (
   "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl",
@@ -57,10 +59,10 @@ def facts(config: Any, dataset: Any) -> dict[str, Any]:
   flags = os.environ.get("XLA_FLAGS", "").split()
   device = jax.local_devices()[0]
   return {
-    **{key: x for key, x in _flatten(config.to_dict()) if not _own(key)},
+    **{key: x for key, x in flatten(config.to_dict()) if not _own(key)},
     **{f"data set's {key}": _short(x) for key, x in data.items()},
     "version of Python": platform.python_version(),
-    **{f"version of {name}": _version(name) for name in _PACKAGES},
+    **{f"version of {name}": _version(name) for name in (*PACKAGES, "ml-collections")},
     "version of hrnet-jax": hrnet_jax.__version__,
     "code of hrnet_jax": source_digest(),
     **{f"code of {name}": _file_digest(name) for name in config.get("plugins", ())},
@@ -175,14 +177,6 @@ def _version(package: str) -> str:
 
 def _own(key: str) -> bool:
   return any(key == x or key.startswith(f"{x}.") for x in OWN_KEYS)
-
-
-def _flatten(tree: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-  if isinstance(tree, Mapping) and tree:
-    for key, value in sorted(tree.items(), key=lambda x: str(x[0])):
-      yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-  else:
-    yield prefix, tree
 
 
 def _short(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """Scores a checkpoint on the evaluation split: config and workdir -> table, files and pictures."""
 
-import csv
-import io
 import json
 import math
 import pathlib
@@ -14,6 +12,7 @@ from hrnet_jax import registry
 from hrnet_jax.checkpoint import networks, versions
 from hrnet_jax.checkpoint.legacy import ABSENT
 from hrnet_jax.data.inputs import open_dataset
+from hrnet_jax.data.text import as_csv
 from hrnet_jax.distributed import sharding
 from hrnet_jax.errors import UserError
 from hrnet_jax.evaluation import compare, results, setup
@@ -179,11 +178,8 @@ def _write_pictures(folder: pathlib.Path, pictures: dict[Any, Any]) -> None:
 def _write_examples(path: pathlib.Path, quality: dict[int, float], source: Any) -> None:
   """A line for each example, the worst first; those without truth at the end."""
   order = sorted(quality, key=lambda i: (math.isnan(quality[i]), quality[i], i))
-  file = io.StringIO(newline="")
-  writer = csv.writer(file)
-  writer.writerow(["index", "name", "quality"])
-  writer.writerows([i, source[i]["name"], f"{quality[i]:.6f}"] for i in order)
-  write_whole(path, file.getvalue())
+  rows = ([i, source[i]["name"], f"{quality[i]:.6f}"] for i in order)
+  write_whole(path, as_csv([["index", "name", "quality"], *rows]))
 
 
 def _write_comparison(

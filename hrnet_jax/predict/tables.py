@@ -1,11 +1,10 @@
 """Tables of predictions that grow photo by photo: rows -> CSV files."""
 
 from collections.abc import Iterable, Sequence
-import csv
-import io
 import os
 import pathlib
 
+from hrnet_jax.data.text import as_csv
 from hrnet_jax.files import write_whole
 
 
@@ -31,13 +30,6 @@ class Tables:
     else:
       write_whole(path, as_csv([header, *rows]))
     self._begun.add(path)
-
-
-def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
-  """Rows as the bytes of a CSV file."""
-  text = io.StringIO(newline="")
-  csv.writer(text).writerows(rows)
-  return text.getvalue().encode()
 
 
 def _append(path: pathlib.Path, data: bytes) -> None:

@@ -106,8 +106,13 @@ def write_png(path: str | pathlib.Path, image: np.ndarray) -> None:
   """
   if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
     raise ValueError(f"{path}: expected (H, W) or (H, W, 3) uint8, got {image.shape} {image.dtype}")
+  save_png(path, Image.fromarray(image))
+
+
+def save_png(path: str | pathlib.Path, image: Image.Image) -> None:
+  """Writes an image of Pillow's, which may have a palette, as PNG; in one step."""
   encoded = io.BytesIO()
-  Image.fromarray(image).save(encoded, format="PNG")
+  image.save(encoded, format="PNG")
   write_whole(pathlib.Path(path), encoded.getvalue())
 
 

@@ -13,7 +13,6 @@ import orbax.checkpoint as ocp
 import pytest
 
 from hrnet_jax.checkpoint import handlers
-from hrnet_jax.data import images
 from hrnet_jax.errors import UserError
 from tests.helpers import commands, hostile, states, toy
 
@@ -21,10 +20,7 @@ from tests.helpers import commands, hostile, states, toy
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   """A run's folder with step 0, and a photo beside it."""
-  folder = tmp_path_factory.mktemp("whole")
-  toy.export_network(folder / "run")
-  (folder / "photo.png").write_bytes(images.encode_png(np.zeros((32, 32, 3), np.uint8)))
-  return folder
+  return toy.export_network_and_photo(tmp_path_factory.mktemp("whole"))
 
 
 def unknown_key(facts: dict[str, Any]) -> None:

@@ -5,14 +5,12 @@ import pathlib
 import shutil
 from typing import Any
 
-import numpy as np
 import pytest
 
 from hrnet_jax import __version__
 from hrnet_jax.checkpoint import checksums, networks, versions
 from hrnet_jax.checkpoint.manager import Checkpoints
 from hrnet_jax.checkpoint.workdir import open_workdir
-from hrnet_jax.data import images
 from hrnet_jax.errors import UserError
 from tests.helpers import commands, states, toy
 from tests.helpers.states import FACTS, small_at
@@ -90,10 +88,7 @@ def test_keys_that_only_a_later_version_knows_stop_a_run(tmp_path: pathlib.Path)
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   """A run's folder with step 0, and a photo."""
-  folder = tmp_path_factory.mktemp("network")
-  toy.export_network(folder / "run")
-  (folder / "photo.png").write_bytes(images.encode_png(np.zeros((32, 32, 3), np.uint8)))
-  return folder
+  return toy.export_network_and_photo(tmp_path_factory.mktemp("network"))
 
 
 def changed_config(change: str) -> dict[str, Any]:

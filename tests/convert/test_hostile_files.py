@@ -12,19 +12,10 @@ import pytest
 
 from hrnet_jax.convert import read_state_dict, write_state_dict
 from hrnet_jax.errors import UserError
-from tests.helpers import hostile, torch_files
+from tests.helpers import torch_files
+from tests.helpers.hostile import refusal
 
 ONE = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
-
-
-def refusal(path):
-  """The message, once it is clear that it took little time and memory."""
-  with hostile.bounded(), pytest.raises(UserError) as refused:
-    read_state_dict(path)
-  text = str(refused.value)
-  assert text.startswith(str(path))
-  assert "\n" not in text
-  return text
 
 
 def safetensors(header, data=b"\0" * 16, length=None):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.convert import containers, read_state_dict
-from hrnet_jax.errors import UserError
 from tests.helpers import hostile
+from tests.helpers.hostile import refusal
 from tests.helpers.torch_files import (
   Code,
   call,
@@ -47,16 +47,6 @@ def write(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Callable[..
     )
 
   return write
-
-
-def refusal(path: pathlib.Path) -> str:
-  """The message, once it is clear that it took little time and memory."""
-  with hostile.bounded(), pytest.raises(UserError) as refused:
-    read_state_dict(path)
-  text = str(refused.value)
-  assert text.startswith(str(path))
-  assert "\n" not in text
-  return text
 
 
 def test_views_of_one_storage(write: Callable) -> None:

@@ -10,6 +10,10 @@ import time
 from types import FrameType
 import zlib
 
+import pytest
+
+from hrnet_jax.convert.files import read_state_dict
+from hrnet_jax.errors import UserError
 from tests.helpers import commands
 
 _SECONDS, _MEBIBYTES = 10.0, 1024.0  # that a command may take
@@ -30,6 +34,16 @@ def judge(status: int, text: str) -> tuple[str, str]:
   if status and not text.strip():
     return "failed", "status 1 without a message"
   return ("refused" if status else "read"), text.strip().rpartition("\n")[2]
+
+
+def refusal(path: pathlib.Path) -> str:
+  """The message with which a file of weights is refused, in little time and memory."""
+  with bounded(), pytest.raises(UserError) as refused:
+    read_state_dict(path)
+  text = str(refused.value)
+  assert text.startswith(str(path))
+  assert "\n" not in text
+  return text
 
 
 def prepare(

@@ -187,6 +187,13 @@ def export_network(folder: pathlib.Path) -> pathlib.Path:
   return networks.export(folder, variables, facts)
 
 
+def export_network_and_photo(folder: pathlib.Path) -> pathlib.Path:
+  """Writes `export_network` to `run` in a folder and `photo.png` beside it; returns the folder."""
+  export_network(folder / "run")
+  (folder / "photo.png").write_bytes(images.encode_png(np.zeros((32, 32, 3), np.uint8)))
+  return folder
+
+
 def make_batch(size: tuple[int, int, int], seed: int = 0) -> dict[str, np.ndarray]:
   """Random images and labels `(B, H, W)`, of which a tenth is ignored."""
   rng = np.random.default_rng(seed)

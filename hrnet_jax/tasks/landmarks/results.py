@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from hrnet_jax.data.dataset import Dataset
+from hrnet_jax.data.text import as_csv
 from hrnet_jax.files import write_whole
-from hrnet_jax.predict.tables import as_csv
 from hrnet_jax.tasks.landmarks.task import PLACE, Landmarks
 
 

@@ -1,7 +1,6 @@
 """Label maps as files: `(h, w)` classes -> `NAME.png` with the data set's own ids."""
 
 from collections.abc import Mapping, Sequence
-import io
 import pathlib
 from typing import Any
 
@@ -10,8 +9,8 @@ from PIL import Image
 
 from hrnet_jax.data.dataset import Dataset
 from hrnet_jax.data.regular_files import name_inside
-from hrnet_jax.files import write_whole
 from hrnet_jax.tasks.interface import Task
+from hrnet_jax.visualize.sheet import save_png
 
 
 class LabelMaps:
@@ -39,9 +38,7 @@ class LabelMaps:
     image = Image.fromarray(self._ids[prediction])
     if self._palette:
       image.putpalette(self._palette)
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    write_whole(path, encoded.getvalue())
+    save_png(path, image)
 
   def finish(self, totals: Mapping[str, Any]) -> None:
     """Everything is written."""

@@ -13,7 +13,7 @@ from hrnet_jax.data import text
 from hrnet_jax.data.datasets import folders
 from hrnet_jax.data.reading import Reading
 from hrnet_jax.data.regular_files import find_named, name_inside, with_slashes
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, some_of
 from hrnet_jax.ops import rle
 
 _LARGEST_NUMBER = 2**63 - 1
@@ -200,12 +200,12 @@ def read_photos(
   if polygons_outside:
     reading.say(
       f"{path}: {len(polygons_outside)} annotations have polygons outside of their images, unlike "
-      f"their boxes, and are not learnt from: {_shown(polygons_outside)}"
+      f"their boxes, and are not learnt from: {some_of(polygons_outside, _SHOWN)}"
     )
   if without_corners:
     reading.say(
       f"{path}: {len(without_corners)} annotations have polygons of fewer than three corners and "
-      f"are not learnt from: {_shown(without_corners)}"
+      f"are not learnt from: {some_of(without_corners, _SHOWN)}"
     )
   for told in _describe_boxes(photos.values(), path):
     reading.say(told)
@@ -230,7 +230,9 @@ def _describe_boxes(photos: Iterable[AnnotatedImage], path: pathlib.Path) -> lis
     "lie outside of their images and are not learnt from": outside,
     "reach far out of their images, as if x, y, width and height were corners": beyond,
   }
-  return [f"{path}: {len(ids)} boxes {text}: {_shown(ids)}" for text, ids in told.items() if ids]
+  return [
+    f"{path}: {len(ids)} boxes {text}: {some_of(ids, _SHOWN)}" for text, ids in told.items() if ids
+  ]
 
 
 def _is_narrow(bbox: Sequence[float]) -> bool:
@@ -260,11 +262,6 @@ def _polygons_lie_outside(segmentation: Any, shape: tuple[int, int]) -> bool:
     if not x or not _lies_outside((min(x), min(y), max(x) - min(x), max(y) - min(y)), shape):
       return False
   return True
-
-
-def _shown(numbers: list[int]) -> str:
-  more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-  return ", ".join(map(str, numbers[:_SHOWN])) + more
 
 
 def _photo(

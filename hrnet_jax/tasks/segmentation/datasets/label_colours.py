@@ -7,7 +7,7 @@ from PIL import Image
 
 from hrnet_jax.data import images
 from hrnet_jax.data.datasets import base
-from hrnet_jax.errors import UserError
+from hrnet_jax.errors import UserError, some_of
 from hrnet_jax.tasks.segmentation.datasets.classes_file import Classes
 
 _ROWS = 256  # at a time
@@ -61,10 +61,9 @@ def _by_colour(data: bytes, name: str, classes: Classes) -> np.ndarray:
     label[start : start + _ROWS] = table[keys]
   seen[list(known)] = False
   if len(unknown := np.flatnonzero(seen)):
-    shown = ", ".join(f"#{key:06x}" for key in unknown[:_SHOWN])
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    shown = some_of([f"#{key:06x}" for key in unknown], _SHOWN)
     raise UserError(
-      f"{name}: colours {shown}{more} of no class in {classes.path}; labels in colours have to be "
+      f"{name}: colours {shown} of no class in {classes.path}; labels in colours have to be "
       "stored without loss and without smooth edges"
     )
   return label
